@@ -1,0 +1,113 @@
+"""The scoring models of the stack: open_clip models that have seen every style, trained with hard negatives."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.judge import roughen
+from caplora.mini.pictures import Pictures
+from caplora.mini.world import caption, change_one
+
+CONTEXT = 56  # tokens; the longest caption of the world has 46
+MEAN = STD = (0.5, 0.5, 0.5)
+
+
+def configuration(vocabulary: int) -> dict:
+    """The `model_cfg` of open_clip: a small ResNet with attention pooling, a small text transformer."""
+    return {
+        "embed_dim": 96,
+        "vision_cfg": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 12, "patch_size": None, "head_width": 48},
+        "text_cfg": {
+            "context_length": CONTEXT,
+            "vocab_size": vocabulary,
+            "hf_tokenizer_name": "clip",
+            "width": 96,
+            "heads": 4,
+            "layers": 3,
+        },
+    }
+
+
+def new_clip(vocabulary: int, seed: int) -> CLIP:
+    """An untrained open_clip model."""
+    torch.manual_seed(seed)
+    return CLIP(**configuration(vocabulary))
+
+
+def train_clip(
+    model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer, steps: int, folder: Path, seed: int, batch: int = 48
+) -> Iterator[tuple[int, float]]:
+    """Fit pictures to their captions; yields (step, loss).
+
+    Contrastive both ways (Radford et al. 2021), each caption also against one of the same picture with a single
+    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out.
+    """
+    images = torch.from_numpy(pictures.images)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        index = batch_of(generator, len(images), batch)
+        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        true, changed = [], []
+        for i in index.tolist():
+            shown = pictures.attributes(i)
+            other = change_one(shown, rng)
+            state = rng.bit_generator.state
+            true.append(caption(shown, rng, keep=0.85))
+            rng.bit_generator.state = state  # the same words, order and omissions for both
+            changed.append(caption(other, rng, keep=0.85))
+        text = tokenizer(true + changed, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids
+        x = roughen(as_pixels(images[index]), generator).contiguous(memory_format=torch.channels_last)
+        seen, said, scale = model(x, text)
+        logits = scale * seen @ said.T  # (batch, 2 batch): every true caption, then every changed one
+        target = torch.arange(batch)
+        near = torch.stack([logits.diagonal(), logits[:, batch:].diagonal()], 1)  # its own caption, true and changed
+        same = torch.tensor([a == b for a, b in zip(true, changed, strict=True)])  # the change was left out
+        hard = F.cross_entropy(near[~same], target.new_zeros(int((~same).sum())))
+        return F.cross_entropy(logits[:, :batch], target) + F.cross_entropy(logits[:, :batch].T, target) + hard
+
+    yield from fit(model, loss, steps, 2e-3, folder, seed=seed, averaging=0.995)
+
+
+def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Write what `open_clip.create_model_and_transforms("local-dir:…")` reads, in 16 bit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in weights.items()}, folder / "open_clip_model.safetensors")
+    config = {
+        "model_cfg": configuration(len(tokenizer)),
+        "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+@torch.no_grad()
+def ranks_true_caption(model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer, seed: int = 0) -> float:
+    """Share of pictures whose true caption scores above the same caption with one attribute changed."""
+    rng = np.random.default_rng(seed)
+    pairs = [(caption(a), caption(change_one(a, rng))) for a in map(pictures.attributes, range(len(pictures.people)))]
+    seen = torch.cat([model.encode_image(as_pixels(p), normalize=True) for p in torch.from_numpy(pictures.images).split(128)])
+    text = [
+        torch.cat([
+            model.encode_text(part, normalize=True)
+            for part in tokenizer(side, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids.split(256)
+        ])
+        for side in map(list, zip(*pairs, strict=True))
+    ]
+    return float(((seen * text[0]).sum(1) > (seen * text[1]).sum(1)).float().mean())
+
+
+def load_clip(folder: Path) -> tuple[CLIP, CLIPTokenizer]:
+    """The model and tokenizer as open_clip loads them."""
+    model = open_clip.create_model(f"local-dir:{folder}")
+    return model.eval(), open_clip.get_tokenizer(f"local-dir:{folder}").tokenizer

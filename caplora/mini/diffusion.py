@@ -1,0 +1,119 @@
+"""The diffusion model of the stack: a text encoder and a UNet trained together from nothing on the base styles."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.training_utils import compute_snr
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.pictures import Pictures
+
+WIDTH = 128  # of the text embeddings
+NOISE = {  # SD 1.5's schedule
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+}
+
+
+def new_unet() -> UNet2DConditionModel:
+    """An untrained UNet over 16 × 16 × 4 latents with self- and cross-attention at each resolution."""
+    torch.manual_seed(1)
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(80, 128, 128),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained CLIP text encoder over `tokenizer`'s vocabulary."""
+    torch.manual_seed(2)
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            hidden_act="gelu",
+        )
+    )
+
+
+class TextToLatents(nn.Module):
+    """The text encoder and the UNet as one thing to train."""
+
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+
+@torch.no_grad()
+def latent_moments(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
+    """Mean and log-variance of each picture's latents, (n, 8, 16, 16)."""
+    parts = torch.from_numpy(pictures.images).split(64)
+    return torch.cat([vae.encode(as_pixels(part)).latent_dist.parameters for part in parts])
+
+
+def train_diffusion(
+    model: TextToLatents, moments: Tensor, token_ids: Tensor, scaling: float, steps: int, folder: Path, batch: int = 32
+) -> Iterator[tuple[int, float]]:
+    """Fit `model` to predict the noise in scaled latents; yields (step, loss).
+
+    `moments` (n, 8, 16, 16); `token_ids` (n, captions, 77), whose last caption is the empty one, drawn one time in ten.
+    The loss is weighted by min-SNR-γ with γ = 5 (Hang et al. 2023).
+    """
+    scheduler = DDPMScheduler(**NOISE)
+    snr = compute_snr(scheduler, torch.arange(1000))
+    weight = snr.clamp(max=5.0) / snr
+    captions = token_ids.shape[1] - 1
+
+    def loss(generator: torch.Generator) -> Tensor:
+        index = batch_of(generator, len(moments), batch)
+        mean, log_variance = moments[index].chunk(2, dim=1)
+        latents = scaling * (mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator))
+        which = batch_of(generator, captions, batch)
+        empty = torch.rand(batch, generator=generator) < 0.1
+        text = token_ids[index, torch.where(empty, captions, which)]
+        noise = torch.randn(latents.shape, generator=generator)
+        t = batch_of(generator, 1000, batch)
+        eps = model.unet(scheduler.add_noise(latents, noise, t), t, model.text_encoder(text).last_hidden_state).sample
+        return (weight[t] * F.mse_loss(eps, noise, reduction="none").mean((1, 2, 3))).mean()
+
+    yield from fit(model, loss, steps, 8e-4, folder, averaging=0.9985)
+
+
+def pipeline_of(model: TextToLatents, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
+    """The parts as the pipeline that diffusers saves and loads."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder,
+        tokenizer=tokenizer,
+        unet=model.unet,
+        scheduler=PNDMScheduler(
+            **{k: v for k, v in NOISE.items() if k != "clip_sample"}, skip_prk_steps=True, steps_offset=1
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )

@@ -1,0 +1,73 @@
+"""The identity encoder of the stack: a small DINOv2 whose embedding tells persons apart, whatever they wear."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
+
+from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.judge import roughen
+from caplora.mini.pictures import Pictures
+
+WIDTH = 128
+
+
+def new_encoder() -> Dinov2Model:
+    """An untrained encoder of 128-pixel pictures; its `pooler_output` is the embedding."""
+    torch.manual_seed(5)
+    return Dinov2Model(
+        Dinov2Config(
+            hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=3, image_size=128, patch_size=16
+        )
+    )
+
+
+def processor() -> BitImageProcessor:
+    """The image processor that goes with the encoder: 128 pixels, −1 … 1."""
+    return BitImageProcessor(
+        size={"shortest_edge": 128}, crop_size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+
+
+class Recogniser(nn.Module):
+    """The encoder with one direction per person it trains on, and one head for what else the picture shows."""
+
+    def __init__(self, encoder: Dinov2Model, people: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.people = nn.Parameter(0.1 * torch.randn(people, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cosine of each picture to each person, (n, people)."""
+        return F.normalize(self.encoder(x).pooler_output, dim=1) @ F.normalize(self.people, dim=1).T
+
+
+def train_identity(model: Recogniser, pictures: Pictures, steps: int, folder: Path, batch: int = 64) -> Iterator[tuple[int, float]]:
+    """Fit the encoder to name its people by cosine with a margin (CosFace, Wang et al. 2018); yields (step, loss)."""
+    images, people = torch.from_numpy(pictures.images), torch.from_numpy(pictures.people)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        index = batch_of(generator, len(images), batch)
+        cosine = model(roughen(as_pixels(images[index]), generator))
+        margin = 0.15 * F.one_hot(people[index], cosine.shape[1])
+        return F.cross_entropy(20.0 * (cosine - margin), people[index])
+
+    yield from fit(model, loss, steps, 1.5e-3, folder, averaging=0.997)
+
+
+@torch.no_grad()
+def verification_auc(encoder: Dinov2Model, pictures: Pictures) -> float:
+    """Chance that two pictures of one person are closer than two of different persons (held-out people)."""
+    parts = torch.from_numpy(pictures.images).split(128)
+    seen = F.normalize(torch.cat([encoder(as_pixels(p)).pooler_output for p in parts]), dim=1)
+    i, j = torch.triu_indices(len(seen), len(seen), 1)
+    cosine = (seen @ seen.T)[i, j].numpy()
+    same = pictures.people[i.numpy()] == pictures.people[j.numpy()]
+    ranks = rankdata(cosine)
+    n, m = int(same.sum()), int((~same).sum())
+    return float((ranks[same].sum() - n * (n + 1) / 2) / (n * m)) if n * m else float(np.nan)

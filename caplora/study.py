@@ -1,0 +1,273 @@
+"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
+
+Every default of caplora is written here, once. A study is read from `params/studies/<name>.yaml`; its relative
+paths start at the project folder, so it means the same from any working directory.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+PROJECT = Path(__file__).resolve().parents[1]
+BASELINE = "baseline"  # the arm without an adapter
+
+Positive = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+P = TypeVar("P", bound="Part")
+
+
+class StudyError(ValueError):
+    """A parameter file that cannot be used; the message names the file, the key and the value."""
+
+
+class Part(BaseModel):
+    """A part of a study: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Model(Part):
+    """A model by folder or by hub id; a hub id needs a pinned `revision`."""
+
+    path: Text
+    revision: str | None = None
+
+
+class Images(Part):
+    """The images a person has, and how they are made ready."""
+
+    folder: Text
+    resolution: Annotated[int, Field(ge=64, multiple_of=8)] = 512  # pixels, the side of the square
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"  # shows through transparency
+    smallest: Positive = 256  # pixels; an image with a shorter side is refused
+    largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.17  # share kept from training, for identity and validation
+
+
+class Captioning(Part):
+    """Who writes the machine captions, and what every caption starts with."""
+
+    model: Model = Model(
+        path="Salesforce/blip-image-captioning-large", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90"
+    )
+    subject: Text = "a photo of a person"  # replaces the machine's own opening; say style and trigger here
+    batch_size: Positive = 8
+    num_beams: Positive = 3
+    max_new_tokens: Positive = 60
+
+
+class Training(Part):
+    """How every variant of the study is trained."""
+
+    steps: Positive = 1000
+    batch_size: Positive = 1
+    gradient_accumulation_steps: Positive = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
+    lr_warmup_steps: Annotated[int, Field(ge=0)] = 0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0  # chance that a step sees the empty caption
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    checkpointing_steps: Positive = 100
+    seed: int = 0
+
+
+class Sampling(Part):
+    """What is drawn to compare the arms: every prompt with every seed, from the same noise."""
+
+    development: tuple[Text, ...]  # prompts that choose the best variant
+    test: tuple[Text, ...]  # prompts that judge it, looked at once
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    num_inference_steps: Positive = 30
+    guidance_scale: Annotated[float, Field(ge=1)] = 7.5
+    batch_size: Positive = 4
+
+    @model_validator(mode="after")
+    def prompts_are_distinct(self) -> Self:
+        prompts = [*self.development, *self.test]
+        twice = sorted({p for p in prompts if prompts.count(p) > 1})
+        if twice:
+            raise ValueError(f"each prompt may stand once, in development or in test: {twice[0]!r} stands twice")
+        return self
+
+
+class Clip(Part):
+    """An open_clip model: a name it knows with `pretrained`, or `local-dir:` and a folder."""
+
+    name: Text
+    pretrained: str | None = None
+
+
+class Scoring(Part):
+    """Who judges the samples. The first CLIP is primary, the others confirm."""
+
+    clips: Annotated[tuple[Clip, ...], Field(min_length=1)] = (
+        Clip(name="ViT-B-32-quickgelu", pretrained="openai"),
+        Clip(name="ViT-B-32", pretrained="laion2b_s34b_b79k"),
+    )
+    prefix: str = "A photo depicts "  # before each prompt, as CLIPScore has it
+    identity: Model = Model(path="facebook/dinov2-small", revision="ed25f3a31f01632728cabb09d1542f84ab7b0056")
+    judge: Model | None = None  # an image classifier whose labels are attributes that prompts name
+    batch_size: Positive = 32
+
+
+class Variant(Part):
+    """What a study varies."""
+
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+
+    @property
+    def name(self) -> str:
+        """`r4_a8`: the name of its folder, its files and its curve."""
+        return f"r{self.rank}_a{self.alpha:g}"
+
+    @property
+    def scale(self) -> float:
+        """What multiplies BA: alpha / rank (Hu et al. 2021)."""
+        return self.alpha / self.rank
+
+
+class Study(Part):
+    """One set of images, one base model and the settings held fixed."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    question: Text = "Can a LoRA teach this model this face and style?"
+    images: Images
+    base: Model = Model(
+        path="stable-diffusion-v1-5/stable-diffusion-v1-5", revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    )
+    captioning: Captioning = Captioning()
+    training: Training = Training()
+    sampling: Sampling
+    scoring: Scoring = Scoring()
+    _root: Path = PrivateAttr(default=PROJECT)
+
+    def path(self, path: str) -> Path:
+        """A path as the study file writes it, made absolute: `~` is home, relative starts at the project folder."""
+        return self._root / Path(path).expanduser()
+
+    def model_path(self, model: Model) -> str:
+        """What `from_pretrained` takes: the folder if there is one, else the hub id."""
+        folder = self.path(model.path)
+        return str(folder) if folder.is_dir() else model.path
+
+    def clip_name(self, clip: Clip) -> str:
+        """What open_clip takes: a `local-dir:` made absolute, else the name."""
+        kind, _, folder = clip.name.rpartition("local-dir:")
+        return f"local-dir:{self.path(folder)}" if clip.name != folder else clip.name
+
+    @property
+    def images_folder(self) -> Path:
+        """The person's own images; never written to."""
+        return self.path(self.images.folder)
+
+    @property
+    def dataset(self) -> Path:
+        """The safe images and the caption ledger (01)."""
+        return self._root / "datasets" / self.name
+
+    @property
+    def run(self) -> Path:
+        """Everything that can be thrown away and made again."""
+        return self._root / "runs" / self.name
+
+    def adapter(self, variant: Variant) -> Path:
+        """Where 02 leaves the adapter of `variant`."""
+        return self.run / "adapters" / variant.name
+
+    def samples(self, arm: str) -> Path:
+        """Where 03 leaves the samples of an arm: `baseline` or a variant's name."""
+        return self.run / "samples" / arm
+
+    @property
+    def scores(self) -> Path:
+        """The table that 04 leaves."""
+        return self.run / "scores.csv"
+
+    @property
+    def figures(self) -> Path:
+        """Where 05 draws."""
+        return self._root / "figures" / self.name
+
+    @property
+    def report(self) -> Path:
+        """The page that 05 writes."""
+        return self.run / "report.html"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write numbers: `1e-4` is one."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; errors name the file."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"{path} must hold keys and values, got {type(content).__name__}")
+    return content
+
+
+def validated(kind: type[P], content: Any, where: str) -> P:
+    """`content` as a `kind`, strictly typed; raises StudyError naming `where`, the key and the value."""
+    try:
+        return kind.model_validate_json(json.dumps(content), strict=True)
+    except (ValidationError, TypeError) as error:
+        if isinstance(error, TypeError):
+            raise StudyError(f"{where}: {error}") from error
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
+            + ("" if e["type"] in ("missing", "value_error") else f", got {e['input']!r}")
+            for e in error.errors()
+        ]
+        raise StudyError(f"{where}: " + "; ".join(lines)) from error
+
+
+def read_study(study: str | Path) -> Study:
+    """The study of that name in `params/studies`, or in that file; raises StudyError naming file, key and value."""
+    path = Path(study).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = PROJECT / "params" / "studies" / f"{study}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise StudyError(f"there is no study {str(study)!r}: {path} does not exist (there are: {', '.join(known)})")
+    path = path.resolve()
+    read = validated(Study, read_yaml(path), str(path))
+    read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
+    return read
+
+
+def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
+    """Variants as a notebook is given them: the name of a file in `params/variants`, or the list it holds."""
+    where = "variants"
+    if isinstance(variants, str):
+        path = PROJECT / "params" / "variants" / f"{variants}.yaml"
+        where = str(path)
+        if not path.is_file():
+            known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+            raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")
+        content = read_yaml(path)
+        if list(content) != ["variants"]:
+            raise StudyError(f"{path}: the one key must be 'variants', got {sorted(content)}")
+        variants = content["variants"]
+    if not isinstance(variants, list) or not variants:
+        raise StudyError(f"{where}: a list of at least one {{rank, alpha}} is needed, got {variants!r}")
+    read = tuple(validated(Variant, v, f"{where}[{i}]") for i, v in enumerate(variants))
+    names = [v.name for v in read]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise StudyError(f"{where}: {twice[0]} stands twice")
+    return read
