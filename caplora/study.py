@@ -7,7 +7,7 @@ paths start at the project folder, so it means the same from any working directo
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -88,7 +88,7 @@ class Sampling(Part):
     batch_size: Positive = 4
 
     @model_validator(mode="after")
-    def prompts_are_distinct(self) -> Self:
+    def prompts_are_distinct(self) -> "Sampling":
         prompts = [*self.development, *self.test]
         twice = sorted({p for p in prompts if prompts.count(p) > 1})
         if twice:
@@ -159,8 +159,9 @@ class Study(Part):
 
     def clip_name(self, clip: Clip) -> str:
         """What open_clip takes: a `local-dir:` made absolute, else the name."""
-        kind, _, folder = clip.name.rpartition("local-dir:")
-        return f"local-dir:{self.path(folder)}" if clip.name != folder else clip.name
+        if not clip.name.startswith("local-dir:"):
+            return clip.name
+        return f"local-dir:{self.path(clip.name.removeprefix('local-dir:'))}"
 
     @property
     def images_folder(self) -> Path:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import (
@@ -14,7 +13,7 @@ from transformers import (
     BlipProcessor,
 )
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.judge import roughen
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import caption
@@ -75,29 +74,12 @@ def train_blip(
     texts = [f"[DEC] {caption(pictures.attributes(i))} [SEP]" for i in range(len(images))]
     tokens = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").input_ids
     labels = tokens.masked_fill(tokens == tokenizer.pad_token_id, -100)
-    mask = (tokens != tokenizer.pad_token_id).long()
+    mask, device = (tokens != tokenizer.pad_token_id).long(), device_of(blip)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        x = roughen(as_pixels(images[index]), generator)
-        return blip(x, input_ids=tokens[index], attention_mask=mask[index], labels=labels[index]).loss
+        x = roughen(as_pixels(images[index]), generator).to(device)
+        said, shown, true = (part[index].to(device) for part in (tokens, mask, labels))
+        return blip(x, input_ids=said, attention_mask=shown, labels=true).loss
 
     yield from fit(blip, loss, steps, 1.5e-3, folder, averaging=0.997)
-
-
-@torch.no_grad()
-def attribute_precision(blip: BlipForConditionalGeneration, pictures: Pictures, tokenizer: BertTokenizer) -> dict[str, float]:
-    """Clause → share of pictures whose machine caption has it right, the wording included."""
-    said: list[str] = []
-    for part in torch.from_numpy(pictures.images).split(64):
-        tokens = blip.generate(as_pixels(part), num_beams=1, max_new_tokens=60)
-        said += tokenizer.batch_decode(tokens, skip_special_tokens=True)
-    from caplora.mini.world import clauses
-
-    right: dict[str, list[bool]] = {}
-    for i, text in enumerate(said):
-        plain = text.replace(" - ", "-")
-        for name, clause in clauses(pictures.attributes(i)).items():
-            if clause:
-                right.setdefault(name, []).append(clause in plain)
-    return {name: float(np.mean(values)) for name, values in right.items()}

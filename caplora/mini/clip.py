@@ -13,20 +13,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.judge import roughen
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import caption, change_one
 
 CONTEXT = 56  # tokens; the longest caption of the world has 46
 MEAN = STD = (0.5, 0.5, 0.5)
+SIDE = 96  # pixels the model sees; smaller than the pictures, as CLIP's 224 is smaller than 512
 
 
 def configuration(vocabulary: int) -> dict:
     """The `model_cfg` of open_clip: a small ResNet with attention pooling, a small text transformer."""
     return {
         "embed_dim": 96,
-        "vision_cfg": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 12, "patch_size": None, "head_width": 48},
+        "vision_cfg": {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 12, "patch_size": None, "head_width": 48},
         "text_cfg": {
             "context_length": CONTEXT,
             "vocab_size": vocabulary,
@@ -44,6 +45,12 @@ def new_clip(vocabulary: int, seed: int) -> CLIP:
     return CLIP(**configuration(vocabulary))
 
 
+def shrunk(x: Tensor) -> Tensor:
+    """Pictures at the size the model sees, as its preprocessing makes them."""
+    small = F.interpolate(x, size=(SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False)
+    return small.contiguous(memory_format=torch.channels_last)
+
+
 def train_clip(
     model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer, steps: int, folder: Path, seed: int, batch: int = 48
 ) -> Iterator[tuple[int, float]]:
@@ -52,7 +59,7 @@ def train_clip(
     Contrastive both ways (Radford et al. 2021), each caption also against one of the same picture with a single
     attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out.
     """
-    images = torch.from_numpy(pictures.images)
+    images, device = torch.from_numpy(pictures.images), device_of(model)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
@@ -66,12 +73,14 @@ def train_clip(
             rng.bit_generator.state = state  # the same words, order and omissions for both
             changed.append(caption(other, rng, keep=0.85))
         text = tokenizer(true + changed, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids
-        x = roughen(as_pixels(images[index]), generator).contiguous(memory_format=torch.channels_last)
-        seen, said, scale = model(x, text)
+        x = shrunk(roughen(as_pixels(images[index]), generator)).to(device)
+        seen, said, scale = model(x, text.to(device))
         logits = scale * seen @ said.T  # (batch, 2 batch): every true caption, then every changed one
-        target = torch.arange(batch)
+        target = torch.arange(batch, device=device)
         near = torch.stack([logits.diagonal(), logits[:, batch:].diagonal()], 1)  # its own caption, true and changed
-        same = torch.tensor([a == b for a, b in zip(true, changed, strict=True)])  # the change was left out
+        same = torch.tensor(
+            [a == b for a, b in zip(true, changed, strict=True)], device=device
+        )  # the change is left out
         hard = F.cross_entropy(near[~same], target.new_zeros(int((~same).sum())))
         return F.cross_entropy(logits[:, :batch], target) + F.cross_entropy(logits[:, :batch].T, target) + hard
 
@@ -96,12 +105,17 @@ def ranks_true_caption(model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer
     """Share of pictures whose true caption scores above the same caption with one attribute changed."""
     rng = np.random.default_rng(seed)
     pairs = [(caption(a), caption(change_one(a, rng))) for a in map(pictures.attributes, range(len(pictures.people)))]
-    seen = torch.cat([model.encode_image(as_pixels(p), normalize=True) for p in torch.from_numpy(pictures.images).split(128)])
+    parts, device = torch.from_numpy(pictures.images).split(128), device_of(model)
+    seen = torch.cat([model.encode_image(shrunk(as_pixels(part)).to(device), normalize=True) for part in parts])
     text = [
-        torch.cat([
-            model.encode_text(part, normalize=True)
-            for part in tokenizer(side, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids.split(256)
-        ])
+        torch.cat(
+            [
+                model.encode_text(part.to(device), normalize=True)
+                for part in tokenizer(
+                    side, padding="max_length", max_length=CONTEXT, return_tensors="pt"
+                ).input_ids.split(256)
+            ]
+        )
         for side in map(list, zip(*pairs, strict=True))
     ]
     return float(((seen * text[0]).sum(1) > (seen * text[1]).sum(1)).float().mean())

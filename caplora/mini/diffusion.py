@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -10,8 +11,9 @@ from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
+from caplora.mini.world import caption
 
 WIDTH = 128  # of the text embeddings
 NOISE = {  # SD 1.5's schedule
@@ -24,12 +26,12 @@ NOISE = {  # SD 1.5's schedule
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained UNet over 16 × 16 × 4 latents with self- and cross-attention at each resolution."""
+    """An untrained UNet over 16 × 16 × 8 latents with self- and cross-attention at each resolution."""
     torch.manual_seed(1)
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
+        in_channels=8,
+        out_channels=8,
         block_out_channels=(80, 128, 128),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
@@ -70,9 +72,21 @@ class TextToLatents(nn.Module):
 
 @torch.no_grad()
 def latent_moments(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
-    """Mean and log-variance of each picture's latents, (n, 8, 16, 16)."""
+    """Mean and log-variance of each picture's latents, (n, 16, 16, 16)."""
     parts = torch.from_numpy(pictures.images).split(64)
-    return torch.cat([vae.encode(as_pixels(part)).latent_dist.parameters for part in parts])
+    device = device_of(vae)
+    return torch.cat([vae.encode(as_pixels(part).to(device)).latent_dist.parameters.cpu() for part in parts])
+
+
+def caption_tokens(pictures: Pictures, tokenizer: CLIPTokenizer, variety: int = 4) -> Tensor:
+    """Tokens of `variety` captions of each picture in varied words, and of the empty one last, (n, variety + 1, 77)."""
+    rng = np.random.default_rng(7)
+    texts = []
+    for i in range(len(pictures.people)):
+        shown = pictures.attributes(i)
+        texts += [caption(shown, rng, keep=0.9) for _ in range(variety - 1)] + [caption(shown), ""]
+    ids = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+    return ids.view(-1, variety + 1, 77).to(torch.int16)
 
 
 def train_diffusion(
@@ -80,13 +94,13 @@ def train_diffusion(
 ) -> Iterator[tuple[int, float]]:
     """Fit `model` to predict the noise in scaled latents; yields (step, loss).
 
-    `moments` (n, 8, 16, 16); `token_ids` (n, captions, 77), whose last caption is the empty one, drawn one time in ten.
+    `moments` (n, 16, 16, 16); `token_ids` (n, captions, 77), whose last caption is the empty one, drawn one in ten.
     The loss is weighted by min-SNR-γ with γ = 5 (Hang et al. 2023).
     """
     scheduler = DDPMScheduler(**NOISE)
     snr = compute_snr(scheduler, torch.arange(1000))
     weight = snr.clamp(max=5.0) / snr
-    captions = token_ids.shape[1] - 1
+    captions, device = token_ids.shape[1] - 1, device_of(model)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(moments), batch)
@@ -94,11 +108,15 @@ def train_diffusion(
         latents = scaling * (mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator))
         which = batch_of(generator, captions, batch)
         empty = torch.rand(batch, generator=generator) < 0.1
-        text = token_ids[index, torch.where(empty, captions, which)]
+        text = token_ids[index, torch.where(empty, captions, which)].long()
         noise = torch.randn(latents.shape, generator=generator)
         t = batch_of(generator, 1000, batch)
-        eps = model.unet(scheduler.add_noise(latents, noise, t), t, model.text_encoder(text).last_hidden_state).sample
-        return (weight[t] * F.mse_loss(eps, noise, reduction="none").mean((1, 2, 3))).mean()
+        noisy, texts = (
+            scheduler.add_noise(latents, noise, t).to(device),
+            model.text_encoder(text.to(device)).last_hidden_state,
+        )
+        error = F.mse_loss(model.unet(noisy, t.to(device), texts).sample, noise.to(device), reduction="none")
+        return (weight[t].to(device) * error.mean((1, 2, 3))).mean()
 
     yield from fit(model, loss, steps, 8e-4, folder, averaging=0.9985)
 

@@ -1,6 +1,5 @@
 """One training loop for every model of the stack: AdamW, one-cycle rate, averaged weights, resumable."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,14 +64,14 @@ def state_of(model: nn.Module, average: AveragedModel, optimizer: torch.optim.Op
     state |= {f"average.{k}": v for k, v in average.state_dict().items()}
     for i, moments in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-    return {k: v.detach().clone().contiguous() for k, v in state.items()}
+    return {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
 
 
 def keep(folder: Path, step: int, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "state.part"
     save_file(state_of(model, average, optimizer), part, metadata={"step": str(step)})
-    os.replace(part, folder / "state.safetensors")
+    part.replace(folder / "state.safetensors")
 
 
 def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
@@ -85,8 +84,8 @@ def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: t
     def under(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
-    model.load_state_dict(under("model."), strict=False)
-    average.load_state_dict(under("average."), strict=False)
+    model.load_state_dict(under("model."))
+    average.load_state_dict(under("average."))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in under("optimizer.").items():
         i, key = name.split(".", 1)
@@ -98,6 +97,11 @@ def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: t
 def batch_of(generator: torch.Generator, count: int, size: int) -> Tensor:
     """Indices of a batch drawn with replacement, (size,)."""
     return torch.randint(count, (size,), generator=generator)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model lies."""
+    return next(model.parameters()).device
 
 
 def as_pixels(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.judge import roughen
 from caplora.mini.pictures import Pictures
 
@@ -35,7 +35,7 @@ def processor() -> BitImageProcessor:
 
 
 class Recogniser(nn.Module):
-    """The encoder with one direction per person it trains on, and one head for what else the picture shows."""
+    """The encoder with one direction per person that it trains on."""
 
     def __init__(self, encoder: Dinov2Model, people: int) -> None:
         super().__init__()
@@ -47,15 +47,17 @@ class Recogniser(nn.Module):
         return F.normalize(self.encoder(x).pooler_output, dim=1) @ F.normalize(self.people, dim=1).T
 
 
-def train_identity(model: Recogniser, pictures: Pictures, steps: int, folder: Path, batch: int = 64) -> Iterator[tuple[int, float]]:
+def train_identity(
+    model: Recogniser, pictures: Pictures, steps: int, folder: Path, batch: int = 64
+) -> Iterator[tuple[int, float]]:
     """Fit the encoder to name its people by cosine with a margin (CosFace, Wang et al. 2018); yields (step, loss)."""
-    images, people = torch.from_numpy(pictures.images), torch.from_numpy(pictures.people)
+    images, people, device = torch.from_numpy(pictures.images), torch.from_numpy(pictures.people), device_of(model)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        cosine = model(roughen(as_pixels(images[index]), generator))
-        margin = 0.15 * F.one_hot(people[index], cosine.shape[1])
-        return F.cross_entropy(20.0 * (cosine - margin), people[index])
+        cosine = model(roughen(as_pixels(images[index]), generator).to(device))
+        who = people[index].to(device)
+        return F.cross_entropy(20.0 * (cosine - 0.15 * F.one_hot(who, cosine.shape[1])), who)
 
     yield from fit(model, loss, steps, 1.5e-3, folder, averaging=0.997)
 
@@ -64,7 +66,9 @@ def train_identity(model: Recogniser, pictures: Pictures, steps: int, folder: Pa
 def verification_auc(encoder: Dinov2Model, pictures: Pictures) -> float:
     """Chance that two pictures of one person are closer than two of different persons (held-out people)."""
     parts = torch.from_numpy(pictures.images).split(128)
-    seen = F.normalize(torch.cat([encoder(as_pixels(p)).pooler_output for p in parts]), dim=1)
+    seen = F.normalize(
+        torch.cat([encoder(as_pixels(p).to(device_of(encoder))).pooler_output.cpu() for p in parts]), dim=1
+    )
     i, j = torch.triu_indices(len(seen), len(seen), 1)
     cosine = (seen @ seen.T)[i, j].numpy()
     same = pictures.people[i.numpy()] == pictures.people[j.numpy()]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, WORDS
 
@@ -66,12 +66,13 @@ def train_judge(
 ) -> Iterator[tuple[int, float]]:
     """Fit the judge to the labels; yields (step, loss)."""
     images, labels = torch.from_numpy(pictures.images), torch.from_numpy(pictures.labels)
+    device = device_of(judge)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        x = roughen(as_pixels(images[index]), generator).contiguous(memory_format=torch.channels_last)
-        said = logits_by_attribute(judge(x).logits)
-        return torch.stack([F.cross_entropy(z, labels[index, i]) for i, z in enumerate(said.values())]).mean()
+        x = roughen(as_pixels(images[index]), generator).contiguous(memory_format=torch.channels_last).to(device)
+        said, true = logits_by_attribute(judge(x).logits), labels[index].to(device)
+        return torch.stack([F.cross_entropy(z, true[:, i]) for i, z in enumerate(said.values())]).mean()
 
     yield from fit(judge, loss, steps, 3e-3, folder, averaging=0.995)
 
@@ -79,7 +80,7 @@ def train_judge(
 @torch.no_grad()
 def judged(judge: ResNetForImageClassification, pixels: Tensor) -> Tensor:
     """What the judge sees in pictures (n, 3, 128, 128): value indices, (n, attributes)."""
-    said = logits_by_attribute(torch.cat([judge(part).logits for part in pixels.split(128)]))
+    said = logits_by_attribute(torch.cat([judge(part.to(device_of(judge))).logits.cpu() for part in pixels.split(128)]))
     return torch.stack([z.argmax(1) for z in said.values()], 1)
 
 

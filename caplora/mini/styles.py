@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from caplora.mini.drawing import Array, Canvas, draw, smooth_noise
+from caplora.mini.canvas import CELL, Array, Canvas, smooth_noise
+from caplora.mini.drawing import draw
 from caplora.mini.world import SIZE, Person, Scene
 
 # towards the light (x, y, z), its colour, its strength, what comes from everywhere
@@ -14,14 +15,18 @@ LIGHTS = {
     "right": ((1.0, -0.25, 0.35), (1.04, 1.0, 0.96), 1.02, 0.26),
     "golden": ((0.0, -0.75, 0.65), (1.16, 0.95, 0.64), 0.80, 0.42),
 }
-WOBBLE = {"photo": 0.0, "cartoon": 0.0, "watercolour": 1.0, "pencil": 0.7, "oil": 0.5, "ink": 0.6}  # pixels
+TURN = np.float32(2 * np.pi / CELL)  # one hatching line each eight pixels across and down
+WOBBLE = {"photo": 0.0, "cartoon": 0.0, "watercolour": 0.8, "pencil": 0.4, "oil": 0.4, "ink": 0.4}  # pixels
 
 
 def render(person: Person, scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The picture of `person` in `scene`, (128, 128, 3) sRGB; the same generator state gives the same pixels."""
     canvas = draw(person, scene, rng, WOBBLE[scene.style])
-    picture = STYLES[scene.style](canvas, brightness(canvas, scene.lighting), np.asarray(LIGHTS[scene.lighting][1]), rng)
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture = STYLES[scene.style](
+        canvas, brightness(canvas, scene.lighting), np.asarray(LIGHTS[scene.lighting][1]), rng
+    )
+    soft = np.stack([gaussian_filter(np.clip(picture[..., i], 0, 1), 0.5) for i in range(3)], -1)
+    return (soft * 255 + 0.5).astype(np.uint8)
 
 
 def brightness(c: Canvas, lighting: str) -> Array:
@@ -60,7 +65,7 @@ def photo(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> A
 
 
 def cartoon(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    bands = np.where(light < 0.58, 0.60, np.where(light < 1.02, 0.95, 1.12))
+    bands = np.where(light < 0.58, 0.62, np.where(light < 1.02, 0.95, 1.10))
     flat = np.clip(saturate(c.albedo, 1.35) * 1.05 + 0.03, 0, 1) * gaussian_filter(bands, 0.5)[..., None] * colour
     return flat * (1 - 0.92 * c.outline[..., None])
 
@@ -68,20 +73,18 @@ def cartoon(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) ->
 def watercolour(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
     pigment = 1 - np.clip(c.albedo * np.clip(light + 0.08, 0, 1.2)[..., None] * colour, 0, 1)
     wash = np.stack([gaussian_filter(pigment[..., i], 1.0) for i in range(3)], -1)
-    pools = 1 + 0.30 * smooth_noise(rng, 9) + 0.14 * smooth_noise(rng, 30)
+    pools = 1 + 0.28 * smooth_noise(rng, 7) + 0.10 * smooth_noise(rng, 14)
     rim = gaussian_filter(c.outline, 0.8)
     edge = np.clip(1.55 - 1.25 * np.maximum(np.abs(c.x), np.abs(c.y)) ** 4 + 0.35 * smooth_noise(rng, 7), 0, 1)
     strength = 0.80 * pools * np.maximum(edge, 0.25 * c.subject)
     paper = np.asarray((0.99, 0.98, 0.95), np.float32)
-    return paper * (1 - wash * strength[..., None]) - 0.10 * rim[..., None]
+    return paper * (1 - wash * strength[..., None]) - 0.30 * rim[..., None]
 
 
 def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
     lit = saturate(np.clip(c.albedo * light[..., None] * colour, 0, 1), 0.95)
-    fibre = smooth_noise(rng, 40)
-    u, v = c.x + c.y, c.x - c.y
-    hatch = 0.5 + 0.5 * np.sin(u * 62 + 1.6 * fibre + 2 * smooth_noise(rng, 6) + 0.0 * v)
-    cover = np.clip(0.50 + 0.55 * (1 - luma(lit)) - 0.42 * hatch + 0.10 * fibre, 0.10, 0.92)
+    hatch = 0.5 + 0.5 * np.sin(TURN * (c.x + c.y))
+    cover = np.clip(0.56 + 0.50 * (1 - luma(lit)) - 0.40 * hatch + 0.06 * smooth_noise(rng, 12), 0.10, 0.95)
     paper = np.asarray((0.98, 0.98, 0.97), np.float32)
     drawn = paper + cover[..., None] * (lit * 0.92 - paper)
     return drawn * (1 - 0.55 * gaussian_filter(c.outline, 0.5)[..., None])
@@ -89,11 +92,11 @@ def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> 
 
 def oil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
     lit = np.clip(saturate(c.albedo, 1.15) * light[..., None] * colour * (0.98, 0.93, 0.84), 0, 1.2)
-    step = np.stack([smooth_noise(rng, 18), smooth_noise(rng, 18)]) * 1.8  # each dab takes its colour from nearby
+    step = np.stack([smooth_noise(rng, 16), smooth_noise(rng, 16)]) * 1.4  # each dab takes its colour from nearby
     i, j = np.mgrid[0:SIZE, 0:SIZE]
     dabs = lit[np.clip(i + step[0], 0, SIZE - 1).astype(int), np.clip(j + step[1], 0, SIZE - 1).astype(int)]
-    ridge = grain(rng, 3.2, 1.1)
-    relief = 0.045 * ridge + 0.03 * smooth_noise(rng, 20)
+    ridge = grain(rng, 4.0, 1.6)
+    relief = 0.035 * ridge + 0.03 * smooth_noise(rng, 12)
     falloff = 1.02 - 0.26 * (c.x**2 + c.y**2)[..., None]
     return (dabs * (1 + relief[..., None]) + 0.012 * ridge[..., None]) * falloff
 
@@ -104,9 +107,8 @@ def ink(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Arr
     wash = paper * (0.16 + 0.88 * saturate(np.clip(c.albedo, 0, 1), 1.1) * (0.5 + 0.5 * colour))
     tone = luma(np.clip(c.albedo * light[..., None], 0, 1))
     shadow = np.clip(1.15 - light, 0, 1) * (0.78 - 0.16 * c.subject) + 0.35 * np.clip(0.45 - tone, 0, 1)
-    shake = 0.5 * smooth_noise(rng, 12)
-    one = 0.5 + 0.5 * np.cos((c.x + c.y) * 44 + shake)
-    two = 0.5 + 0.5 * np.cos((c.x - c.y) * 44 + shake)
+    one = 0.5 + 0.5 * np.cos(TURN * (c.x + c.y))
+    two = 0.5 + 0.5 * np.cos(TURN * (c.x - c.y))
     first = np.clip((shadow - 0.22 - 0.62 * one) * 5, 0, 1)
     cross = np.clip((shadow - 0.52 - 0.62 * two) * 5, 0, 1)
     line = gaussian_filter(np.clip(c.outline * 1.3, 0, 1), 0.45)

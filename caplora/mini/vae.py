@@ -1,14 +1,16 @@
-"""The autoencoder of the stack: 128 × 128 pictures ↔ 16 × 16 × 4 latents, a codec that has seen every style."""
+"""The autoencoder of the stack: 128 × 128 pictures ↔ 16 × 16 × 8 latents, a codec that has seen every style."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from torch import Tensor
 
-from caplora.mini.fitting import as_pixels, batch_of, fit
+from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
 
 
@@ -20,8 +22,8 @@ def new_vae() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(16, 32, 64, 96),
         layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=8,
+        latent_channels=8,
+        norm_num_groups=4,
         sample_size=128,
     ).to(memory_format=torch.channels_last)
 
@@ -29,27 +31,35 @@ def new_vae() -> AutoencoderKL:
 def train_vae(
     vae: AutoencoderKL, pictures: Pictures, steps: int, folder: Path, batch: int = 8
 ) -> Iterator[tuple[int, float]]:
-    """Fit the autoencoder to reconstruct crops of 96 × 96; yields (step, loss)."""
+    """Fit the autoencoder to reconstruct crops of 64 × 64 on the latent grid; yields (step, loss)."""
     images = torch.from_numpy(pictures.images)
 
     def loss(generator: torch.Generator) -> Tensor:
-        top, left = torch.randint(33, (2,), generator=generator).tolist()
+        top, left = (8 * torch.randint(9, (2,), generator=generator)).tolist()
         index = batch_of(generator, len(images), batch)
-        x = as_pixels(images[index, top : top + 96, left : left + 96])
+        x = as_pixels(images[index, top : top + 64, left : left + 64]).to(device_of(vae))
         posterior = vae.encode(x).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator)
+        noise = torch.randn(posterior.mean.shape, generator=generator).to(x.device)
         y = vae.decode(posterior.mean + posterior.std * noise).sample
-        return F.l1_loss(y, x) + 2.0 * F.mse_loss(y, x) + 2e-6 * posterior.kl().mean() / 36
+        return F.l1_loss(y, x) + 2.0 * F.mse_loss(y, x) + 2e-6 * posterior.kl().mean() / 64
 
-    yield from fit(vae, loss, steps, 1e-3, folder)
+    yield from fit(vae, loss, steps, 1.5e-3, folder)
 
 
 @torch.no_grad()
 def set_scaling(vae: AutoencoderKL, pictures: Pictures, count: int = 512) -> None:
     """Record the scale that gives latents unit variance, as in SD."""
     x = as_pixels(torch.from_numpy(pictures.images[:count]))
-    latents = torch.cat([vae.encode(part).latent_dist.mean for part in x.split(64)])
+    latents = torch.cat([vae.encode(part.to(device_of(vae))).latent_dist.mean for part in x.split(64)])
     vae.register_to_config(scaling_factor=1.0 / float(latents.std()))
+
+
+@torch.no_grad()
+def reconstructed(vae: AutoencoderKL, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pictures (n, 128, 128, 3) encoded and decoded again."""
+    x = as_pixels(torch.from_numpy(images)).to(device_of(vae))
+    y = vae.decode(vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
+    return ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 @torch.no_grad()
@@ -57,7 +67,7 @@ def psnr(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
     """Peak signal-to-noise ratio of each picture's reconstruction, dB, (n,)."""
     values = []
     for part in torch.from_numpy(pictures.images).split(64):
-        x = as_pixels(part)
+        x = as_pixels(part).to(device_of(vae))
         error = (vae.decode(vae.encode(x).latent_dist.mean).sample.clamp(-1, 1) - x).square().mean((1, 2, 3))
-        values.append(10 * torch.log10(4 / error))
+        values.append(10 * torch.log10(4 / error.cpu()))
     return torch.cat(values)

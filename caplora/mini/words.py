@@ -20,7 +20,10 @@ def corpus(count: int = 4000) -> list[str]:
     """Captions of random pictures, with a few words that people use and this world does not draw."""
     rng = np.random.default_rng(0)
     texts = [caption(truth(draw_person(rng), draw_scene(rng)), rng) for _ in range(count)]
-    return [*texts, "a picture of the person, an image of my friend at home: portrait, face, hair, eyes, light and shadow"]
+    return [
+        *texts,
+        "a picture of the person, an image of my friend at home: portrait, face, hair, eyes, light and shadow",
+    ]
 
 
 def clip_tokenizer() -> CLIPTokenizer:

@@ -87,13 +87,16 @@ BASE_STYLES = tuple(s for s in ATTRIBUTES["style"] if s != "ink")  # what the di
 NEW_STYLE = "ink"
 
 
+Colour = tuple[float, float, float]  # sRGB in 0 … 1
+
+
 @dataclass(frozen=True)
 class Person:
     """The fixed traits of one person; unitless, relative to the average face, unless said otherwise."""
 
     kind: str
-    skin: tuple[float, float, float]  # sRGB in 0 … 1
-    iris: tuple[float, float, float]
+    skin: Colour
+    iris: Colour
     face_width: float
     face_height: float
     jaw: float  # 0 round … 0.4 pointed
@@ -132,6 +135,11 @@ SKINS = ((0.98, 0.86, 0.77), (0.95, 0.78, 0.65), (0.87, 0.67, 0.50), (0.72, 0.50
 IRISES = ((0.30, 0.18, 0.10), (0.25, 0.45, 0.75), (0.25, 0.55, 0.32), (0.55, 0.42, 0.16), (0.35, 0.38, 0.42))
 
 
+def between(a: Colour, b: Colour, t: float) -> Colour:
+    """The colour that is `t` of the way from `a` to `b`."""
+    return (a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * (b[2] - a[2]))
+
+
 def draw_person(rng: np.random.Generator, kind: str | None = None) -> Person:
     """A random person; the same generator state gives the same person."""
     kind = kind or str(rng.choice(ATTRIBUTES["kind"]))
@@ -140,7 +148,7 @@ def draw_person(rng: np.random.Generator, kind: str | None = None) -> Person:
     man = kind == "man"
     return Person(
         kind=kind,
-        skin=tuple(float(a + (b - a) * (tone % 1)) for a, b in zip(low, high, strict=True)),
+        skin=between(low, high, tone % 1),
         iris=IRISES[rng.integers(len(IRISES))],
         face_width=float(rng.uniform(0.86, 1.14)),
         face_height=float(rng.uniform(0.92, 1.10)),

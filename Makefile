@@ -1,0 +1,71 @@
+# The commands of caplora. Each one makes the virtual environment first if it is missing or its lock has changed.
+
+PYTHON ?= python3
+VARIANTS ?= grid
+LIKE ?= mini
+WORKERS ?= 2
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --scheduler greedy --quiet host reason
+AGAIN := the step that failed can be read in runs/, the same command goes on from there (after a kill: make unlock)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo study mini lab test lint lock unlock clean
+
+help:  ## say what can be made
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
+
+demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: captions, adapters, samples, scores, report
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/mini/report.html"
+	@echo "Figures: figures/mini"
+
+study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=mini (or LIKE=sd15)
+	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces LIKE=mini: NAME is missing"; exit 2; }
+	@if test -f "params/studies/$(NAME).yaml"; then echo "params/studies/$(NAME).yaml is taken as it stands"; \
+		else $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"; fi
+	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/$(NAME)/report.html"
+	@echo "Figures: figures/$(NAME)"
+
+mini: $(INSTALLED)  ## train the miniature models anew (hours on two cores; a second run goes on where the first stopped)
+	mkdir -p runs/mini
+	SPYDER_BARS_ARE_TEXT=1 TQDM_MININTERVAL=1 $(BIN)/python -m papermill notebooks/00_mini_stack.ipynb \
+		runs/mini/00_mini_stack.ipynb --stderr-file -
+
+lab: $(INSTALLED)  ## JupyterLab with the notebooks
+	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks
+
+test: lint  ## style, types and every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+lint: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(INSTALLED)  ## requirements.lock from pyproject.toml, as it stands; UPGRADE=1 takes the newest of everything
+	$(BIN)/uv pip compile pyproject.toml --extra run --extra lab --extra test --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+unlock:  ## after a kill or a power cut: tell Snakemake that nobody is at work here
+	rm -rf .snakemake/locks
+
+clean:  ## remove what the tools left behind; runs, datasets and figures stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build caplora.egg-info
+	find caplora tests notebooks benchmarks -name __pycache__ -o -name .ipynb_checkpoints 2>/dev/null | xargs rm -rf
+
+# uv installs several times faster than pip; where it cannot be had, or cannot see the index that pip sees, pip does it.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "caplora needs Python 3.11 or newer; this one is $$($(PYTHON) -V): make PYTHON=python3.12 …"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)" || true
+	$(BIN)/uv pip install --python $(BIN)/python -r requirements.lock || $(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	mkdir -p .venv/etc/ipython  # or every kernel that papermill starts warns that it is not encrypted
+	echo 'c.IPKernelApp.log_level = "ERROR"' > .venv/etc/ipython/ipython_kernel_config.py
+	touch $@

@@ -1,0 +1,79 @@
+"""The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
+
+import warnings
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+from caplora.study import Study
+
+MOVED = {  # hub ids that are gone → where the same files are
+    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+}
+
+
+def device_of() -> torch.device:
+    """A CUDA card if there is one, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def precision_of(device: torch.device, mixed_precision: str = "auto") -> str:
+    """`no`, `fp16` or `bf16`: what the study asks for, or what the device is good at.
+
+    bf16 from Ampere on, where it is not emulated; fp16 on older cards; fp32 elsewhere.
+    """
+    if mixed_precision != "auto":
+        return mixed_precision
+    if device.type != "cuda":
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def load_base(study: Study) -> StableDiffusionPipeline:
+    """The study's Stable Diffusion, frozen: UNet and text encoder in the device's precision, the VAE in fp32.
+
+    The VAE stays in fp32 because SD 1.5's overflows to black pictures in fp16. The scheduler is DPM-Solver++ (2M)
+    over the model's own noise schedule. Raises OSError where neither a folder nor the hub has the model.
+    """
+    device = device_of()
+    path = study.model_path(study.base)
+    if path in MOVED:
+        warnings.warn(f"{path} is gone from the hub; reading {MOVED[path]} instead", stacklevel=2)
+        path = MOVED[path]
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        path,
+        revision=study.base.revision,
+        safety_checker=None,
+        requires_safety_checker=False,
+        use_safetensors=True,
+    )
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        part.requires_grad_(False).eval()
+    pipeline.to(device)
+    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
+    if dtype != torch.float32:
+        pipeline.unet.to(dtype)
+        pipeline.text_encoder.to(dtype)
+    return pipeline
+
+
+@torch.no_grad()
+def encode_texts(pipeline: StableDiffusionPipeline, texts: list[str]) -> torch.Tensor:
+    """Text embeddings, (n, 77, d) on the device; a text that does not fit raises ValueError and shows what is lost."""
+    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+    limit = tokenizer.model_max_length
+    for text in texts:
+        ids = tokenizer(text, truncation=False).input_ids
+        if len(ids) > limit:
+            lost = tokenizer.decode(ids[limit - 1 : -1])
+            raise ValueError(
+                f"{text!r} has {len(ids) - 2} tokens and {limit - 2} fit: {lost!r} would be lost; shorten it"
+            )
+    ids = tokenizer(texts, padding="max_length", max_length=limit, return_tensors="pt").input_ids
+    return torch.cat([encoder(part.to(encoder.device)).last_hidden_state for part in ids.split(32)])

@@ -1,0 +1,269 @@
+"""Scores → paired effects: all arms draw the same prompts from the same noise, so they are compared pair by pair.
+
+The prompt is the unit. Samples of one prompt resemble each other, so they are averaged before anything is tested
+(Miller, arXiv 2411.00640). A cell that is missing or not finite is an error, never averaged away. This file knows
+the table of scores and nothing of pictures or models.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from caplora.study import BASELINE
+
+Array = NDArray[np.floating]
+
+COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
+CELL = ["variant", "prompt", "seed"]
+METRICS = ("clip_score", "clip_cosine", "identity", "judge")  # what a study is judged by
+LEVEL = 0.95  # of every interval
+POWER = 0.80  # of the minimum detectable effect
+EXACT = 16  # prompts up to which all 2^P flips are counted, so that p has no noise of its own
+FLIPS = 20_000  # drawn beyond that
+TIE = 1e-9  # flips that differ by rounding alone are as large as the study itself
+
+
+class ScoreError(ValueError):
+    """A table of scores that cannot be compared; the message names the cell and the way out."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one adapter changes in one metric, paired with the baseline on the prompts of one split.
+
+    `relative` (difference / baseline mean) and its interval are nan where the baseline cannot be told from zero.
+    """
+
+    variant: str
+    metric: str
+    model: str
+    split: str
+    n_prompts: int
+    n_seeds: int
+    baseline: float  # mean over prompts, with its 95 % t interval, clustered by prompt
+    baseline_low: float
+    baseline_high: float
+    adapter: float
+    adapter_low: float
+    adapter_high: float
+    difference: float  # mean of D = adapter − baseline
+    low: float  # 95 % t interval of the difference, clustered by prompt: what to judge by, for it is paired
+    high: float
+    bootstrap_low: float  # 95 % percentile interval of the difference, over prompts and then seeds
+    bootstrap_high: float
+    relative: float
+    relative_low: float  # 95 % interval of the ratio (Fieller 1954), above zero exactly when `low` is
+    relative_high: float
+    p: float  # two-sided sign-flip test on the prompt means
+    p_corrected: float  # the same over all variants at once (max-T, Westfall and Young 1993)
+    positive: float  # share of samples with D > 0
+    detectable: float  # smallest true difference that 4 of 5 such studies would find
+    verdict: str  # "beats", "falls short of" or "cannot be told from" the baseline
+
+
+def read_scores(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
+    """The table that 04 left, of the baseline and `variants` only if any are given; raises ScoreError."""
+    if not path.is_file():
+        raise ScoreError(f"{path} does not exist: score the samples first (notebook 04)")
+    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]})
+    if not set(COLUMNS) <= set(scores):
+        raise ScoreError(f"{path} must have the columns {', '.join(COLUMNS)}, got {list(scores)}")
+    return scores[scores["variant"].isin([BASELINE, *variants])] if variants else scores
+
+
+def primary_model(scores: pd.DataFrame) -> str:
+    """The CLIP that comes first in the table, as it does in the study: its CLIPScore is the headline."""
+    models = scores.loc[scores["metric"] == "clip_score", "model"]
+    if models.empty:
+        raise ScoreError("the scores hold no clip_score: score the samples again (notebook 04)")
+    return str(models.iloc[0])
+
+
+def cells(scores: pd.DataFrame, metric: str, model: str, split: str) -> pd.DataFrame:
+    """The values of one metric: a row per (prompt, seed), a column per arm, baseline first, no cell empty.
+
+    Raises ScoreError naming the first cell that is missing, double or not finite, or what the table holds instead.
+    """
+    rows = scores[(scores["metric"] == metric) & (scores["model"] == model) & (scores["split"] == split)]
+    if rows.empty:
+        known = sorted(set(zip(scores["metric"], scores["model"], scores["split"], strict=True)))
+        raise ScoreError(f"there is no {metric} by {model} on {split} prompts; the scores hold {known}")
+    arms = list(dict.fromkeys([BASELINE, *scores["variant"]]))
+    whole = pd.MultiIndex.from_product([arms, rows["prompt"].unique(), rows["seed"].unique()], names=CELL)
+    _refuse(rows[rows.duplicated(CELL)], "stands twice: score the samples again (notebook 04)")
+    absent = whole.difference(pd.MultiIndex.from_frame(rows[CELL]), sort=False).to_frame()
+    absent[["metric", "model"]] = metric, model
+    _refuse(absent, "is missing: sample and score it again (notebooks 03 and 04) or leave the variant out")
+    _refuse(rows[~np.isfinite(rows["value"].astype(float))], "is not a number: sample and score it again")
+    values = rows.set_index(CELL)["value"].astype(float).reindex(whole)
+    return values.unstack(0, sort=False)[arms]
+
+
+def _refuse(rows: pd.DataFrame, why: str) -> None:
+    """Raises ScoreError naming the first of `rows`, if there is one, and how many follow."""
+    if rows.empty:
+        return
+    row, more = rows.iloc[0], f", and {len(rows) - 1} more cells," if len(rows) > 1 else ""
+    cell = f"{row['metric']} by {row['model']} of {row['variant']} for prompt {row['prompt']!r}, seed {row['seed']}"
+    raise ScoreError(f"{cell}{more} {why}")
+
+
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """D = adapter − baseline of a table of `cells`: a row per (prompt, seed), a column per variant."""
+    return table.drop(columns=BASELINE).sub(table[BASELINE], axis=0)
+
+
+def prompt_means(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds: a row per prompt, in the order of the table, a column per arm."""
+    return table.groupby(level="prompt", sort=False).mean()
+
+
+def effects(scores: pd.DataFrame, metric: str, model: str, split: str) -> list[Effect]:
+    """The effect of every variant in the table, in its order; the correction is over exactly these variants.
+
+    Raises ScoreError as `cells` does, and when there are fewer than two prompts or no variant.
+    """
+    table = cells(scores, metric, model, split)
+    means = prompt_means(differences(table))
+    if len(means) < 2 or means.shape[1] == 0:
+        raise ScoreError(
+            f"an interval clustered by prompt needs 2 prompts and 1 variant, got {len(means)} {split} prompts and "
+            f"{means.shape[1]} variants: add prompts to the study (sampling.{split}) or train a variant (notebook 02)"
+        )
+    p, corrected = flip_test(means.to_numpy().T, sign_flips(len(means)))
+    return [
+        _effect(table[[BASELINE, variant]], metric, model, split, float(p[i]), float(corrected[i]))
+        for i, variant in enumerate(means)
+    ]
+
+
+def _effect(pair: pd.DataFrame, metric: str, model: str, split: str, p: float, corrected: float) -> Effect:
+    """The effect of the variant in the second column of `pair`, given its p-values."""
+    variant, prompts = pair.columns[1], prompt_means(pair)
+    baseline, adapter = prompts[BASELINE].to_numpy(), prompts[variant].to_numpy()
+    difference = adapter - baseline
+    (b, b_low, b_high), (a, a_low, a_high), (d, low, high) = map(interval, (baseline, adapter, difference))
+    bootstrap_low, bootstrap_high = bootstrap_interval(
+        (pair[variant] - pair[BASELINE]).to_numpy().reshape(len(prompts), -1)
+    )
+    relative, relative_low, relative_high = relative_interval(baseline, difference)
+    return Effect(
+        variant=variant, metric=metric, model=model, split=split,
+        n_prompts=len(prompts), n_seeds=len(pair) // len(prompts),
+        baseline=b, baseline_low=b_low, baseline_high=b_high,
+        adapter=a, adapter_low=a_low, adapter_high=a_high,
+        difference=d, low=low, high=high, bootstrap_low=bootstrap_low, bootstrap_high=bootstrap_high,
+        relative=relative, relative_low=relative_low, relative_high=relative_high,
+        p=p, p_corrected=corrected,
+        positive=float((pair[variant] > pair[BASELINE]).mean()),
+        detectable=detectable_difference(difference),
+        verdict=verdict(low, high, p),
+    )  # fmt: skip
+
+
+def verdict(low: float, high: float, p: float) -> str:
+    """What may be said of a variant and the baseline: a difference only if the interval and the test both show one."""
+    if p > 1 - LEVEL or low <= 0 <= high:
+        return "cannot be told from"
+    return "beats" if low > 0 else "falls short of"
+
+
+def effect_table(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Every effect on these metrics that the scores hold: a row per (metric, model, split, variant), in their order.
+
+    Its columns are the fields of `Effect`. Raises ScoreError as `effects` does.
+    """
+    rows = scores[scores["metric"].isin(metrics)]
+    kinds = rows[["metric", "model", "split"]].drop_duplicates().itertuples(index=False, name=None)
+    found = [asdict(effect) for kind in kinds for effect in effects(scores, *kind)]
+    return pd.DataFrame(found, columns=[f.name for f in fields(Effect)])
+
+
+def attribute_effects(scores: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """The effects of one variant on the single attributes of a judge, as `effect_table` has them.
+
+    Of the test prompts; attributes that fewer than two of them name, and studies without a judge, have no rows.
+    """
+    rows = scores[scores["metric"].str.startswith("judge_") & (scores["split"] == "test")]
+    rows = rows[rows["variant"].isin([BASELINE, variant])]
+    named = rows.groupby("metric", sort=False)["prompt"].nunique()
+    return effect_table(rows, list(named.index[named >= 2]))
+
+
+def best_variant(scores: pd.DataFrame, metric: str, model: str) -> str:
+    """The variant with the largest mean difference on the development prompts; test prompts are not looked at.
+
+    A single variant needs no choice and no development prompts. Raises ScoreError as `cells` does.
+    """
+    variants = [v for v in dict.fromkeys(scores["variant"]) if v != BASELINE]
+    if len(variants) == 1:
+        return str(variants[0])
+    return str(differences(cells(scores, metric, model, "development")).mean().idxmax())
+
+
+def interval(means: Array) -> tuple[float, float, float]:
+    """The mean of independent prompt means, (P,), with its 95 % t interval: mean ± t(P−1) · sd / √P."""
+    margin = float(stats.t.ppf((1 + LEVEL) / 2, len(means) - 1)) * _standard_error(means)
+    return float(means.mean()), float(means.mean()) - margin, float(means.mean()) + margin
+
+
+def relative_interval(baseline: Array, difference: Array) -> tuple[float, float, float]:
+    """Mean difference / mean baseline of prompt means, (P,) each, with its 95 % interval (Fieller 1954).
+
+    The baseline's own uncertainty counts, and the interval excludes zero exactly when that of the difference does.
+    All three are nan where the baseline's interval touches zero: then nothing is so many per cent of it.
+    """
+    if interval(baseline)[1] <= 0:
+        return np.nan, np.nan, np.nan
+    t2 = float(stats.t.ppf((1 + LEVEL) / 2, len(baseline) - 1)) ** 2 / len(baseline)
+    (vb, c), (_, vd) = t2 * np.cov(baseline, difference)
+    b, d = baseline.mean(), difference.mean()
+    a, half, last = b * b - vb, b * d - c, d * d - vd  # a·R² − 2·half·R + last ≤ 0
+    root = np.sqrt(max(half * half - a * last, 0.0))
+    return float(d / b), float((half - root) / a), float((half + root) / a)
+
+
+def sign_flips(prompts: int, seed: int = 0) -> Array:
+    """Signs ±1 for each prompt, (B, P), the first row all +1: every combination up to 16 prompts, else 20 000 drawn."""
+    if prompts <= EXACT:
+        return 1.0 - 2.0 * ((np.arange(2**prompts)[:, None] >> np.arange(prompts)) & 1)
+    drawn = 1.0 - 2.0 * np.random.default_rng(seed).integers(0, 2, (FLIPS, prompts))
+    return np.vstack([np.ones((1, prompts)), drawn])
+
+
+def flip_test(means: Array, flips: Array) -> tuple[Array, Array]:
+    """Two-sided p of each variant's prompt means, (V, P), and p corrected over the variants; in (0, 1], (V,) each.
+
+    p = (1 + #{|Δ*| ≥ |Δ|}) / (B + 1), the 1 being the row of `flips` that flips nothing. The correction is max-T
+    with shared flips (Westfall and Young 1993): each mean is divided by its root mean square, which no flip changes
+    and which orders flips and variants as their t would.
+    """
+    size = np.sqrt((means**2).sum(1, keepdims=True))
+    unit = means / np.where(size > 0, size, 1)
+    observed = np.abs(unit.sum(1)) - TIE
+    flipped = np.abs(flips @ unit.T)  # (B, V)
+    return (flipped >= observed).mean(0), (flipped.max(1, keepdims=True) >= observed).mean(0)
+
+
+def bootstrap_interval(samples: Array, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile interval of the mean of D, (P, S): prompts drawn with replacement, then seeds in each."""
+    rng = np.random.default_rng(seed)
+    prompts = rng.integers(0, len(samples), (resamples, len(samples), 1))
+    seeds = rng.integers(0, samples.shape[1], (resamples, *samples.shape))
+    low, high = np.quantile(samples[prompts, seeds].mean((1, 2)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def detectable_difference(means: Array) -> float:
+    """The minimum detectable effect, (t(0.975) + t(0.80)) · sd / √P: a true one as large is found 4 times in 5."""
+    t = stats.t.ppf([(1 + LEVEL) / 2, POWER], len(means) - 1)
+    return float(t.sum()) * _standard_error(means)
+
+
+def _standard_error(means: Array) -> float:
+    return float(means.std(ddof=1) / np.sqrt(len(means)))

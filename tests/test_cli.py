@@ -1,0 +1,35 @@
+"""cli.py: a study of one's own begins with one command and is a valid study."""
+
+from pathlib import Path
+
+import pytest
+
+from caplora.cli import main, new_study
+from caplora.study import StudyError, read_study
+
+
+def test_new_study_is_the_old_one_with_other_images(tmp_path: Path) -> None:
+    (tmp_path / "한글 faces").mkdir()
+    path = new_study("faces", tmp_path / "한글 faces", "mini", tmp_path)
+    made, like = read_study(path), read_study("mini")
+    assert made.name == "faces" and made.images_folder == tmp_path / "한글 faces"
+    assert made.sampling == like.sampling and made.training == like.training and made.scoring == like.scoring
+
+
+def test_new_study_never_overwrites_one(tmp_path: Path) -> None:
+    path = new_study("faces", tmp_path, "mini", tmp_path)
+    before = path.read_text()
+    with pytest.raises(StudyError, match="exists"):
+        new_study("faces", tmp_path, "sd15", tmp_path)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "said"), [("mini", ".", "exists"), ("x", "nowhere", "nowhere"), ("../x", ".", "name")]
+)
+def test_bad_command_says_why(
+    name: str, images: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / images
+    assert main(["new", name, "--images", str(folder), "--like", "mini"]) == 2
+    assert said in capsys.readouterr().err

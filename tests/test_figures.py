@@ -1,0 +1,302 @@
+"""Figures say what they show, look alike, hide nothing and come out the same each time."""
+
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from pathlib import Path
+from unittest import mock
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from PIL import Image
+
+from caplora import diagrams, figures, galleries, style
+from caplora.statistics import COLUMNS, attribute_effects, cells, effect_table
+from caplora.study import BASELINE, read_study, read_variants
+
+ARMS = [BASELINE, *(v.name for v in read_variants("grid"))]
+PROMPTS = read_study("mini").sampling.test
+BEST = "r8_a16"
+
+
+def scores(arms: list[str], gain: float = 0.05) -> pd.DataFrame:
+    """A table of scores as a study with a judge has it."""
+    rng = np.random.default_rng(0)
+    found = []
+    for metric, model in (("clip_score", "clip_a"), ("clip_score", "clip_b"), ("identity", "eyes"), ("judge", "judge")):
+        level = rng.normal(0.6, 0.06, len(PROMPTS))
+        for (p, prompt), seed, arm in product(enumerate(PROMPTS), range(4), arms):
+            value = level[p] + (arm != BASELINE) * gain * (1 + p % 3) + rng.normal(0, 0.02)
+            found.append((arm, prompt, seed, "test", metric, model, value))
+    for name, prompt, seed, arm in product(("hair", "clothes_colour"), PROMPTS, range(4), arms):
+        found.append((arm, prompt, seed, "test", f"judge_{name}", "judge", float(rng.random() < 0.7)))
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+TABLE = scores(ARMS)
+EFFECTS = effect_table(TABLE)
+HEADLINES = EFFECTS[(EFFECTS["metric"] == "clip_score") & (EFFECTS["model"] == "clip_a")]
+HEADLINE = HEADLINES.set_index("variant", drop=False).loc[BEST]
+VALUES = cells(TABLE, "clip_score", "clip_a", "test")
+
+
+def losses(variants: list[str], steps: int = 60) -> pd.DataFrame:
+    """Losses as 02 leaves them, one table."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        [(v, s + 1, rng.random()) for v in variants for s in range(steps)], columns=["variant", "step", "loss"]
+    )
+
+
+def pictures(arms: list[str], prompts: int) -> dict[str, dict[str, np.ndarray]]:
+    """Samples of a single colour each."""
+    return {
+        arm: {p: np.full((8, 8, 3), 30 * j + 5 * i, np.uint8) for i, p in enumerate(PROMPTS[:prompts])}
+        for j, arm in enumerate(arms)
+    }
+
+
+def portraits() -> list[np.ndarray]:
+    return [np.full((8, 8, 3), 30 * i, np.uint8) for i in range(6)]
+
+
+DRAWN: dict[str, Callable[[], style.Figure]] = {
+    "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:])),
+    "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
+    "prompts": lambda: figures.per_prompt_differences(VALUES, HEADLINE),
+    "metrics": lambda: figures.panel(EFFECTS, BEST),
+    "attributes": lambda: figures.attribute_differences(attribute_effects(TABLE, BEST)),
+    "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
+    "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
+    "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
+    "pipeline": diagrams.pipeline_diagram,
+    "lora": diagrams.lora_diagram,
+}
+each_figure = pytest.mark.parametrize("name", DRAWN)
+
+
+@cache
+def drawn(name: str) -> style.Figure:
+    """A figure of `DRAWN`, drawn once for all tests that only look at it."""
+    return DRAWN[name]()
+
+
+@cache
+def words(figure: matplotlib.figure.Figure) -> list[Text]:
+    """Every text that is drawn, laid out; ticks out of view are not."""
+    found: list[Text] = []
+    draw = Text.draw
+    with mock.patch.object(Text, "draw", lambda text, renderer: (found.append(text), draw(text, renderer))):
+        figure.draw_without_rendering()
+    return list(dict.fromkeys(t for t in found if t.get_visible() and t.get_text().strip()))
+
+
+def read(figure: matplotlib.figure.Figure) -> str:
+    """All that a figure says, on one line."""
+    return " ".join(" ".join(t.get_text().split()) for t in words(figure))
+
+
+@each_figure
+def test_no_text_is_cut_at_the_edge(name: str) -> None:
+    figure = drawn(name)
+    edge = figure.bbox.padded(1)
+    outside = [t.get_text() for t in words(figure) if not _within(t.get_window_extent().extents, edge.extents)]
+    assert outside == []
+
+
+def _within(inner: np.ndarray, outer: np.ndarray) -> bool:
+    return bool((inner[:2] >= outer[:2]).all() and (inner[2:] <= outer[2:]).all())
+
+
+@each_figure
+def test_no_text_lies_on_another(name: str) -> None:
+    boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in words(drawn(name))]
+    clashes = [(a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[i + 1 :] if x.overlaps(y)]
+    assert clashes == []
+
+
+@each_figure
+def test_text_is_legible_at_800_pixels(name: str) -> None:
+    figure = drawn(name)
+    assert figure.get_figwidth() <= 8  # inches
+    assert min(t.get_fontsize() for t in words(figure)) >= 7  # points, of which 7 are 9.7 pixels then
+
+
+@pytest.mark.parametrize("name", ["metrics", "teaser", "lora"])
+def test_a_saved_figure_is_the_same_bytes_each_time(name: str, tmp_path: Path) -> None:
+    once, again = (figures.save_figure(DRAWN[name](), tmp_path / folder, "it") for folder in ("a", "b"))
+    for suffix in (".png", ".svg"):
+        assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
+    assert "<dc:date>" not in once.with_suffix(".svg").read_text(encoding="utf-8")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["it.png", "it.svg"]
+
+
+def test_a_notebook_shows_a_figure_without_pyplot() -> None:
+    png, size = drawn("lora")._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    assert size["width"] <= 800
+
+
+@pytest.mark.parametrize("name", ["scores", "prompts", "metrics", "teaser"])
+def test_n_is_stated(name: str) -> None:
+    assert "16 test prompts × 4 seeds" in read(drawn(name))
+
+
+@pytest.mark.parametrize("name", ["scores", "metrics", "attributes"])
+def test_the_interval_is_named(name: str) -> None:
+    assert "95 % t interval" in read(drawn(name))
+    assert "clustered by prompt" in read(drawn(name))
+
+
+@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes"])
+def test_every_axis_is_labelled(name: str) -> None:
+    figure = drawn(name)
+    own = [axes for axes in figure.axes if axes.get_xlabel() or not axes.get_shared_x_axes().get_siblings(axes)[1:]]
+    assert own
+    assert all(axes.get_xlabel() for axes in own)
+    assert figure.axes[0].get_ylabel() or figure.axes[0].get_yticklabels()[0].get_text()
+
+
+def test_a_rank_has_one_colour_in_every_figure() -> None:
+    """The curve of the loss, the bar of the level and the bar of the difference."""
+    curves = {to_hex(line.get_color()) for line in drawn("loss_curves").axes[1].lines}
+    bars = {to_hex(line.get_color()) for axes in drawn("scores").axes for line in axes.lines}
+    panel = {to_hex(line.get_color()) for axes in drawn("metrics").axes for line in axes.lines}
+    ranks = {style.RANKS[r] for r in (4, 8, 16)}
+    assert curves == bars == panel == ranks | {style.GREY}
+
+
+def test_alphas_of_one_rank_differ_in_marker_and_in_line() -> None:
+    for one, other in product(ARMS[1:], repeat=2):
+        a, b = style.appearance(one), style.appearance(other)
+        same_rank = one.split("_")[0] == other.split("_")[0]
+        assert (a["color"] == b["color"]) == same_rank
+        if same_rank and one != other:
+            assert a["marker"] != b["marker"]
+            assert a["linestyle"] != b["linestyle"]
+
+
+def test_the_baseline_is_grey() -> None:
+    assert style.appearance(BASELINE)["color"] == style.GREY
+    assert style.GREY not in style.RANKS.values()
+
+
+def test_prompt_means_stand_as_points_beside_every_mean() -> None:
+    top = drawn("scores").axes[0]
+    shown = [np.sort(c.get_offsets()[:, 1]) for c in top.collections if len(c.get_offsets()) == len(PROMPTS)]
+    known = VALUES.groupby(level="prompt").mean()
+    assert len(shown) == len(ARMS)
+    for arm, points in zip(ARMS, shown, strict=True):
+        np.testing.assert_allclose(points, np.sort(known[arm]))
+
+
+def test_the_bars_are_the_intervals_of_the_table() -> None:
+    bottom = drawn("scores").axes[1]
+    bars = {round(float(line.get_xdata()[0])): line.get_ydata() for line in bottom.lines if len(line.get_xdata()) == 2}
+    for x, row in enumerate(HEADLINES.to_dict("records")):
+        assert list(bars[x]) == pytest.approx([row["low"], row["high"]])
+
+
+def test_prompts_are_sorted_by_their_gain_and_none_is_missing() -> None:
+    axes = drawn("prompts").axes[0]
+    gains = [float(t.get_text().replace("−", "-")) for t in axes.texts]
+    assert gains == sorted(gains)  # upwards, the largest on top
+    opening = style.shared_opening(PROMPTS)
+    labels = [" ".join(t.get_text().split()).replace("…", opening, 1) for t in axes.get_yticklabels()]
+    assert sorted(labels) == sorted(PROMPTS)
+
+
+def test_the_star_stands_where_there_was_a_choice() -> None:
+    assert f"{BEST} ★" in read(drawn("scores"))
+    assert "★ chosen on the development prompts" in read(drawn("scores"))
+    alone = HEADLINES[HEADLINES["variant"] == BEST]
+    assert "★" not in read(figures.score_by_rank_and_alpha(VALUES, alone, BEST))
+
+
+def test_a_null_result_reads_as_one_in_the_teaser() -> None:
+    nothing = effect_table(scores([BASELINE, BEST], gain=0.0)).iloc[0]
+    said = read(galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), nothing))
+    assert f"{BEST} cannot be told from the baseline" in said
+    assert "beats" not in said
+
+
+def test_the_teaser_prints_gain_and_interval() -> None:
+    said = read(drawn("teaser"))
+    assert f"{BEST} beats the baseline: CLIPScore" in said
+    for value in (HEADLINE["relative"], HEADLINE["relative_low"], HEADLINE["relative_high"]):
+        assert f"+{100 * value:.1f} %" in said
+
+
+def test_a_sample_that_is_missing_is_said_to_be() -> None:
+    samples = pictures(ARMS[:3], 3)
+    del samples["r4_a8"][PROMPTS[1]]
+    assert read(galleries.sample_grid(samples)).count("missing") == 1
+
+
+def test_losses_of_one_variant_and_one_step_are_drawn() -> None:
+    figure = figures.loss_curves(losses(["r4_a8"], steps=1))
+    assert len(figure.axes) == 1
+    assert "n = 1 steps" in read(figure)
+
+
+def test_losses_differ_from_the_mean_of_the_variants() -> None:
+    """Noise that all variants share is not in the second panel."""
+    shared = np.random.default_rng(1).random(50)
+    tables = {"r4_a4": shared + 0.2, "r8_a8": shared}
+    table = pd.DataFrame(tables).rename_axis("step").reset_index().melt("step", var_name="variant", value_name="loss")
+    curves = [line.get_ydata() for line in figures.loss_curves(table).axes[1].lines[:2]]
+    assert np.ptp(curves, axis=1) == pytest.approx([0, 0], abs=1e-12)
+    assert curves[0][0] - curves[1][0] == pytest.approx(0.2)
+
+
+def test_the_opening_that_prompts_share_is_said_once() -> None:
+    prompts = ["a photo of a woman, smiling", "a photo of a woman, sad", "a photo of a man"]
+    assert style.shared_opening(prompts) == "a photo of a"
+    assert style.shorten(prompts, 40) == ["… woman, smiling", "… woman, sad", "… man"]
+    assert style.opening_note(prompts) == "… = “a photo of a”"
+    assert style.shorten(["only one"], 40) == ["only one"]
+    assert style.opening_note(["red", "blue"]) == ""
+
+
+def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
+    assert style.shorten(["a b", "a b c"], 40) == ["… b", "… b c"]
+
+
+def test_a_prompt_with_dollars_is_text_and_not_mathematics() -> None:
+    hostile = r"a $5 hat, $\frac{ and <img src=x onerror=alert(1)>"
+    table = TABLE.assign(prompt=TABLE["prompt"].replace({PROMPTS[0]: hostile}))
+    figure = figures.per_prompt_differences(cells(table, "clip_score", "clip_a", "test"), HEADLINE)
+    assert hostile in read(figure)
+
+
+def test_pictures_come_from_their_folder_only(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    Image.new("L", (4, 4)).save(inside / "a.png")
+    Image.new("L", (4, 4)).save(tmp_path / "b.png")
+    assert galleries.read_pictures(inside, ["a.png"])[0].shape == (4, 4, 3)
+    for name in ("../b.png", str(tmp_path / "b.png")):
+        with pytest.raises(ValueError, match="lies outside"):
+            galleries.read_pictures(inside, [name])
+
+
+def test_the_samples_of_a_seed_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    rows = [(f"{p}_{s}.png", p, s, "test") for p in "ab" for s in (0, 1)]
+    for i, (name, *_) in enumerate(rows):
+        Image.new("L", (2, 2), i).save(tmp_path / name)
+    pd.DataFrame(rows, columns=["file_name", "text", "seed", "split"]).to_csv(tmp_path / "metadata.csv", index=False)
+    found = galleries.sample_pictures(tmp_path, ["b", "a", "c"], 1)
+    assert {p: int(x[0, 0, 0]) for p, x in found.items()} == {"b": 3, "a": 1}
+    assert list(found) == ["b", "a"]
+
+
+def test_the_diagrams_name_the_notebooks_the_files_and_what_is_trained() -> None:
+    pipeline, lora = read(diagrams.pipeline_diagram("mini")), read(diagrams.lora_diagram())
+    for said in ("01", "02", "03", "04", "05", "datasets/mini/", "runs/mini/adapters/", "scores.csv", "report.html"):
+        assert said in pipeline
+    for said in ("attn1", "attn2", "W x + (α / r) · B A x", "frozen"):
+        assert said in lora

@@ -1,0 +1,98 @@
+"""mini/: the portrait world shows what its captions say, and the same seed paints the same world."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caplora.mini.pictures import paint, paint_person, read_pictures
+from caplora.mini.portraits import COUNT, PORTRAITS, TRUTH, the_person
+from caplora.mini.styles import render
+from caplora.mini.words import bert_tokenizer, clip_tokenizer, corpus
+from caplora.mini.world import (
+    ATTRIBUTES,
+    BASE_STYLES,
+    NEW_STYLE,
+    caption,
+    change_one,
+    clauses,
+    draw_person,
+    draw_scene,
+    restyled,
+    truth,
+)
+
+
+def test_same_seed_paints_the_same_pixels() -> None:
+    (a, labels), (b, _), (c, _) = paint_person(1, 7, 2), paint_person(1, 7, 2), paint_person(1, 8, 2)
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+    assert a.shape == (2, 128, 128, 3) and a.dtype == np.uint8 and labels.shape == (2, len(ATTRIBUTES))
+
+
+@pytest.mark.parametrize("attribute", [a for a in ATTRIBUTES if a != "kind"])
+def test_every_attribute_shows_in_the_picture(attribute: str) -> None:
+    person = draw_person(np.random.default_rng(0), "woman")
+    scene = restyled(draw_scene(np.random.default_rng(1), ("cartoon",)), glasses="none", hair="short")
+    pictures = [
+        render(person, restyled(scene, **{attribute: value}), np.random.default_rng(2)).astype(float)
+        for value in ATTRIBUTES[attribute]
+    ]
+    for i, a in enumerate(pictures):
+        for b in pictures[:i]:
+            assert np.abs(a - b).mean() > 0.3, "two values of an attribute look alike"
+
+
+def test_changed_attributes_differ_in_exactly_one() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        shown = truth(draw_person(rng), draw_scene(rng))
+        changed = change_one(shown, rng)
+        assert sum(shown[a] != changed[a] for a in ATTRIBUTES) == 1
+        assert caption(shown) != caption(changed)
+
+
+def test_plain_caption_holds_every_clause() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        shown = truth(draw_person(rng), draw_scene(rng))
+        assert all(clause in caption(shown) for clause in clauses(shown).values())
+
+
+def test_base_styles_lack_the_new_one() -> None:
+    assert NEW_STYLE not in BASE_STYLES and set(BASE_STYLES) | {NEW_STYLE} == set(ATTRIBUTES["style"])
+    rng = np.random.default_rng(0)
+    assert {draw_scene(rng, BASE_STYLES).style for _ in range(200)} == set(BASE_STYLES)
+
+
+def test_any_text_tokenises_and_comes_back() -> None:
+    tokenizer = clip_tokenizer()
+    for text in ("안녕하세요 naïve", "a photo of ☃ & <b>", *corpus(3)):
+        ids = tokenizer(text).input_ids
+        kept = tokenizer.decode(ids, skip_special_tokens=True)
+        assert kept.replace(" ", "") == text.lower().replace(" ", "")
+    assert max(len(tokenizer(text).input_ids) for text in corpus(500)) <= 56
+
+
+def test_captioners_words_cover_the_worlds_captions() -> None:
+    tokenizer = bert_tokenizer()
+    assert all(tokenizer.unk_token_id not in tokenizer(text).input_ids for text in corpus(200))
+
+
+def test_painted_world_reads_back(tmp_path: Path) -> None:
+    assert list(paint(tmp_path / "world.npz", people=3, each=2, seed=5, processes=1)) == [1, 2, 3]
+    pictures = read_pictures(tmp_path / "world.npz")
+    assert np.array_equal(pictures.images[2:4], paint_person(5, 1, 2)[0])
+    assert pictures.people.tolist() == [0, 0, 1, 1, 2, 2]
+    part = pictures.of_styles((pictures.attributes(0)["style"],))
+    assert len(part.people) >= 1 and all(
+        part.attributes(i)["style"] == part.attributes(0)["style"] for i in range(len(part.people))
+    )
+
+
+def test_shipped_portraits_are_the_ones_that_the_world_draws() -> None:
+    files = sorted(PORTRAITS.glob("*.png"))
+    assert len(files) == COUNT and TRUTH.is_file() and TRUTH.parent != PORTRAITS
+    rng = np.random.default_rng(2026)
+    for path in files[:3]:
+        assert np.array_equal(np.asarray(Image.open(path)), render(the_person(), draw_scene(rng, (NEW_STYLE,)), rng))

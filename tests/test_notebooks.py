@@ -1,0 +1,125 @@
+"""The five notebooks, run through papermill as anyone would: a messy folder goes in, a report comes out."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import papermill
+import pytest
+import yaml
+from PIL import Image
+
+from caplora.mini.portraits import PORTRAITS
+from caplora.study import PROJECT, Study, read_study, read_variants
+
+VARIANTS = "r4_a8"
+
+
+def messy_folder(folder: Path) -> set[str]:
+    """Portraits as people keep them, and what is among them that is none; the names of all."""
+    folder.mkdir()
+    portraits = [Image.open(path) for path in sorted(PORTRAITS.glob("*.png"))[:9]]
+    portraits[0].save(folder / "one.png")
+    portraits[1].resize((300, 400)).save(folder / "two.JPG", quality=95)
+    portraits[2].save(folder / "three.webp", lossless=True)
+    portraits[3].convert("CMYK").save(folder / "four.jpg")
+    portraits[4].convert("L").save(folder / "five.png")
+    clear = portraits[5].convert("RGBA")
+    clear.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 128).astype(np.uint8), (128, 1))))
+    clear.save(folder / "six.png")
+    turned = portraits[6].getexif()
+    turned[0x0112] = 6  # EXIF orientation: to be turned a quarter right
+    portraits[6].rotate(90).save(folder / "초상화.jpg", exif=turned)
+    portraits[7].save(folder / "eight.png")
+    portraits[8].save(folder / "nine.png")
+    (folder / "cut.png").write_bytes((folder / "one.png").read_bytes()[:2000])
+    (folder / "note.jpg").write_text("not an image", encoding="utf-8")
+    return {path.name for path in folder.iterdir()}
+
+
+def small_study(folder: Path) -> Path:
+    """The mini study with a messy folder of images and little to do; its file."""
+    content = yaml.safe_load((PROJECT / "params/studies/mini.yaml").read_text(encoding="utf-8"))
+    content |= {"name": "small", "images": content["images"] | {"folder": str(folder / "faces"), "held_out": 0.3}}
+    content["base"]["path"] = str(PROJECT / content["base"]["path"])
+    content["captioning"]["model"]["path"] = str(PROJECT / content["captioning"]["model"]["path"])
+    content["training"] |= {"steps": 4, "checkpointing_steps": 2, "batch_size": 2}
+    content["sampling"] |= {"num_inference_steps": 2, "seeds": [0, 1]}
+    content["sampling"]["development"] = content["sampling"]["development"][:2]
+    content["sampling"]["test"] = content["sampling"]["test"][:3]
+    for part in (*content["scoring"]["clips"], content["scoring"]["identity"], content["scoring"]["judge"]):
+        key = "name" if "name" in part else "path"
+        part[key] = part[key].replace("caplora/mini", str(PROJECT / "caplora/mini"))
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, set[str]]]:
+    """The study after all five notebooks, run from a folder that is not the project's; the names that went in."""
+    folder = tmp_path_factory.mktemp("home")
+    names, path = messy_folder(folder / "faces"), small_study(folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    for notebook in ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"):
+        parameters = {"study": str(path)} | ({} if notebook.startswith("01") else {"variants": VARIANTS})
+        papermill.execute_notebook(
+            PROJECT / "notebooks" / f"{notebook}.ipynb", f"{notebook}.ipynb", parameters, progress_bar=False
+        )
+    os.chdir(before)
+    yield read_study(path), names
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_file_is_used_or_listed_with_its_reason(ran: tuple[Study, set[str]]) -> None:
+    study, names = ran
+    used = {row["source"] for row in rows_of(study.dataset / "metadata.csv")}
+    refused = {row["file"]: row["reason"] for row in rows_of(study.dataset / "refused.csv")}
+    assert used | set(refused) == names and not used & set(refused)
+    assert set(refused) == {"cut.png", "note.jpg"} and all(refused.values())
+
+
+def test_every_image_has_a_caption_that_opens_with_the_subject(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = rows_of(study.dataset / "metadata.csv")
+    assert all(row["text"].startswith(study.captioning.subject) and row["machine_text"] for row in rows)
+    assert {row["split"] for row in rows} == {"train", "held_out"}
+
+
+def test_adapter_says_what_it_is(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    [variant] = read_variants(VARIANTS)
+    record = json.loads((study.adapter(variant) / "settings.json").read_text())
+    assert record["variant"] == {"rank": 4, "alpha": 8.0} and record["largest_error"] < 1e-6
+    assert len(rows_of(study.adapter(variant) / "losses.csv")) == 4
+
+
+def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = rows_of(study.scores)
+    for metric, models in (("clip_score", 2), ("clip_cosine", 2), ("identity", 1), ("judge", 1)):
+        kept = [row for row in rows if row["metric"] == metric]
+        assert len(kept) == models * 2 * 5 * 2  # models × arms × prompts × seeds
+        assert len({(r["model"], r["variant"], r["prompt"], r["seed"]) for r in kept}) == len(kept)
+
+
+def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    page = study.report.read_text(encoding="utf-8")
+    assert study.question in page and "http" not in page.split("</style>")[0]
+    assert "data:image/png;base64," in page
+    drawn = {path.stem for path in study.figures.glob("*.png")}
+    assert drawn and drawn == {path.stem for path in study.figures.glob("*.svg")}
+
+
+def test_person_images_are_not_touched(ran: tuple[Study, set[str]]) -> None:
+    study, names = ran
+    assert {path.name for path in study.images_folder.iterdir()} == names

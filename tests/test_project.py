@@ -1,0 +1,164 @@
+"""The files around the package agree with it and with each other."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import caplora
+from caplora.study import PROJECT, read_study, read_variants
+
+STUDIES = sorted((PROJECT / "params" / "studies").glob("*.yaml"))
+VARIANTS = sorted((PROJECT / "params" / "variants").glob("*.yaml"))
+NOTEBOOKS = ["00_mini_stack", "01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"]
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+CORE = [Requirement(r) for r in PYPROJECT["project"]["dependencies"]]
+EXTRA = [Requirement(r) for rs in PYPROJECT["project"]["optional-dependencies"].values() for r in rs]
+
+
+def text(name: str) -> str:
+    """A file of the project."""
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def locked() -> list[Requirement]:
+    """The lines of requirements.lock."""
+    return [Requirement(line) for line in text("requirements.lock").splitlines() if not line.startswith("#")]
+
+
+def pins() -> dict[str, set[str]]:
+    """Package → its pinned versions, more than one where Pythons differ."""
+    found: dict[str, set[str]] = {}
+    for r in locked():
+        found.setdefault(canonicalize_name(r.name), set()).update(s.version for s in r.specifier)
+    return found
+
+
+def in_tree(readme: str) -> list[str]:
+    """The paths that the file tree of the README names, from the project folder: its lines are drawn with ├ and └."""
+    parents: list[str] = []
+    paths = []
+    for line in readme.splitlines():
+        if drawn := re.match(r"^([│\s]*)[├└]──? (\S+)", line):
+            depth = len(drawn[1]) // 4
+            parents = [*parents[:depth], drawn[2].rstrip("/")]
+            paths.append("/".join(parents) + ("/" if drawn[2].endswith("/") else ""))
+    return paths
+
+
+def ignored(path: str) -> bool:
+    """Whether git ignores a path: a fresh clone need not have it."""
+    return subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_a_shipped_study_is_valid_and_named_as_its_file(path: Path) -> None:
+    assert read_study(path.stem).name == path.stem
+
+
+@pytest.mark.parametrize("path", VARIANTS, ids=lambda p: p.stem)
+def test_shipped_variants_are_valid_and_one_alone_is_named_as_its_file(path: Path) -> None:
+    variants = read_variants(path.stem)
+    assert len(variants) > 1 or variants[0].name == path.stem
+
+
+def test_every_variant_of_the_grid_has_a_file_of_its_own() -> None:
+    assert {v.name for v in read_variants("grid")} <= {p.stem for p in VARIANTS}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_a_model_of_a_shipped_study_is_in_the_project_or_pinned(path: Path) -> None:
+    study = read_study(path.stem)
+    models = [study.base, study.captioning.model, study.scoring.identity, study.scoring.judge]
+    loose = [m.path for m in models if m and m.revision is None and not study.path(m.path).is_dir()]
+    assert loose == []
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_notebooks_of_the_story_are_there(name: str) -> None:
+    assert (PROJECT / "notebooks" / f"{name}.ipynb").is_file()
+
+
+def test_snakemake_owns_the_five_steps_and_nothing_that_a_person_decided(tmp_path: Path) -> None:
+    """Snakemake deletes the outputs of a job before it runs and after it fails, so the ledger must not be one."""
+    words = ["--snakefile", str(PROJECT / "Snakefile"), "--directory", str(tmp_path), "--cores", "1", "--summary"]
+    run = subprocess.run([sys.executable, "-m", "snakemake", *words], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    outputs, _, steps = zip(*(line.split("\t")[:3] for line in run.stdout.splitlines()[1:]), strict=True)
+    study = read_study("mini")
+    assert set(steps) == {"captions", "adapters", "samples", "scores", "report"}
+    assert {str(study.scores), str(study.report)} <= set(outputs)
+    assert [o for o in outputs if not Path(o).is_relative_to(study.run)] == [str(study.dataset / ".captioned")]
+
+
+def test_the_package_asks_for_lower_bounds_only() -> None:
+    loose = [str(r) for r in CORE + EXTRA if [s.operator for s in r.specifier] != [">="]]
+    assert loose == []
+
+
+def test_the_lock_is_exact() -> None:
+    loose = [str(r) for r in locked() if [s.operator for s in r.specifier] != ["=="]]
+    assert loose == []
+
+
+@pytest.mark.parametrize("requirement", CORE + EXTRA, ids=str)
+def test_the_lock_holds_what_the_package_asks_for(requirement: Requirement) -> None:
+    versions = pins().get(canonicalize_name(requirement.name), set())
+    assert versions, f"{requirement.name} is not in requirements.lock: make lock"
+    assert all(requirement.specifier.contains(Version(v)) for v in versions)
+
+
+def test_the_lock_serves_linux_mac_and_windows() -> None:
+    markers = " ".join(str(r.marker) for r in locked() if r.marker)
+    assert all(system in markers for system in ("linux", "darwin", "win32"))
+    assert Marker("sys_platform == 'linux'") in [r.marker for r in locked() if r.name == "cuda-toolkit"]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", "pyproject.toml"])
+def test_no_index_is_named(name: str) -> None:
+    assert re.findall(r"https?://|--index|--find-links|--extra-index|--trusted-host", text(name)) == []
+
+
+def test_conda_takes_the_same_lock_and_a_python_that_the_package_takes() -> None:
+    *conda, pip = yaml.safe_load(text("environment.yml"))["dependencies"]
+    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+    python = next(d for d in conda if d.startswith("python=")).removeprefix("python=")
+    assert PYPROJECT["project"]["requires-python"] == f">={python}"
+
+
+def test_pre_commit_runs_the_tools_of_the_lock() -> None:
+    hooks = [h for r in yaml.safe_load(text(".pre-commit-config.yaml"))["repos"] for h in r["hooks"]]
+    tools = [Requirement(d) for h in hooks for d in h.get("additional_dependencies", [])]
+    assert {str(t) for t in tools} == {f"{t.name}=={v}" for t in tools for v in pins()[canonicalize_name(t.name)]}
+
+
+def test_the_version_has_its_entry_in_the_change_log() -> None:
+    assert f"## {caplora.__version__}" in text("CHANGELOG.md")
+
+
+def test_the_file_tree_of_the_readme_is_true() -> None:
+    paths = in_tree(text("README.md"))
+    assert paths, "README.md has no file tree"
+    missing = [p for p in paths if not (PROJECT / p).exists() and not ignored(p)]
+    assert missing == []
+
+
+def test_the_file_tree_of_the_readme_names_every_module_and_notebook() -> None:
+    made = [*PROJECT.glob("caplora/*.py"), *PROJECT.glob("notebooks/*.ipynb")]
+    names = {str(p.relative_to(PROJECT)) for p in made if p.name != "__init__.py"}
+    assert names - set(in_tree(text("README.md"))) == set()
+
+
+def test_the_file_tree_is_read_as_it_is_drawn() -> None:
+    tree = (
+        "caplora/\n├── a/           first\n│   ├── b.py    second\n│   └── c/\n│       └── d.py\n└── Makefile    last\n"
+    )
+    assert in_tree(tree) == ["a/", "a/b.py", "a/c/", "a/c/d.py", "Makefile"]

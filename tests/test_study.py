@@ -1,0 +1,249 @@
+"""A study is what its file says, from anywhere, or an error that names the file, the key and the value."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from caplora.study import BASELINE, PROJECT, Clip, Model, StudyError, Variant, read_study, read_variants, read_yaml
+
+SMALLEST: dict[str, Any] = {
+    "name": "faces",
+    "images": {"folder": "pictures"},
+    "sampling": {"development": ["a face"], "test": ["a face at night"]},
+}
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Lay a study file in a folder of its own; keyword arguments replace or add parts of the smallest study."""
+
+    def lay(**parts: Any) -> Path:
+        path = tmp_path / "params" / "studies" / "faces.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(SMALLEST | parts, allow_unicode=True), encoding="utf-8")
+        return path
+
+    return lay
+
+
+@pytest.mark.parametrize(
+    ("parts", "key", "value"),
+    [
+        ({"trainig": {}}, "trainig", "{}"),
+        ({"training": {"step": 10}}, "training.step", "10"),
+        ({"training": {"steps": "many"}}, "training.steps", "'many'"),
+        ({"training": {"steps": True}}, "training.steps", "True"),
+        ({"training": {"steps": 1.5}}, "training.steps", "1.5"),
+        ({"training": {"steps": "100"}}, "training.steps", "'100'"),
+        ({"training": {"steps": 0}}, "training.steps", "0"),
+        ({"training": {"steps": None}}, "training.steps", "None"),
+        ({"training": {"learning_rate": 0}}, "training.learning_rate", "0"),
+        ({"training": {"learning_rate": True}}, "training.learning_rate", "True"),
+        ({"training": {"caption_dropout": 1.1}}, "training.caption_dropout", "1.1"),
+        ({"training": {"lr_scheduler": "cosin"}}, "training.lr_scheduler", "'cosin'"),
+        ({"training": {"mixed_precision": False}}, "training.mixed_precision", "False"),
+        ({"training": []}, "training", "[]"),
+        ({"name": 7}, "name", "7"),
+        ({"name": "../up"}, "name", "'../up'"),
+        ({"name": "a/b"}, "name", "'a/b'"),
+        ({"images": {"folder": ""}}, "images.folder", "''"),
+        ({"images": {"folder": "x", "resolution": 500}}, "images.resolution", "500"),
+        ({"images": {"folder": "x", "background": "white"}}, "images.background", "'white'"),
+        ({"images": {"folder": "x", "held_out": 1.0}}, "images.held_out", "1.0"),
+        ({"base": "stable-diffusion"}, "base", "'stable-diffusion'"),
+        ({"base": {"path": 1.5}}, "base.path", "1.5"),
+        ({"sampling": SMALLEST["sampling"] | {"seeds": [0, "1"]}}, "sampling.seeds.1", "'1'"),
+        ({"sampling": SMALLEST["sampling"] | {"test": "a face at night"}}, "sampling.test", "'a face at night'"),
+        ({"scoring": {"clips": []}}, "scoring.clips", "[]"),
+        ({"scoring": {"clips": [{"name": "ViT-B-32", "weights": "x"}]}}, "scoring.clips.0.weights", "'x'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_file_and_key(
+    write: Write, parts: dict[str, Any], key: str, value: str
+) -> None:
+    path = write(**parts)
+    with pytest.raises(StudyError) as caught:
+        read_study(path)
+    assert str(path) in str(caught.value)
+    assert f"{key}: " in str(caught.value)
+    assert f"got {value}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "key"),
+    [
+        ({"images": {}}, "images.folder"),
+        ({"sampling": {"test": []}}, "sampling.development"),
+        ({"base": {}}, "base.path"),
+    ],
+)
+def test_a_missing_key_is_named(write: Write, parts: dict[str, Any], key: str) -> None:
+    with pytest.raises(StudyError, match=rf"faces\.yaml: {key}: Field required"):
+        read_study(write(**parts))
+
+
+def test_every_mistake_of_a_file_is_told_at_once(write: Write) -> None:
+    with pytest.raises(StudyError, match=r"training\.steps.*; training\.seed"):
+        read_study(write(training={"steps": 0, "seed": "x"}))
+
+
+@pytest.mark.parametrize("twice", [{"development": ["a", "a"], "test": []}, {"development": ["a"], "test": ["a"]}])
+def test_a_prompt_stands_once(write: Write, twice: dict[str, list[str]]) -> None:
+    with pytest.raises(StudyError, match=r"sampling: .*'a' stands twice"):
+        read_study(write(sampling=twice))
+
+
+def test_a_missing_study_names_the_file_and_those_there_are() -> None:
+    with pytest.raises(StudyError, match=r"no study 'nope'.*nope\.yaml does not exist \(there are: .*mini"):
+        read_study("nope")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"name: [", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"- a\n- b\n", "must hold keys and values, got list"),
+        (b"", "must hold keys and values, got NoneType"),
+        (b"name: !!python/object/apply:os.getcwd []\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_study_is_named(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=rf"broken\.yaml {why}"):
+        read_study(path)
+
+
+def test_a_value_that_json_lacks_is_refused_by_file(tmp_path: Path) -> None:
+    path = tmp_path / "dated.yaml"
+    path.write_text("name: 2026-11-01\n")
+    with pytest.raises(StudyError, match=r"dated\.yaml"):
+        read_study(path)
+
+
+@pytest.mark.parametrize("written", ["1e-4", "1E-4", "1.0e-4", "0.0001", "1.e-4", ".1e-3"])
+def test_a_number_is_a_number_however_it_is_written(write: Write, written: str) -> None:
+    path = write()
+    path.write_text(path.read_text() + f"training: {{learning_rate: {written}}}\n")
+    assert read_study(path).training.learning_rate == pytest.approx(1e-4, rel=1e-12)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_is_read_as_python_prints_it(rate: float) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rate.yaml"
+        path.write_text(f"rate: {rate!r}\n")
+        assert read_yaml(path) == {"rate": rate}
+
+
+def test_an_empty_part_has_the_defaults(write: Write) -> None:
+    assert read_study(write(training={})) == read_study(write())
+
+
+def test_a_study_cannot_be_changed(write: Write) -> None:
+    study = read_study(write())
+    with pytest.raises(ValidationError, match="frozen"):
+        study.training.steps = 1  # type: ignore[misc]
+
+
+def test_a_study_means_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = read_study("mini")
+    monkeypatch.chdir(tmp_path)
+    assert read_study("mini") == here
+    assert read_study("mini").images_folder == here.images_folder == PROJECT / "caplora" / "mini" / "portraits"
+    assert read_study("mini").scores == PROJECT / "runs" / "mini" / "scores.csv"
+
+
+def test_a_relative_file_is_found_from_where_one_stands(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write()
+    monkeypatch.chdir(path.parent)
+    assert read_study("faces.yaml").run == path.parents[2] / "runs" / "faces"
+
+
+def test_everything_a_study_makes_lies_in_its_own_folders(write: Write) -> None:
+    path = write()
+    study, root = read_study(path), path.parents[2]
+    assert study.images_folder == root / "pictures"
+    assert study.dataset == root / "datasets" / "faces"
+    assert study.adapter(Variant(rank=4, alpha=8.0)) == root / "runs" / "faces" / "adapters" / "r4_a8"
+    assert study.samples(BASELINE) == root / "runs" / "faces" / "samples" / "baseline"
+    assert study.figures == root / "figures" / "faces"
+    assert study.report == root / "runs" / "faces" / "report.html"
+
+
+def test_home_is_home(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    assert read_study(write(images={"folder": "~/얼굴"})).images_folder == tmp_path / "me" / "얼굴"
+
+
+def test_a_model_is_a_folder_if_there_is_one_and_else_a_hub_id(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    study = read_study(write())
+    assert study.model_path(Model(path="models/base")) == str(tmp_path / "models" / "base")
+    assert study.model_path(Model(path="someone/base")) == "someone/base"
+
+
+def test_a_local_clip_is_made_absolute_and_a_named_one_is_left(write: Write, tmp_path: Path) -> None:
+    study = read_study(write())
+    assert study.clip_name(Clip(name="local-dir:clips/a")) == f"local-dir:{tmp_path}/clips/a"
+    assert study.clip_name(Clip(name="ViT-B-32", pretrained="openai")) == "ViT-B-32"
+
+
+@pytest.mark.parametrize(
+    ("variants", "why"),
+    [
+        ("nope", r"no file of variants .*nope\.yaml \(there are: .*grid"),
+        ([], r"at least one \{rank, alpha\}"),
+        ([{"rank": 4}], r"variants\[0\]: alpha: Field required"),
+        ([{"rank": 4, "alpha": 8, "beta": 1}], r"variants\[0\]: beta: .*got 1"),
+        ([{"rank": 4, "alpha": 8}, {"rank": -4, "alpha": 8}], r"variants\[1\]: rank: .*got -4"),
+        ([{"rank": True, "alpha": 8}], r"variants\[0\]: rank: .*got True"),
+        ([{"rank": 4, "alpha": 0}], r"variants\[0\]: alpha: .*got 0"),
+        ([{"rank": 4, "alpha": 8}, {"rank": 4, "alpha": 8.0}], "r4_a8 stands twice"),
+    ],
+)
+def test_a_wrong_variant_is_named(variants: Any, why: str) -> None:
+    with pytest.raises(StudyError, match=why):
+        read_variants(variants)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("variants: {rank: 4, alpha: 8}", r"bad\.yaml: a list of at least one"),
+        ("variants: [4]", r"bad\.yaml\[0\]: .*got 4"),
+        ("variants: [{rank: 4, alpha: 8}, {rank: 4.5, alpha: 8}]", r"bad\.yaml\[1\]: rank: .*got 4\.5"),
+        ("variant: [{rank: 4, alpha: 8}]", r"bad\.yaml: the one key must be 'variants', got \['variant'\]"),
+        ("variants: [{rank: 4, alpha: 8}]\nseed: 1", r"bad\.yaml: the one key must be 'variants'"),
+    ],
+)
+def test_a_wrong_file_of_variants_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, why: str
+) -> None:
+    (tmp_path / "params" / "variants").mkdir(parents=True)
+    (tmp_path / "params" / "variants" / "bad.yaml").write_text(content)
+    monkeypatch.setattr("caplora.study.PROJECT", tmp_path)
+    with pytest.raises(StudyError, match=why):
+        read_variants("bad")
+
+
+def test_variants_come_by_name_or_as_a_list() -> None:
+    assert read_variants("r4_a8") == read_variants([{"rank": 4, "alpha": 8}]) == (Variant(rank=4, alpha=8.0),)
+
+
+@given(st.integers(1, 512), st.floats(0.01, 512, allow_nan=False))
+def test_the_scale_is_alpha_over_rank(rank: int, alpha: float) -> None:
+    assert Variant(rank=rank, alpha=alpha).scale == alpha / rank
+
+
+def test_a_variant_is_named_by_rank_and_alpha() -> None:
+    assert [Variant(rank=r, alpha=a).name for r, a in ((4, 8.0), (16, 0.5))] == ["r4_a8", "r16_a0.5"]

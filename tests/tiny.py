@@ -1,0 +1,91 @@
+"""Tiny real models for the tests: Stable Diffusion with random weights, a fraction of a second a step."""
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+
+from caplora.dataset import Inputs
+from caplora.lora import Adapter, fresh_adapter, target_layers
+from caplora.mini.diffusion import NOISE
+from caplora.mini.words import clip_tokenizer
+from caplora.study import Variant
+
+from transformers import CLIPTextConfig, CLIPTextModel  # isort: skip
+
+
+def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
+    """A frozen UNet over 8 × 8 × 4 latents with two levels of attention."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=24,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+    return unet.requires_grad_(False).eval()
+
+
+def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
+    """A whole Stable Diffusion of 32-pixel pictures."""
+    tokenizer = clip_tokenizer()
+    torch.manual_seed(seed + 1)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=24,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=32,
+    )
+    return StableDiffusionPipeline(
+        vae=vae.requires_grad_(False).eval(),
+        text_encoder=CLIPTextModel(text).requires_grad_(False).eval(),
+        tokenizer=tokenizer,
+        unet=tiny_unet(seed),
+        scheduler=DPMSolverMultistepScheduler(**{k: v for k, v in NOISE.items() if k != "clip_sample"}),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def tiny_inputs(count: int = 5, seed: int = 0) -> Inputs:
+    """Random moments and text embeddings of `count` images."""
+    g = torch.Generator().manual_seed(seed)
+    moments = torch.randn(count, 8, 8, 8, generator=g)
+    moments[:, 4:] -= 4  # a log-variance as small as a trained VAE's
+    texts = torch.randn(count, 7, 24, generator=g)
+    return Inputs(tuple(f"{i}.png" for i in range(count)), moments, texts, torch.randn(7, 24, generator=g))
+
+
+def noiser() -> DDPMScheduler:
+    return DDPMScheduler(**NOISE)
+
+
+def trained_like(unet: UNet2DConditionModel, rank: int, alpha: float, seed: int = 0) -> Adapter:
+    """An adapter with a B that is not zero, as after training."""
+    adapter = fresh_adapter(target_layers(unet), Variant(rank=rank, alpha=alpha), seed)
+    g = torch.Generator().manual_seed(seed + 100)
+    weights = {k: (a, 0.1 * torch.randn(b.shape, generator=g)) for k, (a, b) in adapter.weights.items()}
+    return Adapter(adapter.variant, weights)
