@@ -14,7 +14,8 @@ from pathlib import Path
 import ipywidgets as widgets  # type: ignore[import-untyped]
 from PIL import Image
 
-from caplora.captions import LEDGER, SPLITS, LedgerError, Row, change_row, machine_wrote, read_ledger
+from caplora.captions import LEDGER, SPLITS, LedgerError, Row, change_row, read_ledger
+from caplora.wording import machine_wrote
 
 COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "rejected": "#b03000"}
 

@@ -115,6 +115,8 @@ def sample(
     `folders` holds one folder per arm. A folder's `metadata.csv` appears when all its pictures are there.
     """
     missing, size = missing_samples(folders, settings), pairs_per_batch(folders, settings)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     pack.lay()
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]

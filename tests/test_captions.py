@@ -21,10 +21,8 @@ from caplora.captions import (
     caption_statistics,
     captioned,
     change_row,
-    compose,
     enrolled,
     held_out,
-    machine_wrote,
     read_captions_json,
     read_ledger,
     trained,
@@ -34,6 +32,7 @@ from caplora.captions import (
 )
 from caplora.mini.world import caption, draw_person, draw_scene, truth
 from caplora.study import Study, read_study
+from caplora.wording import compose, machine_wrote
 
 HEADER = ",".join(COLUMNS)
 ME = "an ink drawing of a woman"

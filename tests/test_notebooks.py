@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def small_study(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, set[str]]]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, set[str]]:
     """The study after all five notebooks, run from a folder that is not the project's; the names that went in."""
     folder = tmp_path_factory.mktemp("home")
     names, path = messy_folder(folder / "faces"), small_study(folder)
@@ -71,7 +70,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, set[s
             PROJECT / "notebooks" / f"{notebook}.ipynb", f"{notebook}.ipynb", parameters, progress_bar=False
         )
     os.chdir(before)
-    yield read_study(path), names
+    return read_study(path), names
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

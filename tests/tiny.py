@@ -1,5 +1,7 @@
 """Tiny real models for the tests: Stable Diffusion with random weights, a fraction of a second a step."""
 
+from functools import cache
+
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -8,14 +10,13 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from caplora.dataset import Inputs
 from caplora.lora import Adapter, fresh_adapter, target_layers
 from caplora.mini.diffusion import NOISE
 from caplora.mini.words import clip_tokenizer
 from caplora.study import Variant
-
-from transformers import CLIPTextConfig, CLIPTextModel  # isort: skip
 
 
 def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
@@ -36,9 +37,15 @@ def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
     return unet.requires_grad_(False).eval()
 
 
+@cache
+def tokenizer_once() -> CLIPTokenizer:
+    """The world's tokenizer, learned once a process."""
+    return clip_tokenizer()
+
+
 def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
     """A whole Stable Diffusion of 32-pixel pictures."""
-    tokenizer = clip_tokenizer()
+    tokenizer = tokenizer_once()
     torch.manual_seed(seed + 1)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -63,7 +70,7 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
         text_encoder=CLIPTextModel(text).requires_grad_(False).eval(),
         tokenizer=tokenizer,
         unet=tiny_unet(seed),
-        scheduler=DPMSolverMultistepScheduler(**{k: v for k, v in NOISE.items() if k != "clip_sample"}),
+        scheduler=DPMSolverMultistepScheduler(**{k: v for k, v in NOISE.items() if k != "clip_sample"}, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -1,0 +1,54 @@
+"""What the machine said → the caption of a study: its own opening gives way to the subject, its tics go."""
+
+import re
+
+SUBJECTS = (
+    r"(?:wom[ae]n|man|lady|gentleman|girl|boy|guy|person|female|male|actress|actor|singer|model|human|child|kid"
+    r"|adult|teenager|face)\b(?! (?:and|of) )"
+)
+MEDIUM = rf"(?:(?!\b(?:{SUBJECTS}|front|side|back|group|couple|pair)\b)[\w-]+ ){{1,8}}?of "  # "a close up of"
+ADJECTIVE = r"(?!(?:a|an|the|of|with|in|on|and|is|are|two|three|four|many|several)\b)[\w-]+ "
+OPENING = re.compile(
+    rf"(?:there (?:is|'s) )?(?:{MEDIUM})*(?:(?:a|an|the|one) )?(?P<adjectives>(?:{ADJECTIVE}){{0,4}}?){SUBJECTS}"
+    r"(?:'s (?:face|head|portrait))?(?: (?:(?:that|who) )?is\b(?! a\b)| (?:that|who) (?P<has>has)\b)?",
+    re.IGNORECASE,
+)
+# Words for who it is, or for the medium: the study's subject says both. "arafed" is a word that BLIP makes up.
+SAID_BY_SUBJECT = re.compile(
+    r"\b(?:ar+af+e?d?|araffe|young|old|older|elderly|middle[- ]aged|aged|adult|beautiful|pretty|attractive|gorgeous"
+    r"|lovely|handsome|cute|asian|korean|japanese|chinese|white|black|african|american|european|caucasian|indian"
+    r"|cartoon|comic|anime|animated|drawn|painted|watercolou?r|pencil|ink|oil)\b(?![- ]haired) ?",
+    re.IGNORECASE,
+)
+REPEATED = re.compile(r"\b(\w[\w-]*(?:,? [\w-]+){0,5}?)(?:,? (?:and )?\1\b)+", re.IGNORECASE)
+
+
+def compose(machine_text: str, subject: str) -> str:
+    """The machine's caption with the study's subject in the place of its own opening.
+
+    "there is a young woman that is smiling" → "<subject> smiling"; "a bald man in a suit" → "<subject>, bald,
+    in a suit"; a caption with no such opening follows the subject whole.
+    """
+    text = tidy(machine_text)
+    opening = OPENING.match(text)
+    if not opening:
+        return f"{subject}, {text}" if text else subject
+    said = SAID_BY_SUBJECT.sub("", opening["adjectives"]).strip()
+    rest = ("with " if opening["has"] else "") + text[opening.end() :].lstrip(" ")
+    joined = f"{subject}, {said}" if said else subject
+    if not rest or rest[0] in ",.;:":
+        return joined + rest
+    return f"{joined}, {rest}" if said else f"{joined} {rest}"
+
+
+def tidy(text: str) -> str:
+    """`text` without the marks of a word-piece tokenizer ("t - shirt ,") and without repetition ("red red hair")."""
+    text = re.sub(r"(?<=\w) ?([-'’]) ?(?=\w)", r"\1", " ".join(text.split()))
+    text = re.sub(r" +([,.;:!?])", r"\1", text)
+    return REPEATED.sub(r"\1", text).strip(" ,")
+
+
+def machine_wrote(text: str, machine_text: str) -> bool:
+    """Whether `text` is the machine's own, whatever the subject was; an empty text is nobody's, so it is too."""
+    said = compose(machine_text, "").lstrip(", ")
+    return not text or (bool(said) and text.endswith(said))
