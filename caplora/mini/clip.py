@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
-from caplora.mini.judge import roughen
+from caplora.mini.judge import logits_by_attribute, phrases, roughen
 from caplora.mini.pictures import Pictures
-from caplora.mini.world import caption, change_one
+from caplora.mini.world import ATTRIBUTES, caption, change_one
+from caplora.scoring import named_attributes
 
 CONTEXT = 56  # tokens; the longest caption of the world has 46
 MEAN = STD = (0.5, 0.5, 0.5)
@@ -51,40 +52,85 @@ def shrunk(x: Tensor) -> Tensor:
     return small.contiguous(memory_format=torch.channels_last)
 
 
+class Described(nn.Module):
+    """A CLIP with one reading of the attributes from its picture embedding and one from its text embedding."""
+
+    def __init__(self, clip: CLIP) -> None:
+        super().__init__()
+        self.clip = clip
+        width, values = configuration(0)["embed_dim"], sum(len(values) for values in ATTRIBUTES.values())
+        self.from_picture, self.from_text = nn.Linear(width, values), nn.Linear(width, values)
+
+
 def train_clip(
-    model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer, steps: int, folder: Path, seed: int, batch: int = 48
+    model: Described, pictures: Pictures, tokenizer: CLIPTokenizer, steps: int, folder: Path, seed: int, batch: int = 48
 ) -> Iterator[tuple[int, float]]:
     """Fit pictures to their captions; yields (step, loss).
 
     Contrastive both ways (Radford et al. 2021), each caption also against one of the same picture with a single
-    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out.
+    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out. Reading the
+    attributes from both embeddings teaches the towers what to look for long before the contrast would.
     """
     images, device = torch.from_numpy(pictures.images), device_of(model)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
-        true, changed = [], []
-        for i in index.tolist():
-            shown = pictures.attributes(i)
-            other = change_one(shown, rng)
-            state = rng.bit_generator.state
-            true.append(caption(shown, rng, keep=0.85))
-            rng.bit_generator.state = state  # the same words, order and omissions for both
-            changed.append(caption(other, rng, keep=0.85))
+        true, changed = caption_pairs(pictures, index.tolist(), generator)
         text = tokenizer(true + changed, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids
         x = shrunk(roughen(as_pixels(images[index]), generator)).to(device)
-        seen, said, scale = model(x, text.to(device))
-        logits = scale * seen @ said.T  # (batch, 2 batch): every true caption, then every changed one
-        target = torch.arange(batch, device=device)
-        near = torch.stack([logits.diagonal(), logits[:, batch:].diagonal()], 1)  # its own caption, true and changed
-        same = torch.tensor(
-            [a == b for a, b in zip(true, changed, strict=True)], device=device
-        )  # the change is left out
-        hard = F.cross_entropy(near[~same], target.new_zeros(int((~same).sum())))
-        return F.cross_entropy(logits[:, :batch], target) + F.cross_entropy(logits[:, :batch].T, target) + hard
+        seen, said, scale = model.clip(x, text.to(device))  # unit embeddings, (batch, d) and (2 batch, d)
+        shown = torch.from_numpy(pictures.labels[index.numpy()])
+        reading = attribute_loss(model.from_picture(8 * seen), shown) + attribute_loss(
+            model.from_text(8 * said), named_labels(true + changed)
+        )
+        return (
+            contrast(scale * seen @ said.T, torch.tensor([a != b for a, b in zip(true, changed, strict=True)]))
+            + reading
+        )
 
     yield from fit(model, loss, steps, 2e-3, folder, seed=seed, averaging=0.995)
+
+
+def caption_pairs(pictures: Pictures, index: list[int], generator: torch.Generator) -> tuple[list[str], list[str]]:
+    """A caption of each picture and the same with one attribute changed, in the same words, order and omissions."""
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    true, changed = [], []
+    for i in index:
+        shown = pictures.attributes(i)
+        other = change_one(shown, rng)
+        state = rng.bit_generator.state
+        true.append(caption(shown, rng, keep=0.85))
+        rng.bit_generator.state = state
+        changed.append(caption(other, rng, keep=0.85))
+    return true, changed
+
+
+def contrast(logits: Tensor, differs: Tensor) -> Tensor:
+    """The contrastive loss of logits (batch, 2 batch): every true caption, then every changed one.
+
+    `differs` (batch,) says where the changed caption is another at all: its clause may have been left out.
+    """
+    batch = len(logits)
+    target = torch.arange(batch, device=logits.device)
+    near = torch.stack([logits.diagonal(), logits[:, batch:].diagonal()], 1)[differs.to(logits.device)]
+    hard = F.cross_entropy(near, target.new_zeros(len(near)))
+    return F.cross_entropy(logits[:, :batch], target) + F.cross_entropy(logits[:, :batch].T, target) + 2 * hard
+
+
+def named_labels(texts: list[str]) -> Tensor:
+    """The attributes that each text names, as indices, −100 where it names none, (n, attributes)."""
+    known = phrases()
+    rows = []
+    for text in texts:
+        named = named_attributes(known, text)
+        rows.append([values.index(named[a]) if a in named else -100 for a, values in ATTRIBUTES.items()])
+    return torch.tensor(rows)
+
+
+def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the attributes; labels (n, attributes), −100 where not known."""
+    said, labels = logits_by_attribute(logits), labels.to(logits.device)
+    return torch.stack([F.cross_entropy(z, labels[:, i]) for i, z in enumerate(said.values())]).mean()
 
 
 def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:

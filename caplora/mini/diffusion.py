@@ -26,20 +26,20 @@ NOISE = {  # SD 1.5's schedule
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained UNet over 16 × 16 × 8 latents with self- and cross-attention at each resolution."""
+    """An untrained UNet over 16 × 16 × 8 latents with self- and cross-attention at 16, 8 and, in the middle, 4."""
     torch.manual_seed(1)
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=8,
         out_channels=8,
-        block_out_channels=(80, 128, 128),
+        block_out_channels=(64, 128, 160),
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=WIDTH,
-        attention_head_dim=4,
+        attention_head_dim=2,  # as in SD, this is the number of heads
         norm_num_groups=16,
-    )
+    ).to(memory_format=torch.channels_last)
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -90,7 +90,7 @@ def caption_tokens(pictures: Pictures, tokenizer: CLIPTokenizer, variety: int = 
 
 
 def train_diffusion(
-    model: TextToLatents, moments: Tensor, token_ids: Tensor, scaling: float, steps: int, folder: Path, batch: int = 32
+    model: TextToLatents, moments: Tensor, token_ids: Tensor, scaling: float, steps: int, folder: Path, batch: int = 16
 ) -> Iterator[tuple[int, float]]:
     """Fit `model` to predict the noise in scaled latents; yields (step, loss).
 

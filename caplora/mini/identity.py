@@ -1,6 +1,7 @@
 """The identity encoder of the stack: a small DINOv2 whose embedding tells persons apart, whatever they wear."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.judge import roughen
 from caplora.mini.pictures import Pictures
+from caplora.mini.world import draw_person
 
 WIDTH = 128
 
@@ -35,29 +37,48 @@ def processor() -> BitImageProcessor:
 
 
 class Recogniser(nn.Module):
-    """The encoder with one direction per person that it trains on."""
+    """The encoder, a reading of the person's traits from its embedding, and one direction per person it trains on."""
 
-    def __init__(self, encoder: Dinov2Model, people: int) -> None:
+    def __init__(self, encoder: Dinov2Model, people: int, traits: int) -> None:
         super().__init__()
         self.encoder = encoder
+        self.traits = nn.Linear(WIDTH, traits)
         self.people = nn.Parameter(0.1 * torch.randn(people, WIDTH))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Cosine of each picture to each person, (n, people)."""
-        return F.normalize(self.encoder(x).pooler_output, dim=1) @ F.normalize(self.people, dim=1).T
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The traits read from each picture, (n, traits), and its cosine to each person, (n, people)."""
+        embedding = self.encoder(x).pooler_output
+        return self.traits(embedding), F.normalize(embedding, dim=1) @ F.normalize(self.people, dim=1).T
+
+
+def traits_of(world: int, people: int) -> Tensor:
+    """The traits of the people of a world, standardised over them, (people, traits)."""
+    table = []
+    for number in range(people):
+        person = draw_person(np.random.default_rng((world, number)))
+        values = [v for f in fields(person) if isinstance(v := getattr(person, f.name), float)]
+        mole = (1.0, *person.mole) if person.mole else (0.0, 0.0, 0.0)
+        table.append([*values, *person.skin, *person.iris, *mole, float(person.kind == "woman")])
+    traits = torch.tensor(table)
+    return (traits - traits.mean(0)) / traits.std(0)
 
 
 def train_identity(
-    model: Recogniser, pictures: Pictures, steps: int, folder: Path, batch: int = 64
+    model: Recogniser, pictures: Pictures, traits: Tensor, steps: int, folder: Path, batch: int = 64
 ) -> Iterator[tuple[int, float]]:
-    """Fit the encoder to name its people by cosine with a margin (CosFace, Wang et al. 2018); yields (step, loss)."""
+    """Fit the encoder to the traits of its people, and to their names by cosine with a margin; yields (step, loss).
+
+    The traits (people, traits) teach it where to look; naming (CosFace, Wang et al. 2018) then makes the embedding
+    forget what is not the person.
+    """
     images, people, device = torch.from_numpy(pictures.images), torch.from_numpy(pictures.people), device_of(model)
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        cosine = model(roughen(as_pixels(images[index]), generator).to(device))
+        read, cosine = model(roughen(as_pixels(images[index]), generator).to(device))
         who = people[index].to(device)
-        return F.cross_entropy(20.0 * (cosine - 0.15 * F.one_hot(who, cosine.shape[1])), who)
+        named = F.cross_entropy(16.0 * (cosine - 0.1 * F.one_hot(who, cosine.shape[1])), who)
+        return 6.0 * F.mse_loss(read, traits.to(device)[who]) + named
 
     yield from fit(model, loss, steps, 1.5e-3, folder, averaging=0.997)
 
