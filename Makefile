@@ -32,9 +32,9 @@ study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=
 	@echo "Figures: figures/$(NAME)"
 
 mini: $(INSTALLED)  ## train the miniature models anew (hours on two cores; a second run goes on where the first stopped)
-	mkdir -p runs/mini
+	mkdir -p runs/mini_stack
 	SPYDER_BARS_ARE_TEXT=1 TQDM_MININTERVAL=1 $(BIN)/python -m papermill notebooks/00_mini_stack.ipynb \
-		runs/mini/00_mini_stack.ipynb --stderr-file -
+		runs/mini_stack/00_mini_stack.ipynb --stderr-file -
 
 lab: $(INSTALLED)  ## JupyterLab with the notebooks
 	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks

@@ -33,7 +33,7 @@ os.environ["SPYDER_BARS_ARE_TEXT"] = "1"
 os.environ.setdefault("TQDM_MININTERVAL", "1")  # seconds
 
 PYTHON = sys.executable
-PAPERMILL = "{PYTHON:q} -m papermill {params.notebook:q} {log:q} --stderr-file - -r study {STUDY:q}"
+PAPERMILL = "{PYTHON:q} -m papermill {params.notebook:q} {log:q} --start-timeout 300 --stderr-file - -r study {STUDY:q}"
 
 
 def digest(*texts):

@@ -67,7 +67,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, set[str]]:
     for notebook in ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"):
         parameters = {"study": str(path)} | ({} if notebook.startswith("01") else {"variants": VARIANTS})
         papermill.execute_notebook(
-            PROJECT / "notebooks" / f"{notebook}.ipynb", f"{notebook}.ipynb", parameters, progress_bar=False
+            PROJECT / "notebooks" / f"{notebook}.ipynb",
+            f"{notebook}.ipynb",
+            parameters,
+            progress_bar=False,
+            start_timeout=300,  # seconds; a busy machine starts a kernel slowly
         )
     os.chdir(before)
     return read_study(path), names

@@ -12,6 +12,7 @@ from PIL import Image
 from caplora.mini.clip import new_clip, save_clip
 from caplora.mini.identity import new_encoder, processor
 from caplora.mini.judge import new_judge
+from caplora.mini.judge import processor as judge_processor
 from caplora.mini.words import clip_tokenizer
 from caplora.mini.world import ATTRIBUTES, caption, draw_person, draw_scene, truth
 from caplora.scoring import (
@@ -103,7 +104,7 @@ def test_identity_of_a_portrait_with_itself_is_one(samples: list[Sample], tmp_pa
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     folder = tmp_path_factory.mktemp("judge")
     new_judge().save_pretrained(folder)
-    processor().save_pretrained(folder)
+    judge_processor().save_pretrained(folder)
     return Judge(read_study(PROJECT / "params/studies/mini.yaml"), Model(path=str(folder)), torch.device("cpu"))
 
 

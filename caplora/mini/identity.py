@@ -17,23 +17,33 @@ from caplora.mini.pictures import Pictures
 from caplora.mini.world import draw_person
 
 WIDTH = 128
+CROP = 80  # pixels around the middle that the model sees, as DINOv2 crops 224 of 256: the face and little else
 
 
 def new_encoder() -> Dinov2Model:
-    """An untrained encoder of 128-pixel pictures; its `pooler_output` is the embedding."""
+    """An untrained encoder of the middle 80 pixels; its `pooler_output` is the embedding."""
     torch.manual_seed(5)
     return Dinov2Model(
         Dinov2Config(
-            hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=3, image_size=128, patch_size=16
+            hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=3, image_size=CROP, patch_size=8
         )
     )
 
 
 def processor() -> BitImageProcessor:
-    """The image processor that goes with the encoder: 128 pixels, −1 … 1."""
+    """The image processor that goes with the encoder: the middle 80 of 128 pixels, −1 … 1."""
     return BitImageProcessor(
-        size={"shortest_edge": 128}, crop_size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        size={"shortest_edge": 128},
+        crop_size={"height": CROP, "width": CROP},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
     )
+
+
+def middle(x: Tensor) -> Tensor:
+    """The middle of pictures (n, 3, 128, 128), as the processor crops it."""
+    edge = (x.shape[-1] - CROP) // 2
+    return x[..., edge : edge + CROP, edge : edge + CROP]
 
 
 class Recogniser(nn.Module):
@@ -75,7 +85,7 @@ def train_identity(
 
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
-        read, cosine = model(roughen(as_pixels(images[index]), generator).to(device))
+        read, cosine = model(middle(roughen(as_pixels(images[index]), generator)).to(device))
         who = people[index].to(device)
         named = F.cross_entropy(16.0 * (cosine - 0.1 * F.one_hot(who, cosine.shape[1])), who)
         return 6.0 * F.mse_loss(read, traits.to(device)[who]) + named
@@ -88,7 +98,7 @@ def verification_auc(encoder: Dinov2Model, pictures: Pictures) -> float:
     """Chance that two pictures of one person are closer than two of different persons (held-out people)."""
     parts = torch.from_numpy(pictures.images).split(128)
     seen = F.normalize(
-        torch.cat([encoder(as_pixels(p).to(device_of(encoder))).pooler_output.cpu() for p in parts]), dim=1
+        torch.cat([encoder(middle(as_pixels(p)).to(device_of(encoder))).pooler_output.cpu() for p in parts]), dim=1
     )
     i, j = torch.triu_indices(len(seen), len(seen), 1)
     cosine = (seen @ seen.T)[i, j].numpy()

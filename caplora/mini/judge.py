@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import ResNetConfig, ResNetForImageClassification
+from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification
 
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
@@ -43,6 +43,13 @@ def new_judge() -> ResNetForImageClassification:
         phrases=phrases(),
     )
     return ResNetForImageClassification(config).to(memory_format=torch.channels_last)
+
+
+def processor() -> BitImageProcessor:
+    """The image processor that goes with the judge: 128 pixels, −1 … 1."""
+    return BitImageProcessor(
+        size={"shortest_edge": 128}, crop_size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
 
 
 def logits_by_attribute(logits: Tensor) -> dict[str, Tensor]:
