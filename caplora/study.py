@@ -27,7 +27,7 @@ class StudyError(ValueError):
 class Part(BaseModel):
     """A part of a study: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Model(Part):
@@ -203,7 +203,14 @@ class Study(Part):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people write numbers: `1e-4` is one."""
+    """YAML as people write numbers (`1e-4` is one), in which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(

@@ -247,3 +247,15 @@ def test_the_scale_is_alpha_over_rank(rank: int, alpha: float) -> None:
 
 def test_a_variant_is_named_by_rank_and_alpha() -> None:
     assert [Variant(rank=r, alpha=a).name for r, a in ((4, 8.0), (16, 0.5))] == ["r4_a8", "r16_a0.5"]
+
+
+def test_a_key_that_stands_twice_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nname: b\n", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"twice\.yaml.*'name' stands twice"):
+        read_study(path)
+
+
+def test_an_infinite_number_is_refused() -> None:
+    with pytest.raises(StudyError, match="alpha"):
+        read_variants([{"rank": 4, "alpha": float("inf")}])
