@@ -38,7 +38,7 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     """The study's Stable Diffusion, frozen: UNet and text encoder in the device's precision, the VAE in fp32.
 
     The VAE stays in fp32 because SD 1.5's overflows to black pictures in fp16. The scheduler is DPM-Solver++ (2M)
-    over the model's own noise schedule. Raises OSError where neither a folder nor the hub has the model.
+    over the model's own noise schedule. Raises OSError where there is no such model.
     """
     device = device_of()
     path = study.model_path(study.base)
@@ -55,11 +55,13 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False).eval()
-    pipeline.to(device)
     dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
+    pipeline.text_encoder.to(dtype)  # transformers loads it in the precision of its file
     if dtype != torch.float32:
         pipeline.unet.to(dtype)
-        pipeline.text_encoder.to(dtype)
+    pipeline.to(device)
+    pipeline.unet.to(memory_format=torch.channels_last)  # a tenth faster on a CPU, more on tensor cores
+    pipeline.vae.to(memory_format=torch.channels_last)
     return pipeline
 
 

@@ -153,9 +153,16 @@ class Study(Part):
         return self._root / Path(path).expanduser()
 
     def model_path(self, model: Model) -> str:
-        """What `from_pretrained` takes: the folder if there is one, else the hub id."""
+        """What `from_pretrained` takes: the folder if there is one, else the hub id.
+
+        Raises FileNotFoundError for what can be neither: more than one slash, or a start with `.`, `/` or `~`.
+        """
         folder = self.path(model.path)
-        return str(folder) if folder.is_dir() else model.path
+        if folder.is_dir():
+            return str(folder)
+        if model.path.count("/") > 1 or model.path[0] in "./~":
+            raise FileNotFoundError(f"study {self.name}: there is no model in {folder} (written {model.path!r})")
+        return model.path
 
     def clip_name(self, clip: Clip) -> str:
         """What open_clip takes: a `local-dir:` made absolute, else the name."""
