@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,18 +33,50 @@ def train_vae(
     vae: AutoencoderKL, pictures: Pictures, steps: int, folder: Path, batch: int = 8
 ) -> Iterator[tuple[int, float]]:
     """Fit the autoencoder to reconstruct crops of 64 × 64 on the latent grid; yields (step, loss)."""
-    images = torch.from_numpy(pictures.images)
+    images, device = torch.from_numpy(pictures.images), device_of(vae)
 
     def loss(generator: torch.Generator) -> Tensor:
-        top, left = (8 * torch.randint(9, (2,), generator=generator)).tolist()
-        index = batch_of(generator, len(images), batch)
-        x = as_pixels(images[index, top : top + 64, left : left + 64]).to(device_of(vae))
+        x = crops(images, batch, generator).to(device)
         posterior = vae.encode(x).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator).to(x.device)
-        y = vae.decode(posterior.mean + posterior.std * noise).sample
-        return F.l1_loss(y, x) + 2.0 * F.mse_loss(y, x) + 2e-6 * posterior.kl().mean() / 64
+        latents = noisy_latents(posterior, generator)
+        return reconstruction_loss(vae.decode(latents).sample, x) + 2e-6 * posterior.kl().mean() / 64
 
     yield from fit(vae, loss, steps, 1.5e-3, folder)
+
+
+def train_decoder(
+    vae: AutoencoderKL, pictures: Pictures, steps: int, folder: Path, batch: int = 8
+) -> Iterator[tuple[int, float]]:
+    """Go on with the decoder alone: what the UNet learned from, the latents, stays as it is; yields (step, loss)."""
+    images, device = torch.from_numpy(pictures.images), device_of(vae)
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(False)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        x = crops(images, batch, generator).to(device)
+        with torch.no_grad():
+            latents = noisy_latents(vae.encode(x).latent_dist, generator)
+        return reconstruction_loss(vae.decode(latents).sample, x)
+
+    yield from fit(vae, loss, steps, 8e-4, folder, seed=1)
+
+
+def crops(images: Tensor, batch: int, generator: torch.Generator) -> Tensor:
+    """Crops of 64 × 64 whose corner lies on the latent grid, (batch, 3, 64, 64)."""
+    top, left = (8 * torch.randint(9, (2,), generator=generator)).tolist()
+    index = batch_of(generator, len(images), batch)
+    return as_pixels(images[index, top : top + 64, left : left + 64])
+
+
+def noisy_latents(posterior: DiagonalGaussianDistribution, generator: torch.Generator) -> Tensor:
+    """Latents drawn from the posterior."""
+    noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean.device)
+    return posterior.mean + posterior.std * noise
+
+
+def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
+    """Absolute and squared error together: sharp edges and few large misses."""
+    return F.l1_loss(y, x) + 2.0 * F.mse_loss(y, x)
 
 
 @torch.no_grad()
