@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,8 @@ def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[St
 def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
     page = study.report.read_text(encoding="utf-8")
-    assert study.question in html.unescape(page) and "http" not in page.split("</style>")[0]
+    assert study.question in html.unescape(page)
+    assert not re.search(r"""src=["'](?!data:)|<link|<script|@import|url\((?!["']?data:)""", page)
     assert "data:image/png;base64," in page
     drawn = {path.stem for path in study.figures.glob("*.png")}
     assert drawn and drawn == {path.stem for path in study.figures.glob("*.svg")}
