@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from caplora.mini.canvas import CELL, Canvas, Colour, blank, blend, border, box, dome, ellipse, inside, segment
+from caplora.mini.canvas import CELL, Array, Canvas, Colour, blank, blend, border, box, dome, ellipse, inside, segment
 from caplora.mini.hair import paint_hair_behind, paint_hair_in_front
 from caplora.mini.head import Head, paint_eyes, paint_face, paint_glasses, paint_mouth
 from caplora.mini.world import Person, Scene
@@ -125,19 +125,24 @@ def paint_body(c: Canvas, head: Head, person: Person, clothes: str, cloth: Colou
         fold_line = inside(np.abs(y - top + 0.02) - 0.008) * inside(roll + 0.02)
         c.paint(fold_line * 0.8, colour * 0.6)
     elif clothes == "shirt":
-        opening = np.maximum(np.abs(x) - 0.62 * (top + 0.24 - y), -(y - top + 0.20))
-        c.paint(inside(opening), skin * 0.94, line=border(opening))
-        pale = 0.45 * np.asarray(cloth, np.float32) + 0.55
-        for side in (-1, 1):
-            u = x * side
-            flap = np.maximum(
-                np.abs(u - 0.16 + 0.35 * (y - top)) - 0.095, np.abs(y - top + 0.01 - 0.4 * (u - 0.15)) - 0.125
-            )
-            c.paint(inside(flap), pale, dome(x, y, 0, 1.0, 1.0, 1.0), border(flap))
-        buttons = np.hypot(x, (y - top - 0.05) % 0.15 - 0.075) - 0.020
-        c.paint(inside(buttons) * inside(top + 0.20 - y), (0.97, 0.96, 0.93))
-        c.paint(inside(np.abs(x - 0.03) - 0.006) * inside(top + 0.24 - y) * 0.7, np.asarray(cloth) * 0.55)
+        paint_shirt(c, x, y, top, skin, cloth)
     else:
         c.paint(inside(collar) * inside(0.03 - (y - top + 0.14)) * inside(neck - 0.2), skin * 0.93)
         rim = inside(np.abs(collar) - 0.014) * inside(top - 0.04 - y)
         c.paint(rim, np.asarray(cloth) * 0.72, line=rim * 0.6)
+
+
+def paint_shirt(c: Canvas, x: Array, y: Array, top: float, skin: Array, cloth: Colour) -> None:
+    """The open collar, its flaps and the buttons; `top` is where the shoulders begin."""
+    opening = np.maximum(np.abs(x) - 0.62 * (top + 0.24 - y), -(y - top + 0.20))
+    c.paint(inside(opening), skin * 0.94, line=border(opening))
+    pale = 0.45 * np.asarray(cloth, np.float32) + 0.55
+    for side in (-1, 1):
+        u = x * side
+        flap = np.maximum(
+            np.abs(u - 0.16 + 0.35 * (y - top)) - 0.095, np.abs(y - top + 0.01 - 0.4 * (u - 0.15)) - 0.125
+        )
+        c.paint(inside(flap), pale, dome(x, y, 0, 1.0, 1.0, 1.0), border(flap))
+    buttons = np.hypot(x, (y - top - 0.05) % 0.15 - 0.075) - 0.020
+    c.paint(inside(buttons) * inside(top + 0.20 - y), (0.97, 0.96, 0.93))
+    c.paint(inside(np.abs(x - 0.03) - 0.006) * inside(top + 0.24 - y) * 0.7, np.asarray(cloth) * 0.55)
