@@ -24,8 +24,8 @@ demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: caption
 
 study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=mini (or LIKE=sd15)
 	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces LIKE=mini: NAME is missing"; exit 2; }
-	@if test -f "params/studies/$(NAME).yaml"; then echo "params/studies/$(NAME).yaml is taken as it stands"; \
-		else $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"; fi
+	@test -n "$(IMAGES)" || test -f "params/studies/$(NAME).yaml" || { echo "IMAGES, the folder of your images, is missing"; exit 2; }
+	@test -z "$(IMAGES)" || $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"
 	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/$(NAME)/report.html"

@@ -27,6 +27,8 @@ study = read_study(STUDY)
 variants = read_variants(VARIANTS)
 arms = [BASELINE, *(v.name for v in variants)]
 ledger = study.dataset / "metadata.csv"
+judges = [*(clip.name.removeprefix("local-dir:") for clip in study.scoring.clips), study.scoring.identity.path]
+judges += [study.scoring.judge.path] if study.scoring.judge else []
 
 # tqdm.auto draws its bars as text, not as widgets, in a kernel that seems to be Spyder's; --stderr-file shows them here.
 os.environ["SPYDER_BARS_ARE_TEXT"] = "1"
@@ -51,6 +53,13 @@ def code(notebook):
     cells = nbformat.read(notebook, as_version=4).cells
     cells = [c for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])]
     return digest(*(c.source for c in cells))
+
+
+def models(*models):
+    """The digest of those models that are folders: a model made anew is another model."""
+    folders = [study.path(model) for model in models if study.path(model).is_dir()]
+    files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
+    return digest(*(hashlib.sha256(p.read_bytes()).hexdigest() for p in files))
 
 
 def images():
@@ -85,6 +94,7 @@ checkpoint captions:
         study.run / "01_data_captioning.ipynb",
     params:
         images=images(),
+        models=models(study.captioning.model.path),
         **notebook("01_data_captioning"),
     threads: 8
     message:
@@ -106,6 +116,7 @@ rule adapters:
         study.run / "02_train_lora.ipynb",
     params:
         settings=settings("base", "training"),
+        models=models(study.base.path),
         **notebook("02_train_lora"),
     threads: 8
     message:
@@ -123,6 +134,7 @@ rule samples:
         study.run / "03_inference.ipynb",
     params:
         settings=settings("base", "sampling"),
+        models=models(study.base.path),
         **notebook("03_inference"),
     threads: 8
     message:
@@ -140,6 +152,7 @@ rule scores:
         study.run / "04_clipscore.ipynb",
     params:
         settings=settings("scoring"),
+        models=models(*judges),
         **notebook("04_clipscore"),
     threads: 8
     message:

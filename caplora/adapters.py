@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from caplora.files import replacing, write_text
 from caplora.lora import Adapter
 from caplora.study import Study, Variant
 
@@ -56,12 +57,10 @@ def kohya_metadata(adapter: Adapter, title: str, resolution: int, base: str) -> 
     }
 
 
-def write_safely(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """A safetensors file that is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file(state, part, metadata=metadata)
-    part.replace(path)
+def write_weights(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """A safetensors file with its metadata."""
+    with replacing(path) as part:
+        save_file(state, part, metadata=metadata)
 
 
 def weights_file(study: Study, variant: Variant) -> Path:
@@ -76,10 +75,10 @@ def write_adapter(study: Study, adapter: Adapter, losses: list[float], seconds: 
     """
     folder, kohya = study.adapter(adapter.variant), weights_file(study, adapter.variant)
     metadata = {"format": "pt"} | kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path)
-    write_safely(diffusers_state(adapter), folder / DIFFUSERS, {"format": "pt"})
-    write_safely(kohya_state(adapter), kohya, metadata)
+    write_weights(diffusers_state(adapter), folder / DIFFUSERS, {"format": "pt"})
+    write_weights(kohya_state(adapter), kohya, metadata)
     rows = "".join(f"{i + 1},{loss:.8g}\n" for i, loss in enumerate(losses))
-    (folder / "losses.csv").write_text("step,loss\n" + rows, encoding="utf-8")
+    write_text(folder / "losses.csv", "step,loss\n" + rows)
     record = {
         "variant": adapter.variant.model_dump(),
         "trained_parameters": sum(a.numel() + b.numel() for a, b in adapter.weights.values()),
@@ -91,7 +90,7 @@ def write_adapter(study: Study, adapter: Adapter, losses: list[float], seconds: 
         "largest_error": max(largest_error(adapter, folder / DIFFUSERS), largest_error(adapter, kohya)),
         "sha256": {path.name: file_hash(path) for path in (folder / DIFFUSERS, kohya)},
     }
-    (folder / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")
     return record
 
 

@@ -38,7 +38,8 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     """The study's Stable Diffusion, frozen: UNet and text encoder in the device's precision, the VAE in fp32.
 
     The VAE stays in fp32 because SD 1.5's overflows to black pictures in fp16. The scheduler is DPM-Solver++ (2M)
-    over the model's own noise schedule. Raises OSError where there is no such model.
+    over the model's own noise schedule, and pictures are drawn at the resolution that the study trains at. Raises
+    OSError where there is no such model.
     """
     device = device_of()
     path = study.model_path(study.base)
@@ -52,6 +53,7 @@ def load_base(study: Study) -> StableDiffusionPipeline:
         requires_safety_checker=False,
         use_safetensors=True,
     )
+    pipeline.unet.register_to_config(sample_size=study.images.resolution // pipeline.vae_scale_factor)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False).eval()

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
+from caplora.files import write_text
 from caplora.study import Captioning, Study
 
 MEMORY = ".machine_captions.json"  # in the dataset: key of pixels and captioner → caption
@@ -121,6 +122,4 @@ def _read_memory(folder: Path) -> dict[str, str]:
 
 
 def _write_memory(folder: Path, memory: dict[str, str]) -> None:
-    part = folder / f"{MEMORY}.part"
-    part.write_text(json.dumps(memory, ensure_ascii=False, indent=1), encoding="utf-8")
-    part.replace(folder / MEMORY)
+    write_text(folder / MEMORY, json.dumps(memory, ensure_ascii=False, indent=1))

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -18,8 +17,9 @@ from typing import Any
 
 import pandas as pd
 
+from caplora.files import write_text
 from caplora.study import Study
-from caplora.wording import compose, machine_wrote
+from caplora.wording import compose
 
 LEDGER = "metadata.csv"
 STATUSES = ("pending", "kept", "edited", "rejected")
@@ -30,7 +30,11 @@ COMMON = re.compile(r"an?|and|at|by|for|from|has|her|his|in|is|its?|of|on|that|t
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the ledger; `text` is trained on, `machine_text` is what the captioner said, untouched."""
+    """One image of the ledger.
+
+    `text` is trained on, `machine_text` is what the captioner said, untouched, and `suggestion` what the study made of
+    it: a text that differs from it is a person's.
+    """
 
     file_name: str
     text: str = ""
@@ -38,6 +42,7 @@ class Row:
     status: str = "pending"
     split: str = "train"
     source: str = ""
+    suggestion: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -71,16 +76,7 @@ def write_ledger(folder: Path, rows: Iterable[Row]) -> None:
     """Write `metadata.csv` (UTF-8, RFC 4180) whole or not at all: a crash leaves the one before it."""
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([COLUMNS, *map(astuple, rows)])
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{LEDGER}.{os.getpid()}.part"
-    try:
-        with part.open("wb") as file:
-            file.write(lines.getvalue().encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / LEDGER)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(folder / LEDGER, lines.getvalue())
 
 
 def change_row(folder: Path, file_name: str, change: Callable[[Row], Row]) -> Row:
@@ -264,6 +260,7 @@ def _in_own_words(row: Row, caption: str | None) -> Row:
 def _described(row: Row, machine_text: str | None, subject: str) -> Row:
     if machine_text is None or row.status != "pending":
         return row
-    if not machine_wrote(row.text, row.machine_text):
-        return replace(row, machine_text=machine_text, status="edited")
-    return replace(row, text=compose(machine_text, subject), machine_text=machine_text)
+    suggestion = compose(machine_text, subject)
+    if row.text.strip() and row.text != row.suggestion:
+        return replace(row, machine_text=machine_text, suggestion=suggestion, status="edited")
+    return replace(row, machine_text=machine_text, suggestion=suggestion, text=suggestion)

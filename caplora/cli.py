@@ -11,13 +11,17 @@ from caplora.study import PROJECT, Study, StudyError, read_study, read_yaml, val
 
 
 def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "params" / "studies") -> Path:
-    """Write `params/studies/<name>.yaml`: the study `like` with other images; the file.
+    """`params/studies/<name>.yaml`: the study `like` with other images. One of these images that is there stays.
 
-    Raises StudyError if the name is taken or cannot be a study's, or the folder of images does not exist.
+    Raises StudyError if the name is another study's or cannot be one, or the folder of images does not exist.
     """
     path = folder / f"{name}.yaml"
     if path.exists():
-        raise StudyError(f"{path} exists: choose another name, or edit it")
+        if read_study(path).images_folder.resolve() != images:
+            raise StudyError(
+                f"{path} exists and is of {read_study(path).images_folder}: choose another name, or edit it"
+            )
+        return path
     if not images.is_dir():
         raise StudyError(f"--images: {images} is not a folder")
     read_study(like)
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 with the reason on standard error."""
     given = parser().parse_args(arguments)
     try:
-        path = new_study(given.name, given.images.expanduser().resolve(), given.like)
+        path = new_study(given.name, Path(given.images).expanduser().resolve(), given.like)
     except StudyError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
+from caplora.files import replacing
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -62,7 +64,6 @@ def cached_moments(
 ) -> Iterator[Float[Tensor, "b c h w"]]:
     """The latent moments of the images, batch by batch; those in `cache` (by content) are not made again."""
     key = weights_hash(vae)
-    cache.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(paths), batch_size):
         images = [Image.open(path) for path in paths[start : start + batch_size]]
         files = [cache / f"{image_key(image, key)}.safetensors" for image in images]
@@ -70,7 +71,6 @@ def cached_moments(
         if missing:
             x = torch.stack([pixels_of(image) for image, _ in missing]).to(vae.device, vae.dtype)
             for made, (_, file) in zip(vae.encode(x).latent_dist.parameters.cpu(), missing, strict=True):
-                part = file.with_suffix(".part")
-                save_file({"moments": made.contiguous()}, part)
-                part.replace(file)
+                with replacing(file) as part:
+                    save_file({"moments": made.contiguous()}, part)
         yield torch.stack([load_file(file)["moments"] for file in files]).to(vae.device)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from caplora.study import BASELINE
@@ -175,7 +176,7 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
     """Every metric beside the primary score: the difference from the baseline of each variant, with its interval."""
     kinds = list(effects.groupby(["metric", "model"], sort=False))
     labels = starred(effects, best)
-    figure = Figure((WIDTH, 1.9 + 0.24 * len(labels)), layout="constrained")
+    figure = Figure((WIDTH, 1.9 + 0.24 * len(labels)), layout=ConstrainedLayoutEngine(wspace=0.08))
     grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (_, rows) in zip(grid, kinds, strict=True):
         _intervals(axes, rows)
@@ -184,7 +185,7 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
         axes.set_title(name)
         by = "by " + model.replace("/", "/\n")
         axes.set_xlabel(fill(f"difference of {unit}", 22) + f"\n{by}", fontsize=8)
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
         axes.tick_params(axis="x", labelsize=8)
     grid[0].set_yticks(range(0, -len(labels), -1), labels)
     note = f"n = {counts(effects)}. Bars: 95 % t intervals of the paired difference, clustered by prompt. "

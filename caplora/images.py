@@ -6,7 +6,6 @@ This file does not know captions, splits or models.
 import csv
 import hashlib
 import io
-import os
 import re
 import unicodedata
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from caplora.files import replacing, write_text
 from caplora.study import Images, Study
 
 HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
@@ -111,14 +111,15 @@ def write_image(image: Image.Image, path: Path) -> None:
     memory = io.BytesIO()
     Image.fromarray(np.asarray(image)).save(memory, "PNG")  # from the array: no profile, no EXIF, no date
     if not (path.is_file() and path.read_bytes() == memory.getvalue()):
-        _replace(path, memory.getvalue())
+        with replacing(path) as part:
+            part.write_bytes(memory.getvalue())
 
 
 def write_refused(refused: Iterable[Refused], path: Path) -> None:
     """Write `refused.csv`: file, reason; the header alone if nothing was refused."""
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([("file", "reason"), *((_shown(r.source), r.reason) for r in refused)])
-    _replace(path, lines.getvalue().encode("utf-8"))
+    write_text(path, lines.getvalue())
 
 
 def contact_sheet(images: Iterable[Image.Image], columns: int = 10, side: int = 96) -> Image.Image:
@@ -282,17 +283,3 @@ def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
 
 def _shown(source: Path) -> str:
     return source.as_posix().encode("utf-8", "backslashreplace").decode()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that a reader, or a crash, meets the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -103,19 +103,25 @@ class Pack(nn.Module):
 
     def _flatten(self, arm: Adapter | None) -> Float[Tensor, " p"]:
         parts = []
-        for name, (wide, out) in self.shapes.items():
-            down, up = arm.weights[name] if arm else (torch.zeros(1, wide), torch.zeros(out, 1))
+        for name, (into, out) in self.shapes.items():
+            down, up = arm.weights[name] if arm else (torch.zeros(1, into), torch.zeros(out, 1))
             parts += [padded(down, self.rank, 0).reshape(-1), padded(up, self.rank, 1).reshape(-1)]
         return torch.cat(parts).float()
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Give every arm the weights that it began with."""
+        for flat, arm in zip(self.flat, self.arms, strict=True):
+            flat.copy_(self._flatten(arm))
 
     def lay(self) -> None:
         """Put the present weights onto the UNet's layers."""
         both = torch.stack(list(self.flat))  # (V, P)
         scale = both.new_tensor(self.scales)[:, None, None]
         start, r, v = 0, self.rank, len(self.arms)
-        for layer, (wide, out) in zip(self._layers, self.shapes.values(), strict=True):
-            middle, end = start + r * wide, start + r * (wide + out)
-            layer.down = both[:, start:middle].view(v, r, wide)
+        for layer, (into, out) in zip(self._layers, self.shapes.values(), strict=True):
+            middle, end = start + r * into, start + r * (into + out)
+            layer.down = both[:, start:middle].view(v, r, into)
             layer.up = both[:, middle:end].view(v, out, r) * scale
             start = end
 
@@ -133,16 +139,16 @@ class Pack(nn.Module):
 
     def _unflatten(self, arm: Adapter, flat: Float[Tensor, " p"]) -> Adapter:
         weights, start, r = {}, 0, self.rank
-        for name, (wide, out) in self.shapes.items():
-            middle, end = start + r * wide, start + r * (wide + out)
-            down, up = flat[start:middle].view(r, wide), flat[middle:end].view(out, r)
+        for name, (into, out) in self.shapes.items():
+            middle, end = start + r * into, start + r * (into + out)
+            down, up = flat[start:middle].view(r, into), flat[middle:end].view(out, r)
             weights[name] = (down[: arm.variant.rank].clone(), up[:, : arm.variant.rank].clone())
             start = end
         return Adapter(arm.variant, weights)
 
     def trained_parameters(self) -> list[int]:
         """How many weights each arm trains, padding not counted."""
-        per_rank = sum(wide + out for wide, out in self.shapes.values())
+        per_rank = sum(into + out for into, out in self.shapes.values())
         return [arm.variant.rank * per_rank if arm else 0 for arm in self.arms]
 
 

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from caplora.files import write_text
 from caplora.study import Study, Variant
+from caplora.style import percent
 
 Row = Mapping[Any, Any] | pd.Series  # of the table of effects
 
@@ -32,11 +34,6 @@ NAMES = {
 def signed(value: float) -> str:
     """A difference as print has it: `+0.065`, `−0.012`."""
     return f"{value:+.3f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """A signed share as print has it, `+7.8 %`; a dash for what is not defined."""
-    return f"{100 * share:+.1f} %".replace("-", "−") if np.isfinite(share) else "–"
 
 
 def p_value(p: float) -> str:
@@ -185,10 +182,8 @@ def write_report(
         limits=limits(study, headline, len(variants), data["status"].get("pending", 0)),
         figures={name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()},
     )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    return part.replace(path)
+    write_text(path, page)
+    return path
 
 
 def environment() -> Environment:

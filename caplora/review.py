@@ -15,7 +15,6 @@ import ipywidgets as widgets  # type: ignore[import-untyped]
 from PIL import Image
 
 from caplora.captions import LEDGER, SPLITS, LedgerError, Row, change_row, read_ledger
-from caplora.wording import machine_wrote
 
 COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "rejected": "#b03000"}
 
@@ -31,10 +30,10 @@ def review_table(folder: Path) -> widgets.VBox:
 
 
 def kept(row: Row, text: str) -> Row:
-    """`row` with `text` as its caption: kept, or edited if a person worded it. Raises LedgerError for a blank one."""
+    """`row` with `text` as its caption: kept as suggested, or edited. Raises LedgerError for a blank one."""
     if not text.strip():
         raise LedgerError("a caption needs words: write some, or reject the image")
-    return replace(row, text=text, status="kept" if machine_wrote(text, row.machine_text) else "edited")
+    return replace(row, text=text, status="kept" if text == row.suggestion else "edited")
 
 
 def static_table(folder: Path, limit: int = 20) -> str:

@@ -14,6 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from caplora.base import encode_texts
+from caplora.dataset import weights_hash
+from caplora.files import replacing, write_text
 from caplora.lora import Pack
 from caplora.study import Sampling
 
@@ -88,8 +90,8 @@ class Drawn:
 
 
 def is_complete(folder: Path, settings: Sampling) -> bool:
-    """Whether every sample of the study is in the folder."""
-    return all((folder / w.file_name).is_file() for w in wanted_samples(settings))
+    """Whether every sample of the study is in the folder, and their table."""
+    return (folder / "metadata.csv").is_file() and not missing_samples([folder], settings)
 
 
 def batch_count(folders: Sequence[Path], settings: Sampling) -> int:
@@ -115,18 +117,16 @@ def sample(
     `folders` holds one folder per arm. A folder's `metadata.csv` appears when all its pictures are there.
     """
     missing, size = missing_samples(folders, settings), pairs_per_batch(folders, settings)
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    pack.lay()
     for start in range(0, len(missing), size):
+        pack.lay()
         batch = missing[start : start + size]
         latents = draw_batch(pipeline, len(folders), [w.prompt for w in batch], [w.seed for w in batch], settings)
         arms = [decode(pipeline, arm) for arm in latents]
         for folder, images in zip(folders, arms, strict=True):
             for w, image in zip(batch, images, strict=True):
                 save_sample(image, folder / w.file_name, w, settings)
+        pack.lift()
         yield [Drawn(w, images) for w, images in zip(batch, zip(*arms, strict=True), strict=True)]
-    pack.lift()
     for folder in folders:
         write_metadata(folder, wanted_samples(settings))
 
@@ -139,19 +139,16 @@ def save_sample(image: Image.Image, path: Path, wanted: Wanted, settings: Sampli
         f"{wanted.prompt}\nSteps: {settings.num_inference_steps}, Sampler: DPM++ 2M, "
         f"CFG scale: {settings.guidance_scale:g}, Seed: {wanted.seed}, Size: {image.width}x{image.height}",
     )
-    part = path.with_suffix(".part")
-    image.save(part, format="PNG", pnginfo=info)
-    part.replace(path)
+    with replacing(path) as part:
+        image.save(part, format="PNG", pnginfo=info)
 
 
 def write_metadata(folder: Path, wanted: Sequence[Wanted]) -> None:
     """metadata.csv of an arm: file_name, text (the prompt), seed, split."""
-    part = folder / "metadata.part"
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with replacing(folder / "metadata.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows((w.file_name, w.prompt, w.seed, w.split) for w in wanted)
-    part.replace(folder / "metadata.csv")
 
 
 def claim_folder(folder: Path, key: dict) -> None:
@@ -163,12 +160,13 @@ def claim_folder(folder: Path, key: dict) -> None:
     path = folder / "settings.json"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for old in (*folder.glob("*.png"), *folder.glob("metadata.csv")):
         old.unlink()
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
-def sampling_key(settings: Sampling, base: str, adapter: str | None) -> dict:
-    """Everything that decides what an arm draws; `base` and `adapter` are hashes of their weights."""
-    return {"sampling": settings.model_dump(exclude={"batch_size"}, mode="json"), "base": base, "adapter": adapter}
+def sampling_key(settings: Sampling, pipeline: StableDiffusionPipeline) -> dict:
+    """Everything, beside its adapter, that decides what an arm draws: settings, weights by their hashes, size."""
+    parts = {name: weights_hash(getattr(pipeline, name)) for name in ("unet", "vae", "text_encoder")}
+    decisive = settings.model_dump(exclude={"batch_size"}, mode="json")
+    return {"sampling": decisive, "base": parts, "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor}

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor, Dinov2Model, ResNetForImageClassification
 
+from caplora.files import write_text
 from caplora.study import Clip, Model, Scoring, Study
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
@@ -62,11 +63,7 @@ class ClipScorer:
     """An open_clip model with its own preprocessing and tokenizer, in fp32."""
 
     def __init__(self, name: str, pretrained: str | None, label: str, device: torch.device) -> None:
-        if pretrained == "openai" and not name.endswith("quickgelu"):
-            raise ValueError(
-                f"scoring.clips: {name!r} with 'openai' computes plain GELU and its weights need QuickGELU; "
-                f"write {name + '-quickgelu'!r}"
-            )
+        check_activation(name, pretrained)
         self.label, self.device = label, device
         self.model, _, self.preprocess = open_clip.create_model_and_transforms(name, pretrained, device=device)
         self.model.float().eval()
@@ -81,6 +78,20 @@ class ClipScorer:
     def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """Text embeddings, of the texts as given: the prefix is the caller's."""
         return self.model.encode_text(self.tokenize(list(texts)).to(self.device))
+
+
+def check_activation(name: str, pretrained: str | None) -> None:
+    """Raise ValueError where a model computes another activation than its weights were trained with."""
+    if not pretrained:
+        return
+    wanted = bool(open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu"))
+    computed = bool((open_clip.get_model_config(name) or {}).get("quick_gelu"))
+    if wanted != computed:
+        other = name + "-quickgelu" if wanted else name.removesuffix("-quickgelu")
+        raise ValueError(
+            f"scoring.clips: {name!r} computes {'QuickGELU' if computed else 'plain GELU'} and the weights "
+            f"{pretrained!r} were trained with {'QuickGELU' if wanted else 'plain GELU'}; write {other!r}"
+        )
 
 
 def load_clip(study: Study, clip: Clip, device: torch.device) -> ClipScorer:
@@ -175,14 +186,16 @@ class Judge:
 def judge_values(
     judge: Judge, samples: Sequence[Sample], settings: Scoring
 ) -> Iterator[list[tuple[Sample, str, float]]]:
-    """Share of the attributes that the prompt names which the picture shows, 0 … 1; and each attribute by itself."""
+    """Share of the attributes that the prompt names which the picture shows, 0 … 1; and each attribute by itself.
+
+    A prompt that names no attribute the judge knows has no value.
+    """
     for batch in batches(samples, settings.batch_size):
         values = []
         for s, seen in zip(batch, judge.seen([Image.open(s.path) for s in batch]), strict=True):
             right = {a: float(seen[a] == value) for a, value in judge.named(s.prompt).items()}
-            if not right:
-                raise ValueError(f"the judge {judge.label} knows no attribute that the prompt {s.prompt!r} names")
-            values.append((s, "judge", sum(right.values()) / len(right)))
+            if right:
+                values.append((s, "judge", sum(right.values()) / len(right)))
             values += [(s, f"judge_{a}", value) for a, value in right.items()]
         yield values
 
@@ -201,8 +214,5 @@ def score_rows(values: Sequence[tuple[Sample, str, float]], model: str) -> pd.Da
 def write_scores(tables: Sequence[pd.DataFrame], path: Path) -> pd.DataFrame:
     """The tables as one, written to `path` whole or not at all."""
     scores = pd.concat(tables, ignore_index=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    scores.to_csv(part, index=False)
-    part.replace(path)
+    write_text(path, scores.to_csv(index=False))
     return scores

@@ -45,7 +45,7 @@ class Images(Part):
     background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"  # shows through transparency
     smallest: Positive = 256  # pixels; an image with a shorter side is refused
     largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
-    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.17  # share kept from training, for identity and validation
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
 
 
 class Captioning(Part):
@@ -80,19 +80,21 @@ class Training(Part):
 class Sampling(Part):
     """What is drawn to compare the arms: every prompt with every seed, from the same noise."""
 
-    development: tuple[Text, ...]  # prompts that choose the best variant
-    test: tuple[Text, ...]  # prompts that judge it, looked at once
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    development: Annotated[tuple[Text, ...], Field(min_length=1)]  # prompts that choose the best variant
+    test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
     num_inference_steps: Positive = 30
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
     batch_size: Positive = 4
 
     @model_validator(mode="after")
-    def prompts_are_distinct(self) -> "Sampling":
+    def nothing_stands_twice(self) -> "Sampling":
         prompts = [*self.development, *self.test]
         twice = sorted({p for p in prompts if prompts.count(p) > 1})
         if twice:
             raise ValueError(f"each prompt may stand once, in development or in test: {twice[0]!r} stands twice")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"each seed may stand once, got {list(self.seeds)}")
         return self
 
 
@@ -155,13 +157,19 @@ class Study(Part):
     def model_path(self, model: Model) -> str:
         """What `from_pretrained` takes: the folder if there is one, else the hub id.
 
-        Raises FileNotFoundError for what can be neither: more than one slash, or a start with `.`, `/` or `~`.
+        Raises FileNotFoundError for what can be neither: more than one slash, or a start with `.`, `/` or `~`; and
+        StudyError for a hub id without a revision.
         """
         folder = self.path(model.path)
         if folder.is_dir():
             return str(folder)
         if model.path.count("/") > 1 or model.path[0] in "./~":
             raise FileNotFoundError(f"study {self.name}: there is no model in {folder} (written {model.path!r})")
+        if model.revision is None:
+            raise StudyError(
+                f"study {self.name}: {model.path!r} is no folder, so a model of the hub, and needs a revision: the"
+                " commit of it to use"
+            )
         return model.path
 
     def clip_name(self, clip: Clip) -> str:
@@ -261,6 +269,8 @@ def read_study(study: str | Path) -> Study:
         raise StudyError(f"there is no study {str(study)!r}: {path} does not exist (there are: {', '.join(known)})")
     path = path.resolve()
     read = validated(Study, read_yaml(path), str(path))
+    if path.parent == PROJECT / "params" / "studies" and read.name != path.stem:
+        raise StudyError(f"{path}: name must be that of the file, {path.stem!r}, got {read.name!r}")
     read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
     return read
 

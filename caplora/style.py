@@ -4,6 +4,7 @@ One rank has one colour and one alpha one marker and line, wherever they are dra
 """
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from itertools import takewhile
@@ -98,8 +99,8 @@ def footnote(figure: Figure, text: str) -> None:
 
 
 def percent(share: float) -> str:
-    """A signed share as print has it: `+7.8 %`."""
-    return f"{100 * share:+.1f} %".replace("-", "−")
+    """A signed share as print has it, `+7.8 %`; a dash for what is not defined."""
+    return f"{100 * share:+.1f} %".replace("-", "−") if math.isfinite(share) else "–"
 
 
 def starred(effects: pd.DataFrame, best: str) -> list[str]:

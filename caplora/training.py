@@ -7,7 +7,6 @@ draws is a function of (seed, step, sample), made on the CPU: the same on any de
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from caplora.dataset import Inputs
+from caplora.files import replacing
 from caplora.lora import Pack
 from caplora.study import Training
 
@@ -78,7 +78,7 @@ def pack_losses(
     variants: int,
     inputs: Inputs,
     drawn: Draw,
-    noiser: DDPMScheduler,
+    noise_scheduler: DDPMScheduler,
     dropout: float,
     scale: float,
 ) -> Float[Tensor, " v"]:
@@ -90,8 +90,12 @@ def pack_losses(
     dropped = (drawn.dropped.to(device) < dropout)[:, None, None]
     texts = torch.where(dropped, inputs.empty, texts)
     noise, t = drawn.noise.to(device), drawn.t.to(device)
-    target = noiser.get_velocity(latents, noise, t) if noiser.config.prediction_type == "v_prediction" else noise
-    noisy = noiser.add_noise(latents, noise, t).to(unet.dtype)
+    target = (
+        noise_scheduler.get_velocity(latents, noise, t)
+        if noise_scheduler.config.prediction_type == "v_prediction"
+        else noise
+    )
+    noisy = noise_scheduler.add_noise(latents, noise, t).to(unet.dtype)
     seen = unet(noisy.repeat(variants, 1, 1, 1), t.repeat(variants), texts.to(unet.dtype).repeat(variants, 1, 1)).sample
     error = F.mse_loss(
         seen.float().view(variants, *target.shape), target.expand(variants, *target.shape), reduction="none"
@@ -103,7 +107,7 @@ def train(
     unet: UNet2DConditionModel,
     pack: Pack,
     inputs: Inputs,
-    noiser: DDPMScheduler,
+    noise_scheduler: DDPMScheduler,
     settings: Training,
     latent_scale: float,
     folder: Path,
@@ -113,7 +117,8 @@ def train(
 
     The loss is the sum of per-variant means; gradients are clipped per variant. `folder` keeps the state: run again
     with the same settings and inputs, training goes on where it stopped. Raises FloatingPointError, naming the
-    variant, when a loss is no longer finite; the last checkpoint stays.
+    variant, when a loss or a gradient is no longer finite; the last checkpoint stays. In fp16 a step whose gradients
+    overflow is skipped by the whole pack.
     """
     accelerator = Accelerator(mixed_precision=precision, cpu=inputs.moments.device.type == "cpu")
     state = restore(folder, pack, settings)
@@ -121,16 +126,19 @@ def train(
     began = time.monotonic() - state.seconds
     while state.done < settings.steps:
         losses = torch.zeros(len(pack.flat))
-        for drawn in draws_of_step(state.done, inputs, settings, noiser.config.num_train_timesteps):
+        for drawn in draws_of_step(state.done, inputs, settings, noise_scheduler.config.num_train_timesteps):
             pack.lay()
             with accelerator.autocast():
-                each = pack_losses(unet, len(pack.flat), inputs, drawn, noiser, settings.caption_dropout, latent_scale)
+                each = pack_losses(
+                    unet, len(pack.flat), inputs, drawn, noise_scheduler, settings.caption_dropout, latent_scale
+                )
             accelerator.backward(each.sum() / settings.gradient_accumulation_steps)
             losses += each.detach().float().cpu() / settings.gradient_accumulation_steps
-        stop_if_not_finite(losses, pack, state.done + 1)
+        stop_if_not_finite(losses, "loss", pack, state.done + 1)
         accelerator.unscale_gradients(optimizer)
-        for flat in pack.flat:
-            nn.utils.clip_grad_norm_(flat, settings.max_grad_norm)
+        norms = torch.stack([nn.utils.clip_grad_norm_(flat, settings.max_grad_norm) for flat in pack.flat])
+        if accelerator.scaler is None:  # fp16 meets infinite gradients on its way to a scale, and skips the step
+            stop_if_not_finite(norms, "gradient", pack, state.done + 1)
         optimizer.step()
         state.schedule.step()
         optimizer.zero_grad(set_to_none=True)
@@ -150,12 +158,12 @@ def draws_of_step(step: int, inputs: Inputs, settings: Training, timesteps: int)
         yield draw(settings.seed, first, settings.batch_size, count, shape, timesteps)
 
 
-def stop_if_not_finite(losses: Tensor, pack: Pack, number: int) -> None:
-    """Raise FloatingPointError naming the first variant whose loss is NaN or infinite."""
-    for arm, loss in zip(pack.arms, losses.tolist(), strict=True):
-        if arm and not math.isfinite(loss):
+def stop_if_not_finite(values: Tensor, what: str, pack: Pack, number: int) -> None:
+    """Raise FloatingPointError naming the first variant whose value is NaN or infinite."""
+    for arm, value in zip(pack.arms, values.tolist(), strict=True):
+        if arm and not math.isfinite(value):
             raise FloatingPointError(
-                f"the loss of {arm.variant.name} is {loss} at step {number}: lower training.learning_rate; "
+                f"the {what} of {arm.variant.name} is {value} at step {number}: lower training.learning_rate; "
                 "the last checkpoint is kept"
             )
 
@@ -181,21 +189,18 @@ class State:
 
     def keep(self, folder: Path, pack: Pack) -> None:
         """Write the checkpoint beside the old one, sync it and put it in its place."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"flat.{i}": flat.detach().cpu().clone() for i, flat in enumerate(pack.flat)}
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adamw.{i}.{key}": value.cpu().clone() for key, value in moments.items()}
         tensors["losses"] = torch.stack(self.losses)
-        part = folder / "state.part"
-        save_file(tensors, part, metadata={"seconds": repr(self.seconds)})
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        part.replace(folder / "state.safetensors")
+        with replacing(folder / "state.safetensors") as part:
+            save_file(tensors, part, metadata={"seconds": repr(self.seconds)})
 
 
 def restore(folder: Path, pack: Pack, settings: Training) -> State:
-    """The state to train on from: the checkpoint in `folder`, or the beginning."""
+    """The state to train on from, and `pack` with its weights: the checkpoint in `folder`, or the beginning."""
     path = folder / "state.safetensors"
+    pack.begin()
     kept = load_file(path) if path.is_file() else {"losses": torch.zeros(0, len(pack.flat))}
     done = len(kept["losses"])
     rate = settings.learning_rate

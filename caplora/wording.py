@@ -46,9 +46,3 @@ def tidy(text: str) -> str:
     text = re.sub(r"(?<=\w) ?([-'’]) ?(?=\w)", r"\1", " ".join(text.split()))
     text = re.sub(r" +([,.;:!?])", r"\1", text)
     return REPEATED.sub(r"\1", text).strip(" ,")
-
-
-def machine_wrote(text: str, machine_text: str) -> bool:
-    """Whether `text` is the machine's own, whatever the subject was; an empty text is nobody's, so it is too."""
-    said = compose(machine_text, "").lstrip(", ")
-    return not text or (bool(said) and text.endswith(said))

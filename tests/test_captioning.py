@@ -40,7 +40,7 @@ def pictures(count: int) -> list[Image.Image]:
 
 def study_of(tmp_path: Path, blip: Path, count: int = 3, beams: int = 2) -> Study:
     captioning = f"{{model: {{path: {blip}}}, batch_size: 2, num_beams: {beams}, max_new_tokens: 6}}"
-    rest = "name: faces\nimages: {folder: mine}\nsampling: {development: [a], test: [b]}\n"
+    rest = "name: faces\nimages: {folder: mine}\nsampling: {development: [a], test: [b, c]}\n"
     (tmp_path / "study.yaml").write_text(f"{rest}captioning: {captioning}\n")
     study = read_study(tmp_path / "study.yaml")
     study.dataset.mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,10 @@ def test_new_study_is_the_old_one_with_other_images(tmp_path: Path) -> None:
 def test_new_study_never_overwrites_one(tmp_path: Path) -> None:
     path = new_study("faces", tmp_path, "mini", tmp_path)
     before = path.read_text()
-    with pytest.raises(StudyError, match="exists"):
-        new_study("faces", tmp_path, "sd15", tmp_path)
+    (tmp_path / "others").mkdir()
+    with pytest.raises(StudyError, match="exists and is of"):
+        new_study("faces", tmp_path / "others", "sd15", tmp_path)
+    assert new_study("faces", tmp_path, "sd15", tmp_path) == path  # the same images: it stays as a person edited it
     assert path.read_text() == before
 
 

@@ -69,7 +69,8 @@ def centre(image: Image.Image) -> tuple[int, ...]:
 
 def study_of(tmp_path: Path) -> Study:
     (tmp_path / "study.yaml").write_text(
-        "name: faces\nimages: {folder: mine, resolution: 64, smallest: 64}\nsampling: {development: [a], test: [b]}\n"
+        "name: faces\nimages: {folder: mine, resolution: 64, smallest: 64}\n"
+        "sampling: {development: [a], test: [b, c]}\n"
     )
     (tmp_path / "mine").mkdir()
     return read_study(tmp_path / "study.yaml")

@@ -1,5 +1,6 @@
 """mini/: the portrait world shows what its captions say, and the same seed paints the same world."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from caplora.mini.world import (
     clauses,
     draw_person,
     draw_scene,
-    restyled,
     truth,
 )
 
@@ -33,9 +33,9 @@ def test_same_seed_paints_the_same_pixels() -> None:
 @pytest.mark.parametrize("attribute", [a for a in ATTRIBUTES if a != "kind"])
 def test_every_attribute_shows_in_the_picture(attribute: str) -> None:
     person = draw_person(np.random.default_rng(0), "woman")
-    scene = restyled(draw_scene(np.random.default_rng(1), ("cartoon",)), glasses="none", hair="short")
+    scene = replace(draw_scene(np.random.default_rng(1), ("cartoon",)), glasses="none", hair="short")
     pictures = [
-        render(person, restyled(scene, **{attribute: value}), np.random.default_rng(2)).astype(float)
+        render(person, replace(scene, **{attribute: value}), np.random.default_rng(2)).astype(float)
         for value in ATTRIBUTES[attribute]
     ]
     for i, a in enumerate(pictures):

@@ -3,8 +3,8 @@
 import csv
 import html
 import json
-import os
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +64,22 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, set[str]]:
     """The study after all five notebooks, run from a folder that is not the project's; the names that went in."""
     folder = tmp_path_factory.mktemp("home")
     names, path = messy_folder(folder / "faces"), small_study(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    for notebook in ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"):
-        parameters = {"study": str(path)} | ({} if notebook.startswith("01") else {"variants": VARIANTS})
-        papermill.execute_notebook(
-            PROJECT / "notebooks" / f"{notebook}.ipynb",
-            f"{notebook}.ipynb",
-            parameters,
-            progress_bar=False,
-            start_timeout=300,  # seconds; a busy machine starts a kernel slowly
-        )
-    os.chdir(before)
+    with chdir(folder):
+        for notebook in ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"):
+            parameters = {"study": str(path)} | ({} if notebook.startswith("01") else {"variants": VARIANTS})
+            run_notebook(notebook, parameters)
     return read_study(path), names
+
+
+def run_notebook(name: str, parameters: dict[str, str]) -> None:
+    """Run a notebook of the project in the working directory, as papermill does from any."""
+    papermill.execute_notebook(
+        PROJECT / "notebooks" / f"{name}.ipynb",
+        f"{name}.ipynb",
+        parameters,
+        progress_bar=False,
+        start_timeout=300,  # seconds; a busy machine starts a kernel slowly
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -129,3 +132,17 @@ def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, s
 def test_person_images_are_not_touched(ran: tuple[Study, set[str]]) -> None:
     study, names = ran
     assert {path.name for path in study.images_folder.iterdir()} == names
+
+
+def test_inference_run_again_draws_nothing_anew_and_heals_what_is_lost(
+    ran: tuple[Study, set[str]], tmp_path: Path
+) -> None:
+    study, _ = ran
+    folders = [study.samples(arm) for arm in ("baseline", "r4_a8")]
+    before = {path: path.stat().st_mtime_ns for folder in folders for path in folder.glob("*.png")}
+    table = (folders[0] / "metadata.csv").read_bytes()
+    (folders[0] / "metadata.csv").unlink()  # as Snakemake does before it runs a step again
+    with chdir(tmp_path):
+        run_notebook("03_inference", {"study": str(study.path("small.yaml")), "variants": VARIANTS})
+    assert {path: path.stat().st_mtime_ns for folder in folders for path in folder.glob("*.png")} == before
+    assert (folders[0] / "metadata.csv").read_bytes() == table

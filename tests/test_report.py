@@ -168,7 +168,7 @@ def test_a_variant_without_scores_is_shown_as_missing(study: Study) -> None:
 def test_the_data_are_counted_from_the_ledger(study: Study) -> None:
     text = Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0})).text
     assert "6 images were used: 5 to train and 1 held out" in text
-    assert "Of their captions, 3 are kept, 2 pending, 1 edited, 1 rejected. 1 file was refused" in text
+    assert "Of all captions, 3 are kept, 2 pending, 1 edited, 1 rejected. 1 file was refused" in text
     assert "2 captions had not been reviewed" in text
 
 

@@ -36,9 +36,9 @@ def folder(tmp_path: Path) -> Path:
     for i, name in enumerate(("a.png", "b.png", QUOTED)):
         Image.fromarray(np.full((32, 32, 3), 80 * i, np.uint8)).save(tmp_path / name)
     rows = [
-        Row("a.png", "me, smiling", "a smiling woman", "pending", "train", "a.jpg"),
-        Row("b.png", "me in red", "a woman in red", "pending", "held_out", "b.jpg"),
-        Row(QUOTED, f"me {PAYLOAD}", f"a woman {PAYLOAD}", "pending", "train", "c.jpg"),
+        Row("a.png", "me, smiling", "a smiling woman", "pending", "train", "a.jpg", "me, smiling"),
+        Row("b.png", "me in red", "a woman in red", "pending", "held_out", "b.jpg", "me in red"),
+        Row(QUOTED, f"me {PAYLOAD}", f"a woman {PAYLOAD}", "pending", "train", "c.jpg", f"me {PAYLOAD}"),
     ]
     write_ledger(tmp_path, rows)
     return tmp_path
@@ -105,7 +105,7 @@ def test_what_cannot_be_saved_says_so_and_changes_nothing(folder: Path) -> None:
 
 
 def test_kept_is_the_machines_wording_and_edited_a_persons() -> None:
-    row = Row("a.png", "me in red", "a woman in red", "pending")
+    row = Row("a.png", "me in red", "a woman in red", "pending", suggestion="me in red")
     assert kept(row, "me in red").status == "kept"
     assert kept(row, "me in a red coat").status == "edited"
     with pytest.raises(LedgerError, match="needs words"):

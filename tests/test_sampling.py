@@ -8,7 +8,16 @@ import torch
 from PIL import Image
 
 from caplora.lora import Pack
-from caplora.sampling import claim_folder, decode, draw_batch, initial_noise, is_complete, sample, wanted_samples
+from caplora.sampling import (
+    claim_folder,
+    decode,
+    draw_batch,
+    initial_noise,
+    is_complete,
+    sample,
+    sampling_key,
+    wanted_samples,
+)
 from caplora.study import Sampling
 from tests.tiny import tiny_pipeline, trained_like
 
@@ -78,6 +87,26 @@ def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
     assert [(r["text"], int(r["seed"]), r["split"]) for r in rows] == [
         (w.prompt, w.seed, w.split) for w in wanted_samples(SETTINGS)
     ]
+
+
+def test_what_is_complete_is_not_drawn_again_and_lost_tables_come_back(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    list(sample(pipeline, Pack(pipeline.unet, [None]), [tmp_path], SETTINGS))
+    table = (tmp_path / "metadata.csv").read_bytes()
+    (tmp_path / "metadata.csv").unlink()
+    assert not is_complete(tmp_path, SETTINGS)
+    assert list(sample(pipeline, Pack(pipeline.unet, [None]), [tmp_path], SETTINGS)) == []
+    assert (tmp_path / "metadata.csv").read_bytes() == table and is_complete(tmp_path, SETTINGS)
+    assert list(sample(pipeline, Pack(pipeline.unet, []), [], SETTINGS)) == []
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_another_weight_anywhere_in_the_base_is_another_key(part: str) -> None:
+    pipeline = tiny_pipeline()
+    before = sampling_key(SETTINGS, pipeline)
+    assert sampling_key(SETTINGS.model_copy(update={"batch_size": 1}), pipeline) == before
+    next(getattr(pipeline, part).parameters()).data.view(-1)[0] += 1
+    assert sampling_key(SETTINGS, pipeline) != before
 
 
 def test_changed_settings_clear_the_folder_and_the_same_ones_keep_it(tmp_path: Path) -> None:

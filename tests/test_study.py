@@ -16,7 +16,7 @@ from caplora.study import BASELINE, PROJECT, Clip, Model, StudyError, Variant, r
 SMALLEST: dict[str, Any] = {
     "name": "faces",
     "images": {"folder": "pictures"},
-    "sampling": {"development": ["a face"], "test": ["a face at night"]},
+    "sampling": {"development": ["a face"], "test": ["a face at night", "a face in rain"]},
 }
 Write = Callable[..., Path]
 
@@ -81,7 +81,7 @@ def test_a_wrong_value_is_named_with_its_file_and_key(
     ("parts", "key"),
     [
         ({"images": {}}, "images.folder"),
-        ({"sampling": {"test": []}}, "sampling.development"),
+        ({"sampling": {"test": ["a", "b"]}}, "sampling.development"),
         ({"base": {}}, "base.path"),
     ],
 )
@@ -95,10 +95,42 @@ def test_every_mistake_of_a_file_is_told_at_once(write: Write) -> None:
         read_study(write(training={"steps": 0, "seed": "x"}))
 
 
-@pytest.mark.parametrize("twice", [{"development": ["a", "a"], "test": []}, {"development": ["a"], "test": ["a"]}])
+@pytest.mark.parametrize(
+    "twice", [{"development": ["a", "a"], "test": ["b", "c"]}, {"development": ["a"], "test": ["a", "b"]}]
+)
 def test_a_prompt_stands_once(write: Write, twice: dict[str, list[str]]) -> None:
     with pytest.raises(StudyError, match=r"sampling: .*'a' stands twice"):
         read_study(write(sampling=twice))
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"sampling": {"development": [], "test": ["b", "c"]}}, "sampling.development: .*at least 1"),
+        ({"sampling": {"development": ["a"], "test": ["b"]}}, "sampling.test: .*at least 2"),
+        ({"sampling": {"development": ["a"], "test": ["b", "c"], "seeds": []}}, "sampling.seeds: .*at least 1"),
+        ({"sampling": {"development": ["a"], "test": ["b", "c"], "seeds": [1, 1]}}, r"each seed .*\[1, 1\]"),
+        ({"images": {"folder": "x", "held_out": 0.0}}, "images.held_out: .*greater than 0"),
+    ],
+)
+def test_what_would_fail_hours_later_fails_at_once(write: Write, part: dict[str, Any], said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        read_study(write(**part))
+
+
+def test_a_study_is_named_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caplora.study.PROJECT", tmp_path)
+    path = tmp_path / "params" / "studies" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("name: faces\nimages: {folder: x}\nsampling: {development: [a], test: [b, c]}\n", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"name must be that of the file, 'mine', got 'faces'"):
+        read_study("mine")
+
+
+def test_a_hub_model_without_a_revision_is_refused(write: Write) -> None:
+    study = read_study(write(base={"path": "some/model"}))
+    with pytest.raises(StudyError, match=r"'some/model' is no folder.*needs a revision"):
+        study.model_path(study.base)
 
 
 def test_a_missing_study_names_the_file_and_those_there_are() -> None:
@@ -189,7 +221,7 @@ def test_a_model_is_a_folder_if_there_is_one_and_else_a_hub_id(write: Write, tmp
     (tmp_path / "models" / "base").mkdir(parents=True)
     study = read_study(write())
     assert study.model_path(Model(path="models/base")) == str(tmp_path / "models" / "base")
-    assert study.model_path(Model(path="someone/base")) == "someone/base"
+    assert study.model_path(Model(path="someone/base", revision="abc")) == "someone/base"
 
 
 def test_a_local_clip_is_made_absolute_and_a_named_one_is_left(write: Write, tmp_path: Path) -> None:

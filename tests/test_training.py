@@ -1,5 +1,6 @@
 """training.py: each variant gets exactly the training that it would get alone, whatever interrupts it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,23 +8,28 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig
 
+from caplora.dataset import Inputs
 from caplora.lora import Adapter, Pack, fresh_adapter, target_layers
 from caplora.study import Training, Variant
 from caplora.training import draw, draws_of_step, image_at, losses_of, train, training_key
-from tests.tiny import noiser, tiny_inputs, tiny_unet
+from tests.tiny import noise_scheduler, tiny_inputs, tiny_unet
 
 SETTINGS = Training(steps=6, batch_size=2, learning_rate=1e-2, checkpointing_steps=2)
 SCALE = 0.5
 
 
 def run(
-    variants: list[tuple[int, float]], folder: Path, settings: Training = SETTINGS, steps: int | None = None
+    variants: list[tuple[int, float]],
+    folder: Path,
+    settings: Training = SETTINGS,
+    steps: int | None = None,
+    inputs: Inputs | None = None,
 ) -> list[Adapter]:
     """Train, stopping as if killed after `steps` if given; the adapters."""
     unet = tiny_unet()
     layers = target_layers(unet)
     pack = Pack(unet, [fresh_adapter(layers, Variant(rank=r, alpha=a), settings.seed) for r, a in variants])
-    for step in train(unet, pack, tiny_inputs(), noiser(), settings, SCALE, folder):
+    for step in train(unet, pack, inputs or tiny_inputs(), noise_scheduler(), settings, SCALE, folder):
         if step.number == steps:
             break
     return [a for a in pack.adapters() if a]
@@ -49,7 +55,7 @@ def test_pack_of_one_equals_peft_with_a_plain_loop(rank: int, alpha: float, tmp_
         [d] = draws_of_step(step, inputs, SETTINGS, 1000)
         mean, log_variance = inputs.moments[d.images].chunk(2, 1)
         latents = SCALE * (mean + (0.5 * log_variance).exp() * d.posterior)
-        eps = unet(noiser().add_noise(latents, d.noise, d.t), d.t, inputs.texts[d.images]).sample
+        eps = unet(noise_scheduler().add_noise(latents, d.noise, d.t), d.t, inputs.texts[d.images]).sample
         loss = F.mse_loss(eps, d.noise)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -74,7 +80,7 @@ def test_padding_stays_exactly_zero(tmp_path: Path) -> None:
     unet = tiny_unet()
     layers = target_layers(unet)
     pack = Pack(unet, [fresh_adapter(layers, Variant(rank=r, alpha=4.0), 0) for r in (2, 8)])
-    for _ in train(unet, pack, tiny_inputs(), noiser(), SETTINGS, SCALE, tmp_path):
+    for _ in train(unet, pack, tiny_inputs(), noise_scheduler(), SETTINGS, SCALE, tmp_path):
         pass
     pack.lay()
     for layer in pack._layers:
@@ -139,16 +145,43 @@ def test_every_epoch_shows_every_image_once() -> None:
 
 def test_full_caption_dropout_sees_only_the_empty_caption(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"caption_dropout": 1.0})
+    inputs = tiny_inputs()
+    empty = replace(inputs, texts=inputs.empty.expand_as(inputs.texts))
     [dropped] = run([(4, 8.0)], tmp_path / "a", settings)
-    [kept] = run([(4, 8.0)], tmp_path / "b")
+    [never_captioned] = run([(4, 8.0)], tmp_path / "b", inputs=empty)
+    [kept] = run([(4, 8.0)], tmp_path / "c")
+    assert_same(dropped, never_captioned, 0.0)
     with pytest.raises(AssertionError):
         assert_same(dropped, kept, 1e-3)
+
+
+def test_the_same_pack_trained_again_without_a_checkpoint_begins_anew(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    pack = Pack(unet, [fresh_adapter(target_layers(unet), Variant(rank=4, alpha=8.0), 0)])
+    first = train(unet, pack, tiny_inputs(), noise_scheduler(), SETTINGS, SCALE, tmp_path / "a")
+    next(first)  # interrupted before anything was kept
+    for _ in train(unet, pack, tiny_inputs(), noise_scheduler(), SETTINGS, SCALE, tmp_path / "a"):
+        pass
+    [anew] = run([(4, 8.0)], tmp_path / "b")
+    [again] = [a for a in pack.adapters() if a]
+    assert_same(again, anew, 0.0)
+
+
+def test_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    pack = Pack(unet, [fresh_adapter(target_layers(unet), Variant(rank=4, alpha=8.0), 0)])
+    steps = train(unet, pack, tiny_inputs(), noise_scheduler(), SETTINGS, SCALE, tmp_path)
+    next(steps), next(steps)
+    pack.flat[0].register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(FloatingPointError, match=r"the gradient of r4_a8 is .* at step 3"):
+        next(steps)
+    assert torch.isfinite(pack.flat[0]).all()
 
 
 def test_loss_that_is_not_finite_names_the_variant_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     unet, inputs = tiny_unet(), tiny_inputs()
     pack = Pack(unet, [fresh_adapter(target_layers(unet), Variant(rank=4, alpha=8.0), 0)])
-    steps = train(unet, pack, inputs, noiser(), SETTINGS, SCALE, tmp_path)
+    steps = train(unet, pack, inputs, noise_scheduler(), SETTINGS, SCALE, tmp_path)
     next(steps), next(steps)
     kept = (tmp_path / "state.safetensors").read_bytes()
     inputs.texts.fill_(float("nan"))

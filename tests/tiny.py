@@ -86,7 +86,7 @@ def tiny_inputs(count: int = 5, seed: int = 0) -> Inputs:
     return Inputs(tuple(f"{i}.png" for i in range(count)), moments, texts, torch.randn(7, 24, generator=g))
 
 
-def noiser() -> DDPMScheduler:
+def noise_scheduler() -> DDPMScheduler:
     return DDPMScheduler(**NOISE)
 
 

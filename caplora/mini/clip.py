@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
@@ -21,6 +20,7 @@ from caplora.scoring import named_attributes
 
 CONTEXT = 56  # tokens; the longest caption of the world has 46
 MEAN = STD = (0.5, 0.5, 0.5)
+READING = 10.0  # weight of reading the attributes; with 1 the contrast drowns it
 SIDE = 96  # pixels the model sees; smaller than the pictures, as CLIP's 224 is smaller than 512
 
 
@@ -53,13 +53,17 @@ def shrunk(x: Tensor) -> Tensor:
 
 
 class Described(nn.Module):
-    """A CLIP with one reading of the attributes from its picture embedding and one from its text embedding."""
+    """A CLIP with one reading of the attributes, the same for its picture and its text embeddings."""
 
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
         self.clip = clip
         width, values = configuration(0)["embed_dim"], sum(len(values) for values in ATTRIBUTES.values())
-        self.from_picture, self.from_text = nn.Linear(width, values), nn.Linear(width, values)
+        self.reading = nn.Linear(width, values)
+
+    def read(self, embedding: Tensor) -> Tensor:
+        """Logits of all values of a unit embedding (n, d), scaled so that one step of the rate can move them."""
+        return self.reading(8 * embedding)
 
 
 def train_clip(
@@ -68,8 +72,8 @@ def train_clip(
     """Fit pictures to their captions; yields (step, loss).
 
     Contrastive both ways (Radford et al. 2021), each caption also against one of the same picture with a single
-    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out. Reading the
-    attributes from both embeddings teaches the towers what to look for long before the contrast would.
+    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out. One reading of
+    the attributes from both embeddings teaches the towers what to look for long before the contrast would.
     """
     images, device = torch.from_numpy(pictures.images), device_of(model)
 
@@ -80,13 +84,9 @@ def train_clip(
         x = shrunk(roughen(as_pixels(images[index]), generator)).to(device)
         seen, said, scale = model.clip(x, text.to(device))  # unit embeddings, (batch, d) and (2 batch, d)
         shown = torch.from_numpy(pictures.labels[index.numpy()])
-        reading = attribute_loss(model.from_picture(8 * seen), shown) + attribute_loss(
-            model.from_text(8 * said), named_labels(true + changed)
-        )
-        return (
-            contrast(scale * seen @ said.T, torch.tensor([a != b for a, b in zip(true, changed, strict=True)]))
-            + reading
-        )
+        read = attribute_loss(model.read(seen), shown) + attribute_loss(model.read(said), named_labels(true + changed))
+        differs = torch.tensor([a != b for a, b in zip(true, changed, strict=True)])
+        return contrast(scale * seen @ said.T, differs) + READING * read
 
     yield from fit(model, loss, steps, 2e-3, folder, seed=seed, averaging=0.995)
 
@@ -165,9 +165,3 @@ def ranks_true_caption(model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer
         for side in map(list, zip(*pairs, strict=True))
     ]
     return float(((seen * text[0]).sum(1) > (seen * text[1]).sum(1)).float().mean())
-
-
-def load_clip(folder: Path) -> tuple[CLIP, CLIPTokenizer]:
-    """The model and tokenizer as open_clip loads them."""
-    model = open_clip.create_model(f"local-dir:{folder}")
-    return model.eval(), open_clip.get_tokenizer(f"local-dir:{folder}").tokenizer

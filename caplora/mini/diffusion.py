@@ -115,7 +115,8 @@ def train_diffusion(
             scheduler.add_noise(latents, noise, t).to(device),
             model.text_encoder(text.to(device)).last_hidden_state,
         )
-        error = F.mse_loss(model.unet(noisy, t.to(device), texts).sample, noise.to(device), reduction="none")
+        predicted = model.unet(noisy, t.to(device), texts).sample.float()
+        error = F.mse_loss(predicted, noise.to(device), reduction="none")
         return (weight[t].to(device) * error.mean((1, 2, 3))).mean()
 
     yield from fit(model, loss, steps, 8e-4, folder, averaging=0.9985)

@@ -8,6 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from caplora.files import replacing
+
 CHECKPOINT_EVERY = 250  # steps
 
 
@@ -40,12 +42,13 @@ def fit(
     )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
     done = restore(folder, model, average, optimizer)
-    for _ in range(done):
+    for _ in range(min(done, steps)):
         schedule.step()
     model.train()
     for step in range(done, steps):
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(generator_of(seed, step))
+        with half_where_fast(device_of(model)):
+            loss = loss_of(generator_of(seed, step))
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
@@ -58,6 +61,15 @@ def fit(
     model.eval()
 
 
+def half_where_fast(device: torch.device) -> torch.autocast:
+    """bfloat16 arithmetic on float32 weights, on devices that have instructions for it."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
 def state_of(model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Everything that training changes, by name."""
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -68,10 +80,8 @@ def state_of(model: nn.Module, average: AveragedModel, optimizer: torch.optim.Op
 
 
 def keep(folder: Path, step: int, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "state.part"
-    save_file(state_of(model, average, optimizer), part, metadata={"step": str(step)})
-    part.replace(folder / "state.safetensors")
+    with replacing(folder / "state.safetensors") as part:
+        save_file(state_of(model, average, optimizer), part, metadata={"step": str(step)})
 
 
 def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from caplora.files import replacing
 from caplora.mini.styles import render
 from caplora.mini.world import ATTRIBUTES, SIZE, draw_person, draw_scene, truth
 
@@ -53,8 +54,11 @@ def _paint_job(job: tuple[int, int, int]) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def paint(path: Path, people: int, each: int, seed: int, processes: int = 2) -> Iterator[int]:
-    """Paint `each` pictures of each of `people` into `path` (.npz), yielding how many people are done."""
-    if path.exists():
+    """Paint `each` pictures of each of `people` into `path` (.npz), yielding how many people are done.
+
+    Pictures of as many people that lie there are kept.
+    """
+    if path.exists() and len(np.unique(read_pictures(path).people)) == people:
         yield people
         return
     images = np.empty((people, each, SIZE, SIZE, 3), np.uint8)
@@ -63,15 +67,13 @@ def paint(path: Path, people: int, each: int, seed: int, processes: int = 2) -> 
         jobs = ((seed, number, each) for number in range(people))
         for i, (images[i], labels[i]) in enumerate(pool.imap(_paint_job, jobs, chunksize=4)):
             yield i + 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        images=images.reshape(-1, SIZE, SIZE, 3),
-        labels=labels.reshape(people * each, -1),
-        people=np.repeat(np.arange(people), each),
-    )
-    part.replace(path)
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(
+            file,
+            images=images.reshape(-1, SIZE, SIZE, 3),
+            labels=labels.reshape(people * each, -1),
+            people=np.repeat(np.arange(people), each),
+        )
 
 
 def read_pictures(path: Path) -> Pictures:

@@ -4,7 +4,7 @@ A `Person` is a set of fixed traits; a `Scene` is everything else that a caption
 from a generator, so a world is a seed. `drawing` turns the two into a picture; this file knows no pixels.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -222,8 +222,3 @@ def caption(attributes: dict[str, str], rng: np.random.Generator | None = None, 
         rest = [text for text in rest if rng.random() < keep]
         rng.shuffle(rest)
     return ", ".join([" ".join(head), *rest])
-
-
-def restyled(scene: Scene, **changes: str) -> Scene:
-    """The scene with some attributes replaced."""
-    return replace(scene, **changes)
