@@ -17,7 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from caplora.files import write_text
-from caplora.study import Study, Variant
+from caplora.study import Sampling, Study, Training, Variant, validated
 from caplora.style import percent
 
 Row = Mapping[Any, Any] | pd.Series  # of the table of effects
@@ -101,6 +101,20 @@ def variant_rows(study: Study, variants: Sequence[Variant], effects: pd.DataFram
     ]
 
 
+def as_run(study: Study, variant: str) -> Study:
+    """The study with the settings of training and sampling that `variant` was really made with, where recorded."""
+    trained = _json(study.run / "adapters" / variant / "settings.json").get("training", {})
+    drawn = _json(study.samples(variant) / "settings.json").get("sampling", {})
+    training = study.training.model_dump(mode="json") | trained
+    sampling = study.sampling.model_dump(mode="json") | drawn
+    return study.model_copy(
+        update={
+            "training": validated(Training, training, f"the settings of {variant}"),
+            "sampling": validated(Sampling, sampling, f"the settings of {variant}"),
+        }
+    )
+
+
 def data_facts(study: Study) -> dict[str, Any]:
     """What the ledger of the study says: how many images were used, for what, what became of their captions."""
     ledger = _table(study.dataset / "metadata.csv", ("split", "status"))
@@ -174,7 +188,7 @@ def write_report(
     """
     test = effects[(effects["split"] == "test") & (effects["variant"] == best)].to_dict("records")
     headline = next(e for e in test if e["metric"] == "clip_score" and e["model"] == model)
-    data = data_facts(study)
+    data, study = data_facts(study), as_run(study, best)
     page = environment().get_template("report.html").render(
         study=study, best=best, model=model, data=data, headline=headline, versions=versions(),
         others=[e for e in test if e["metric"] != "clip_cosine" and e is not headline],

@@ -259,8 +259,11 @@ def validated(kind: type[P], content: Any, where: str) -> P:
         raise StudyError(f"{where}: " + "; ".join(lines)) from error
 
 
-def read_study(study: str | Path) -> Study:
-    """The study of that name in `params/studies`, or in that file; raises StudyError naming file, key and value."""
+def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
+    """The study of that name in `params/studies`, or in that file; raises StudyError naming file, key and value.
+
+    `turned` replaces values for this once, by part: `training={"steps": 200}`; a value of None stays as the file says.
+    """
     path = Path(study).expanduser()
     if path.suffix not in (".yaml", ".yml"):
         path = PROJECT / "params" / "studies" / f"{study}.yaml"
@@ -268,7 +271,10 @@ def read_study(study: str | Path) -> Study:
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise StudyError(f"there is no study {str(study)!r}: {path} does not exist (there are: {', '.join(known)})")
     path = path.resolve()
-    read = validated(Study, read_yaml(path), str(path))
+    content = read_yaml(path)
+    for part, values in turned.items():
+        content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
+    read = validated(Study, content, str(path))
     if path.parent == PROJECT / "params" / "studies" and read.name != path.stem:
         raise StudyError(f"{path}: name must be that of the file, {path.stem!r}, got {read.name!r}")
     read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent

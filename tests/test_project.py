@@ -47,10 +47,11 @@ def in_tree(readme: str) -> list[str]:
     parents: list[str] = []
     paths = []
     for line in readme.splitlines():
-        if drawn := re.match(r"^([│\s]*)[├└]──? (\S+)", line):
+        if drawn := re.match(r"^([│\s]*)[├└]──? ([^\s,]+(?:, [^\s,]+)*)", line):
             depth = len(drawn[1]) // 4
-            parents = [*parents[:depth], drawn[2].rstrip("/")]
-            paths.append("/".join(parents) + ("/" if drawn[2].endswith("/") else ""))
+            for name in drawn[2].split(", "):
+                parents = [*parents[:depth], name.rstrip("/")]
+                paths.append("/".join(parents) + ("/" if name.endswith("/") else ""))
     return paths
 
 
@@ -158,7 +159,5 @@ def test_the_file_tree_of_the_readme_names_every_module_and_notebook() -> None:
 
 
 def test_the_file_tree_is_read_as_it_is_drawn() -> None:
-    tree = (
-        "caplora/\n├── a/           first\n│   ├── b.py    second\n│   └── c/\n│       └── d.py\n└── Makefile    last\n"
-    )
-    assert in_tree(tree) == ["a/", "a/b.py", "a/c/", "a/c/d.py", "Makefile"]
+    tree = "caplora/\n├── a/           first\n│   ├── b.py, e.py\n│   └── c/\n│       └── d.py\n└── Makefile    last\n"
+    assert in_tree(tree) == ["a/", "a/b.py", "a/e.py", "a/c/", "a/c/d.py", "Makefile"]

@@ -59,7 +59,7 @@ def study(tmp_path: Path) -> Study:
     refused.to_csv(read.dataset / "refused.csv", index=False)
     read.adapter(VARIANTS[0]).mkdir(parents=True)
     (read.adapter(VARIANTS[0]) / "settings.json").write_text(
-        json.dumps({"trained_parameters": 12345}), encoding="utf-8"
+        json.dumps({"trained_parameters": 12345, "training": {"steps": 321}}), encoding="utf-8"
     )
     return read
 
@@ -212,3 +212,8 @@ def test_few_prompts_are_named_as_a_limit(study: Study) -> None:
 @pytest.mark.parametrize(("value", "said"), [(0.0654, "+0.065"), (-0.0123, "−0.012"), (0.0, "+0.000")])
 def test_differences_carry_their_sign(value: float, said: str) -> None:
     assert signed(value) == said
+
+
+def test_the_method_is_the_one_that_was_run(study: Study) -> None:
+    text = Page(report(study, {"r4_a8": 0.1})).text
+    assert f"{study.training.steps} steps" not in text and "timesteps for 321 steps" in text

@@ -291,3 +291,13 @@ def test_a_key_that_stands_twice_is_an_error_that_names_it(tmp_path: Path) -> No
 def test_an_infinite_number_is_refused() -> None:
     with pytest.raises(StudyError, match="alpha"):
         read_variants([{"rank": 4, "alpha": float("inf")}])
+
+
+def test_a_value_is_turned_for_once_and_checked_as_any_other(write: Write) -> None:
+    path = write(training={"steps": 7})
+    turned = read_study(path, training={"steps": 9, "learning_rate": None}, sampling={"guidance_scale": 2.0})
+    assert (turned.training.steps, turned.sampling.guidance_scale) == (9, 2.0)
+    assert turned.training.learning_rate == read_study(path).training.learning_rate
+    assert read_study(path).training.steps == 7
+    with pytest.raises(StudyError, match=r"faces\.yaml: training\.steps: .*got 0"):
+        read_study(path, training={"steps": 0})
