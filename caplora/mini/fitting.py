@@ -1,5 +1,6 @@
 """One training loop for every model of the stack: AdamW, one-cycle rate, averaged weights, resumable."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,8 +43,9 @@ def fit(
     )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
     done = restore(folder, model, average, optimizer)
-    for _ in range(min(done, steps)):
-        schedule.step()
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that no step of the optimizer came first
+        for _ in range(min(done, steps)):
+            schedule.step()
     model.train()
     for step in range(done, steps):
         optimizer.zero_grad(set_to_none=True)

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 from transformers import BertTokenizer, BlipForConditionalGeneration, ResNetForImageClassification
 
+from caplora.files import write_text
 from caplora.mini.fitting import as_pixels, device_of
 from caplora.mini.judge import judged, phrases
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, BASE_STYLES, caption, draw_person, draw_scene, truth
 from caplora.sampling import decode, draw_batch
 from caplora.scoring import named_attributes
-from caplora.study import Sampling
+from caplora.study import read_study
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models"
@@ -54,10 +55,11 @@ def caption_precision(said: list[str], pictures: Pictures) -> dict[str, float]:
 def baseline_samples(
     pipeline: StableDiffusionPipeline, count: int, seed: int = 3
 ) -> tuple[list[dict[str, str]], list[Image.Image]]:
-    """What `count` random prompts in the known styles name, and what the baseline draws for them."""
+    """What `count` random prompts in the known styles name, and what the baseline draws for them in a study's way."""
     rng = np.random.default_rng(seed)
     wanted = [truth(draw_person(rng), draw_scene(rng, BASE_STYLES)) for _ in range(count)]
-    settings = Sampling(development=(), test=(), num_inference_steps=25, guidance_scale=4.0)
+    settings = read_study("mini").sampling
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # as every study draws
     images: list[Image.Image] = []
     for start in range(0, count, 16):
         prompts = [caption(shown) for shown in wanted[start : start + 16]]
@@ -78,12 +80,12 @@ def shown_as_named(
     return shares
 
 
-def write_figures(figures: dict[str, float], path: Path = MODELS / "figures.json") -> None:
+def write_figures(figures: dict[str, float], models: Path = MODELS) -> None:
     """Keep the figures beside the models, and the model card that shows them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1) + "\n")
+    kept = {name: round(value, 4) for name, value in figures.items()}
+    write_text(models / "figures.json", json.dumps(kept, indent=1) + "\n")
     rows = [f"| {name} | {TARGETS[name]:g} | {figures[name]:.3f} |" for name in TARGETS if name in figures]
-    (path.parent / "README.md").write_text(CARD + "\n".join(rows) + "\n", encoding="utf-8")
+    write_text(models / "README.md", CARD + "\n".join(rows) + "\n")
 
 
 CARD = """\
@@ -97,7 +99,7 @@ that caplora draws itself. Real classes, real file layouts, 16-bit safetensors; 
 | `stable_diffusion` | `StableDiffusionPipeline` | UNet, text encoder: every style but ink; autoencoder: every style |
 | `blip` | `BlipForConditionalGeneration` | the five base styles; ink is new to it |
 | `clip_a`, `clip_b` | open_clip, two training seeds | every style, as CLIP has seen the world |
-| `identity` | `Dinov2Model` | 2,400 persons in every style |
+| `identity` | `Dinov2Model` | 2,400 persons in every style, from a convolutional teacher |
 | `judge` | `ResNetForImageClassification` | every style; it says what a picture of this world shows |
 
 They know a hundred or so words and one kind of picture. They are for trying, teaching and testing caplora, and for

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from caplora.files import replacing, write_text
 from caplora.mini.styles import render
 from caplora.mini.world import NEW_STYLE, Person, draw_person, draw_scene, truth
 
@@ -22,11 +23,11 @@ def the_person() -> Person:
 
 def paint_portraits(folder: Path = PORTRAITS, truth_file: Path = TRUTH, count: int = COUNT) -> None:
     """Draw the portraits into `folder` as a person's own folder would be, and what they show into `truth_file`."""
-    folder.mkdir(parents=True, exist_ok=True)
     rng, shown = np.random.default_rng(2026), {}
     for i in range(count):
         scene = draw_scene(rng, (NEW_STYLE,))
         name = f"portrait_{i + 1:03d}.png"
-        Image.fromarray(render(the_person(), scene, rng)).save(folder / name, optimize=True)
+        with replacing(folder / name) as part:
+            Image.fromarray(render(the_person(), scene, rng)).save(part, format="PNG", optimize=True)
         shown[name] = truth(the_person(), scene)
-    truth_file.write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
+    write_text(truth_file, json.dumps(shown, indent=1) + "\n")
