@@ -36,6 +36,11 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
+def number(value: float) -> str:
+    """A value as print has it: `0.512`, `−0.012`."""
+    return f"{value:.3f}".replace("-", "−")
+
+
 def p_value(p: float) -> str:
     """`p = 0.013`, or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
@@ -75,8 +80,8 @@ def confirmation(effect: Row) -> str:
     e = effect
     how = {"beats": "is higher than", "falls short of": "is lower than"}.get(e["verdict"], "cannot be told from")
     return (
-        f"{NAMES.get(e['metric'], e['metric'])}, by {e['model']}, {how} the baseline’s: {e['adapter']:.3f} against "
-        f"{e['baseline']:.3f}, a difference of {signed(e['difference'])} ({signed(e['low'])} to {signed(e['high'])}; "
+        f"{NAMES.get(e['metric'], e['metric'])}, by {e['model']}, {how} the baseline’s: {number(e['adapter'])} against "
+        f"{number(e['baseline'])}, a difference of {signed(e['difference'])} ({signed(e['low'])} to {signed(e['high'])}; "
         f"{p_value(e['p'])})."
     )
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from caplora.mini.fitting import batch_of, fit
 from caplora.mini.identity import CROP, Student, lesson, new_encoder, new_teacher, waves
+from caplora.mini.judge import attribute_loss, named_labels
 from caplora.mini.measure import MODELS, TARGETS
+from caplora.mini.world import ATTRIBUTES
 from caplora.study import PROJECT
 
 
@@ -98,3 +100,12 @@ def test_the_model_card_says_what_was_reached() -> None:
     assert {name for name, least in TARGETS.items() if figures[name] < least} == set()
     card = (MODELS / "README.md").read_text(encoding="utf-8")
     assert all(f"| {name} | {least:g} | {figures[name]:.3f} |" in card for name, least in TARGETS.items())
+
+
+def test_an_attribute_that_no_caption_names_leaves_the_loss_finite() -> None:
+    labels = named_labels(["", "with red hair in a bun"])
+    assert (labels[0] == -100).all() and (labels[1] >= 0).sum() == 2  # hair and its colour
+    logits = torch.zeros(2, sum(len(values) for values in ATTRIBUTES.values()), requires_grad=True)
+    loss = attribute_loss(logits, labels)
+    loss.backward()
+    assert torch.isfinite(loss) and logits.grad is not None and not logits.grad[0].any() and logits.grad[1].any()

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
-from caplora.mini.judge import logits_by_attribute, phrases, roughen
+from caplora.mini.judge import attribute_loss, named_labels, roughen
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, caption, change_one
-from caplora.scoring import named_attributes
 
 CONTEXT = 56  # tokens; the longest caption of the world has 46
 MEAN = STD = (0.5, 0.5, 0.5)
@@ -115,22 +114,6 @@ def contrast(logits: Tensor, differs: Tensor) -> Tensor:
     near = torch.stack([logits.diagonal(), logits[:, batch:].diagonal()], 1)[differs.to(logits.device)]
     hard = F.cross_entropy(near, target.new_zeros(len(near)))
     return F.cross_entropy(logits[:, :batch], target) + F.cross_entropy(logits[:, :batch].T, target) + 2 * hard
-
-
-def named_labels(texts: list[str]) -> Tensor:
-    """The attributes that each text names, as indices, −100 where it names none, (n, attributes)."""
-    known = phrases()
-    rows = []
-    for text in texts:
-        named = named_attributes(known, text)
-        rows.append([values.index(named[a]) if a in named else -100 for a, values in ATTRIBUTES.items()])
-    return torch.tensor(rows)
-
-
-def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the attributes; labels (n, attributes), −100 where not known."""
-    said, labels = logits_by_attribute(logits), labels.to(logits.device)
-    return torch.stack([F.cross_entropy(z, labels[:, i]) for i, z in enumerate(said.values())]).mean()
 
 
 def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:

@@ -11,6 +11,7 @@ from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassifi
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, WORDS
+from caplora.scoring import named_attributes
 
 
 def phrases() -> dict[str, dict[str, list[str]]]:
@@ -58,6 +59,23 @@ def logits_by_attribute(logits: Tensor) -> dict[str, Tensor]:
     return dict(zip(ATTRIBUTES, parts, strict=True))
 
 
+def named_labels(texts: list[str]) -> Tensor:
+    """The attributes that each text names, as indices, −100 where it names none, (n, attributes)."""
+    known = phrases()
+    rows = []
+    for text in texts:
+        named = named_attributes(known, text)
+        rows.append([values.index(named[a]) if a in named else -100 for a, values in ATTRIBUTES.items()])
+    return torch.tensor(rows)
+
+
+def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the attributes; labels (n, attributes), −100 where not known."""
+    said, labels = logits_by_attribute(logits), labels.to(logits.device)
+    sums = [F.cross_entropy(z, labels[:, i], reduction="sum") for i, z in enumerate(said.values())]
+    return (torch.stack(sums) / (labels >= 0).sum(0).clamp(min=1)).mean()
+
+
 def roughen(x: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures as an autoencoder or a camera might have left them: sometimes soft, noisy, dim or bright."""
     n = len(x)
@@ -78,8 +96,7 @@ def train_judge(
     def loss(generator: torch.Generator) -> Tensor:
         index = batch_of(generator, len(images), batch)
         x = roughen(as_pixels(images[index]), generator).contiguous(memory_format=torch.channels_last).to(device)
-        said, true = logits_by_attribute(judge(x).logits), labels[index].to(device)
-        return torch.stack([F.cross_entropy(z, true[:, i]) for i, z in enumerate(said.values())]).mean()
+        return attribute_loss(judge(x).logits, labels[index])
 
     yield from fit(judge, loss, steps, 3e-3, folder, averaging=0.995)
 
