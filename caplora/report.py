@@ -79,10 +79,11 @@ def confirmation(effect: Row) -> str:
     """What another metric, or another model, says of the same variant."""
     e = effect
     how = {"beats": "is higher than", "falls short of": "is lower than"}.get(e["verdict"], "cannot be told from")
+    values = f"{number(e['adapter'])} against {number(e['baseline'])}"
+    interval = f"{signed(e['low'])} to {signed(e['high'])}; {p_value(e['p'])}"
     return (
-        f"{NAMES.get(e['metric'], e['metric'])}, by {e['model']}, {how} the baseline’s: {number(e['adapter'])} against "
-        f"{number(e['baseline'])}, a difference of {signed(e['difference'])} ({signed(e['low'])} to {signed(e['high'])}; "
-        f"{p_value(e['p'])})."
+        f"{NAMES.get(e['metric'], e['metric'])}, by {e['model']}, {how} the baseline’s: {values}, a difference of "
+        f"{signed(e['difference'])} ({interval})."
     )
 
 
