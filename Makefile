@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VARIANTS ?= grid
-LIKE ?= mini
+LIKE ?= sd15
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -22,8 +22,8 @@ demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: caption
 	@echo "Report:  runs/mini/report.html"
 	@echo "Figures: figures/mini"
 
-study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=mini (or LIKE=sd15)
-	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces LIKE=mini: NAME is missing"; exit 2; }
+study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=sd15 (or LIKE=mini, to try)
+	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces: NAME is missing"; exit 2; }
 	@test -n "$(IMAGES)" || test -f "params/studies/$(NAME).yaml" || { echo "IMAGES, the folder of your images, is missing"; exit 2; }
 	@test -z "$(IMAGES)" || $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"
 	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
