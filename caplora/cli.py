@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 with the reason on standard error."""
     given = parser().parse_args(arguments)
     try:
-        path = new_study(given.name, Path(given.images).expanduser().resolve(), given.like)
+        path = new_study(given.name, given.images.expanduser().resolve(), given.like)
     except StudyError as error:
         sys.stderr.write(f"{error}\n")
         return 2

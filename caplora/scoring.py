@@ -81,12 +81,11 @@ class ClipScorer:
 
 
 def check_activation(name: str, pretrained: str | None) -> None:
-    """Raise ValueError where a model computes another activation than its weights were trained with."""
-    if not pretrained:
-        return
-    wanted = bool(open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu"))
+    """Raise ValueError where a model computes another activation than open_clip's weights were trained with."""
+    published = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
+    wanted = bool(published.get("quick_gelu"))
     computed = bool((open_clip.get_model_config(name) or {}).get("quick_gelu"))
-    if wanted != computed:
+    if published and wanted != computed:
         other = name + "-quickgelu" if wanted else name.removesuffix("-quickgelu")
         raise ValueError(
             f"scoring.clips: {name!r} computes {'QuickGELU' if computed else 'plain GELU'} and the weights "

@@ -20,6 +20,7 @@ from caplora.scoring import (
     IdentityEncoder,
     Judge,
     Sample,
+    check_activation,
     clip_scores,
     clip_values,
     identity_values,
@@ -83,9 +84,25 @@ def test_clipscore_is_zero_below_orthogonal_and_two_and_a_half_at_best() -> None
     torch.testing.assert_close(clip_scores(a, b), torch.tensor([2.5, 0.0, 2.5 * 24 / 25]))
 
 
-def test_openai_weights_without_quickgelu_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"'ViT-B-32'.*write 'ViT-B-32-quickgelu'"):
-        ClipScorer("ViT-B-32", "openai", "x", torch.device("cpu"))
+@pytest.mark.parametrize(
+    ("name", "weights", "write"),
+    [
+        ("ViT-B-32", "openai", "ViT-B-32-quickgelu"),
+        ("ViT-B-32", "metaclip_400m", "ViT-B-32-quickgelu"),
+        ("ViT-B-32-quickgelu", "laion2b_s34b_b79k", "ViT-B-32"),
+    ],
+)
+def test_weights_of_another_activation_are_refused(name: str, weights: str, write: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{name}' computes .*write '{write}'"):
+        ClipScorer(name, weights, "x", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("ViT-B-32-quickgelu", "openai"), ("ViT-B-32", "laion2b_s34b_b79k"), ("ViT-B-32-quickgelu", "my.pt")],
+)
+def test_weights_of_the_right_activation_and_unknown_ones_pass(name: str, weights: str) -> None:
+    check_activation(name, weights)
 
 
 def test_identity_of_a_portrait_with_itself_is_one(samples: list[Sample], tmp_path: Path) -> None:
