@@ -142,6 +142,7 @@ def train_diffusion(
 
 def pipeline_of(model: TextToLatents, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
     """The parts as the pipeline that diffusers saves and loads."""
+    tokenizer.backend_tokenizer.no_padding()  # or the file says how the last call padded
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder,
