@@ -18,6 +18,7 @@ from caplora.mini.world import ATTRIBUTES, caption
 
 WIDTH = 128  # of the text embeddings
 LONGEST = 48  # tokens of a caption, or more
+READING = 0.1  # weight of reading the attributes from the text
 NOISE = {  # SD 1.5's schedule
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -135,7 +136,7 @@ def train_diffusion(
         predicted = model.unet(noisy, t.to(device), texts).sample.float()
         error = F.mse_loss(predicted, noise.to(device), reduction="none")
         read = attribute_loss(model.read(texts), labels[index, which])
-        return (weight[t].to(device) * error.mean((1, 2, 3))).mean() + 0.1 * read
+        return (weight[t].to(device) * error.mean((1, 2, 3))).mean() + READING * read
 
     yield from fit(model, loss, steps, 8e-4, folder, averaging=0.9985)
 
