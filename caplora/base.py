@@ -1,9 +1,12 @@
 """The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from caplora.study import Study
 
@@ -67,10 +70,9 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     return pipeline
 
 
-@torch.no_grad()
-def encode_texts(pipeline: StableDiffusionPipeline, texts: list[str]) -> torch.Tensor:
-    """Text embeddings, (n, 77, d) on the device; a text that does not fit raises ValueError and shows what is lost."""
-    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+def text_tokens(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
+    """The token ids of texts; one that does not fit raises ValueError and shows what is lost."""
+    tokenizer = pipeline.tokenizer
     limit = tokenizer.model_max_length
     for text in texts:
         ids = tokenizer(text, truncation=False).input_ids
@@ -79,5 +81,19 @@ def encode_texts(pipeline: StableDiffusionPipeline, texts: list[str]) -> torch.T
             raise ValueError(
                 f"{text!r} has {len(ids) - 2} tokens and {limit - 2} fit: {lost!r} would be lost; shorten it"
             )
-    ids = tokenizer(texts, padding="max_length", max_length=limit, return_tensors="pt").input_ids
-    return torch.cat([encoder(part.to(encoder.device)).last_hidden_state for part in ids.split(32)])
+    return tokenizer(list(texts), padding="max_length", max_length=limit, return_tensors="pt").input_ids
+
+
+def encode_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Float[Tensor, "n tokens d"]:
+    """Text embeddings on the device, in one pass; a text that does not fit raises ValueError."""
+    return encode_tokens(pipeline, text_tokens(pipeline, texts))
+
+
+def encode_tokens(pipeline: StableDiffusionPipeline, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n tokens d"]:
+    """The embeddings of token ids, in one pass."""
+    return pipeline.text_encoder(ids.to(pipeline.text_encoder.device)).last_hidden_state
+
+
+def parts_of(pipeline: StableDiffusionPipeline) -> nn.ModuleDict:
+    """The models that adapters change, by the first word of their layers' names."""
+    return nn.ModuleDict({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder})

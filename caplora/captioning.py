@@ -15,7 +15,8 @@ from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from caplora.files import write_text
-from caplora.study import Captioning, Study
+from caplora.settings import Captioning
+from caplora.study import Study
 
 MEMORY = ".machine_captions.json"  # in the dataset: key of pixels and captioner → caption
 

@@ -1,8 +1,9 @@
-"""The commands: `python -m caplora new NAME --images FOLDER --like STUDY`."""
+"""The commands of caplora: begin a study, train one, and what people do with adapters afterwards."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -38,10 +39,38 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     top = argparse.ArgumentParser(prog="python -m caplora", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    new = commands.add_parser("new", help="begin a study of your own images")
-    new.add_argument("name", help="of the study, its folders and its file")
-    new.add_argument("--images", type=Path, required=True, help="the folder that holds them; it is never written to")
-    new.add_argument("--like", default="sd15", help="the study whose models and settings it takes (default: sd15)")
+
+    def command(name: str, does: str) -> Callable[..., argparse.Action]:
+        return commands.add_parser(name, help=does, description=does).add_argument
+
+    flag = command("new", "begin a study of your own images")
+    flag("name", help="of the study, its folders and its file")
+    flag("--images", type=Path, required=True, help="the folder that holds them; it is never written to")
+    flag("--like", default="sd15", help="the study whose models and settings it takes (default: sd15)")
+    flag = command(
+        "train", "train variants as notebook 02 does; several processes: accelerate launch -m caplora train …"
+    )
+    flag("study", help="a file of params/studies")
+    flag("--variants", default="grid", help="a file of params/variants (default: grid)")
+    flag("--fork", action="store_true", help="set a training aside that stopped half way and was begun differently")
+    flag = command("merge", "write a base model with an adapter added to its weights, as diffusers loads it")
+    flag("adapter", type=Path, help="a file in any form")
+    flag("--base", required=True, help="the model: a folder, or owner/name@revision")
+    flag("--strength", type=float, default=1.0, help="what the change is multiplied by (default: 1)")
+    flag("--out", type=Path, required=True, help="the folder of the merged model")
+    flag = command("extract", "write the adapter of a rank that takes one model to another, in kohya's form")
+    flag("--base", required=True, help="the model before: a folder, or owner/name@revision")
+    flag("--tuned", required=True, help="the model after")
+    flag("--rank", type=int, default=16, help="of the adapter (default: 16)")
+    flag("--out", type=Path, required=True, help="the .safetensors file")
+    flag = command("resize", "write an adapter at a lower rank, in kohya's form")
+    flag("adapter", type=Path, help="a file in any form")
+    flag("--rank", type=int, required=True, help="the new, lower rank")
+    flag("--out", type=Path, required=True, help="the .safetensors file")
+    flag = command("convert", "write an adapter, ours or other people's, in another form")
+    flag("adapter", type=Path, help="a file in any form")
+    flag("--to", choices=("diffusers", "kohya"), required=True, help="the form of the new file")
+    flag("--out", type=Path, required=True, help="the .safetensors file")
     return top
 
 
@@ -49,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 with the reason on standard error."""
     given = parser().parse_args(arguments)
     try:
-        path = new_study(given.name, given.images.expanduser().resolve(), given.like)
-    except StudyError as error:
+        if given.command == "new":
+            sys.stdout.write(f"{new_study(given.name, given.images.expanduser().resolve(), given.like)}\n")
+        else:
+            import_module("caplora.commands").RUN[given.command](given)  # torch, which takes seconds, only where needed
+    except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(f"{path}\n")
     return 0

@@ -1,41 +1,52 @@
-"""Captioned images → what training sees: VAE moments and text embeddings, made once and resident on the device."""
+"""Captioned images → what training sees: VAE moments and texts, made once, kept by content, resident on the device."""
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
-from jaxtyping import Float
-from PIL import Image
+from diffusers import StableDiffusionPipeline
+from jaxtyping import Float, Int
+from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
+from caplora.base import encode_tokens, text_tokens
 from caplora.files import replacing
+from caplora.settings import Training
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The training images as the UNet meets them, in the order of `file_names`.
+    """The training images as the models meet them, in the order of `sources`.
 
-    `moments` holds the mean and log-variance of each image's latents, so that they can be resampled at every step.
+    `moments` holds the mean and log-variance of each image's latents, so that they can be resampled at every step;
+    with flips those of its mirror image too. `texts` are embeddings, or token ids where the text encoder is trained.
+    The last `class_images` images are of the prior.
     """
 
-    file_names: tuple[str, ...]
-    moments: Float[Tensor, "n c h w"]  # c = 2 × latent channels
-    texts: Float[Tensor, "n tokens d"]
-    empty: Float[Tensor, "tokens d"]  # the embedding of ""
+    sources: dict[str, dict[str, str]]  # file name → its caption, and a hash of its pixels
+    moments: Float[Tensor, "n flips c h w"]  # c = 2 × latent channels
+    texts: Float[Tensor, "n tokens d"] | Int[Tensor, "n tokens"]
+    empty: Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]  # of ""
+    class_images: int = 0
 
-    def fingerprint(self) -> str:
-        """A hash of everything that is trained on."""
-        digest = hashlib.sha256(json.dumps(self.file_names).encode())
-        for part in (self.moments, self.texts, self.empty):
-            digest.update(part.detach().float().cpu().numpy().tobytes())
-        return digest.hexdigest()
+    def __len__(self) -> int:
+        """How many images there are, those of the prior aside."""
+        return len(self.moments) - self.class_images
+
+    def with_class_images(self, other: "Inputs") -> "Inputs":
+        """These and, as those of the prior, the images of `other`."""
+        return replace(
+            self,
+            sources=self.sources | {f"class/{name}": source for name, source in other.sources.items()},
+            moments=torch.cat([self.moments, other.moments]),
+            texts=torch.cat([self.texts, other.texts]),
+            class_images=len(other),
+        )
 
 
 def weights_hash(module: torch.nn.Module) -> str:
@@ -52,25 +63,61 @@ def pixels_of(image: Image.Image) -> Float[Tensor, "3 h w"]:
     return pil_to_tensor(image.convert("RGB")).float() / 127.5 - 1
 
 
-def image_key(image: Image.Image, vae: str) -> str:
-    """The name of an image's moments: its pixels, its size and the VAE, hashed."""
+def pixels_hash(image: Image.Image) -> str:
+    """A hash of an image's pixels and size, whatever file they come from."""
     pixels = np.asarray(image.convert("RGB"))
-    return hashlib.sha256(f"{vae}{pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:32]
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
-@torch.no_grad()
-def cached_moments(
-    vae: AutoencoderKL, paths: Sequence[Path], cache: Path, batch_size: int = 8
-) -> Iterator[Float[Tensor, "b c h w"]]:
-    """The latent moments of the images, batch by batch; those in `cache` (by content) are not made again."""
-    key = weights_hash(vae)
-    for start in range(0, len(paths), batch_size):
-        images = [Image.open(path) for path in paths[start : start + batch_size]]
-        files = [cache / f"{image_key(image, key)}.safetensors" for image in images]
-        missing = [(image, file) for image, file in zip(images, files, strict=True) if not file.is_file()]
-        if missing:
-            x = torch.stack([pixels_of(image) for image, _ in missing]).to(vae.device, vae.dtype)
-            for made, (_, file) in zip(vae.encode(x).latent_dist.parameters.cpu(), missing, strict=True):
-                with replacing(file) as part:
-                    save_file({"moments": made.contiguous()}, part)
-        yield torch.stack([load_file(file)["moments"] for file in files]).to(vae.device)
+class Encoders:
+    """The frozen models that turn images and texts into inputs, and the folder that keeps what they made.
+
+    Everything is encoded alone, so that its bits are a function of its content, and kept under a hash of that content
+    and of the model's weights and dtype: an edited image or caption, or another VAE, is noticed.
+    """
+
+    def __init__(self, pipeline: StableDiffusionPipeline, folder: Path, settings: Training) -> None:
+        self.pipeline, self.folder = pipeline, folder
+        self.flips, self.tokens_only = settings.random_flip, settings.train_text_encoder
+        self.vae_hash, self.text_hash = weights_hash(pipeline.vae), weights_hash(pipeline.text_encoder)
+
+    @torch.no_grad()
+    def moments(self, image: Image.Image) -> Float[Tensor, "flips c h w"]:
+        """The latent moments of an image and, with flips, of its mirror image."""
+        vae, made = self.pipeline.vae, []
+        for way in (image, ImageOps.mirror(image)) if self.flips else (image,):
+            file = self._file(pixels_hash(way), self.vae_hash)
+            if not file.is_file():
+                x = pixels_of(way)[None].to(vae.device, vae.dtype)
+                self._keep(file, vae.encode(x).latent_dist.parameters[0])
+            made.append(load_file(file)["kept"])
+        return torch.stack(made)
+
+    @torch.no_grad()
+    def text(self, text: str) -> Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]:
+        """The embedding of a text, or its token ids; one that does not fit raises ValueError."""
+        ids = text_tokens(self.pipeline, [text])
+        if self.tokens_only:
+            return ids[0]
+        file = self._file(str(ids.tolist()), self.text_hash)
+        if not file.is_file():
+            self._keep(file, encode_tokens(self.pipeline, ids)[0])
+        return load_file(file)["kept"]
+
+    def inputs(self, folder: Path, captions: Iterable[tuple[str, str]]) -> Inputs:
+        """The inputs of the images of `folder`, given as (file name, caption), on the device."""
+        sources, moments, texts = {}, [], []
+        for name, caption in captions:
+            with Image.open(folder / name) as image:
+                sources[name] = {"caption": caption, "pixels": pixels_hash(image)}
+                moments.append(self.moments(image))
+            texts.append(self.text(caption))
+        device = self.pipeline.vae.device
+        return Inputs(sources, torch.stack(moments).to(device), torch.stack(texts).to(device), self.text("").to(device))
+
+    def _file(self, content: str, model: str) -> Path:
+        return self.folder / f"{hashlib.sha256(f'{content}{model}'.encode()).hexdigest()[:32]}.safetensors"
+
+    def _keep(self, file: Path, made: Tensor) -> None:
+        with replacing(file) as part:
+            save_file({"kept": made.cpu().contiguous()}, part)

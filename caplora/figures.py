@@ -45,26 +45,44 @@ def save_figure(figure: Figure, folder: Path, name: str) -> Path:
 
 
 @rc_context(STYLE)
-def loss_curves(losses: pd.DataFrame) -> Figure:
+def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> Figure:
     """The training loss of each variant (variant, step, loss): smoothed over raw, and, for several, their differences.
 
-    Variants of a study see the same images, noise and timesteps, so the noise cancels in the differences.
+    Variants of a study see the same images, noise and timesteps, so the noise cancels in the differences. A third
+    panel has the loss on held-out images, the lowest of each variant marked.
     """
-    table = losses.pivot(index="step", columns="variant", values="loss")[list(dict.fromkeys(losses["variant"]))]
+    table = _by_variant(losses)
     window = max(1, len(table) // 15)
-    several = table.shape[1] > 1
+    panels = 1 + (table.shape[1] > 1) + (validation is not None and len(validation) > 0)
     figure = Figure((WIDTH, 3.3), layout="constrained")
-    axes = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
-    _curves(axes[0], table, window, raw=True)
-    axes[0].set(title="Loss", ylabel="error of the predicted noise (MSE)", ylim=(0, None))
-    if several:
-        _curves(axes[1], table.sub(table.mean(axis=1), axis=0), window, raw=False)
-        axes[1].axhline(0, color=GREY, lw=0.8)
-        axes[1].set(title="Loss minus the mean of the variants")
+    axes = iter(figure.subplots(1, panels, squeeze=False)[0])
+    first = next(axes)
+    _curves(first, table, window, raw=True)
+    first.set(title="Loss", ylabel="error of the predicted noise (MSE)", ylim=(0, None))
+    if table.shape[1] > 1:
+        second = next(axes)
+        _curves(second, table.sub(table.mean(axis=1), axis=0), window, raw=False)
+        second.axhline(0, color=GREY, lw=0.8)
+        second.set(title="Minus the variants' mean")
+    if validation is not None and len(validation):
+        _validation(next(axes), _by_variant(validation))
     handles = [Line2D([], [], **{**appearance(v), "marker": ""}, label=v, lw=1.8) for v in table.columns]
     figure.legend(handles=handles, loc="outside right center", handlelength=2.8)
     footnote(figure, f"lines: running mean of {window} steps; faint: each step. n = {len(table)} steps per variant")
     return figure
+
+
+def _by_variant(losses: pd.DataFrame) -> pd.DataFrame:
+    return losses.pivot(index="step", columns="variant", values="loss")[list(dict.fromkeys(losses["variant"]))]
+
+
+def _validation(axes: Axes, table: pd.DataFrame) -> None:
+    for variant in table.columns:
+        look, curve = appearance(variant), table[variant].dropna()
+        axes.plot(curve.index, curve, color=look["color"], linestyle=look["linestyle"], lw=1.6)
+        lowest = curve[curve == curve.min()]
+        axes.plot(lowest.index, lowest, color=look["color"], marker="o", ms=4)
+    axes.set(title="Held-out loss (dot: lowest)", xlabel="training step")
 
 
 def _curves(axes: Axes, table: pd.DataFrame, window: int, raw: bool) -> None:

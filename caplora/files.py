@@ -6,6 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def synced(path: Path) -> None:
+    """Have the disk hold what was written to a file, or a folder's names, before anything that comes after."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; when the block ends well it is synced and takes the place of `path`, else it is removed.
@@ -16,9 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
+        synced(part)
         part.replace(path)
+        synced(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from caplora.files import replacing, write_text
-from caplora.study import Images, Study
+from caplora.settings import Images
+from caplora.study import Study
 
 HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")

@@ -1,35 +1,47 @@
-"""LoRA for a pack of variants: ΔW = (α / r)·B·A on the UNet's attention, many adapters over one copy of the base.
+"""LoRA for a pack of variants: ΔW = scale·B·A on attention, many adapters over one copy of the base.
 
-The UNet of a pack sees V·B images, variant by variant; each target layer adds to every variant's rows what that
-variant's adapter says. Ranks are padded with zeros to the largest. One adapter is a pack of one.
+The models of a pack see V·B rows, variant by variant; each target layer adds to every variant's rows what that
+variant's adapter says. Ranks are padded with zeros to the largest, and a layer that a variant does not target is all
+padding. One adapter is a pack of one.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caplora.study import Variant
+from caplora.seeds import generator_of
+from caplora.settings import TARGETS, Training, Variant
 
-TARGETS = r"attn[12]\.to_[qv]$"  # query and value, self- and cross-attention (Hu et al. 2021, section 4.2)
+TEXT_TARGETS = r"self_attn\.(q|k|v|out)_proj$"  # every projection of the text encoder, as diffusers' script has it
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """The trained weights of one variant: layer → (A of shape (r, in), B of shape (out, r)); ΔW = scale·B·A."""
+    """The trained weights of one variant: layer → (A of shape (r, in), B of shape (out, r)); ΔW = scale·B·A.
+
+    A layer is named from the pipeline: `unet.mid_block…to_q`, `text_encoder.encoder…q_proj`. Other people's adapters
+    may have convolutions: A (r, in, k, k) and B (out, r, 1, 1).
+    """
 
     variant: Variant
-    weights: dict[str, tuple[Float[Tensor, "r i"], Float[Tensor, "o r"]]]
+    weights: dict[str, tuple[Float[Tensor, "r i *k"], Float[Tensor, "o r *k"]]]
 
-    def delta(self, layer: str) -> Float[Tensor, "o i"]:
-        """What the adapter adds to the weight of `layer`, in float64."""
+    def delta(self, layer: str) -> Float[Tensor, "o ik"]:
+        """What the adapter adds to the weight of `layer`, in float64, a convolution's kernel flat."""
         down, up = self.weights[layer]
-        return self.variant.scale * (up.double() @ down.double())
+        return self.variant.scale * (up.double().flatten(1) @ down.double().flatten(1))
+
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return sum(down.numel() + up.numel() for down, up in self.weights.values())
+
+
+NOTHING = Adapter(Variant(rank=1, alpha=1), {})  # as an arm of a pack, the baseline: its rows pass unchanged
 
 
 class PackedLinear(nn.Module):
@@ -39,7 +51,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.base = base
         self.down: Tensor | None = None  # (V, r, in)
-        self.up: Tensor | None = None  # (V, out, r), scaled by α / r
+        self.up: Tensor | None = None  # (V, out, r), times the scale
 
     def forward(self, x: Float[Tensor, "vb *tokens i"]) -> Float[Tensor, "vb *tokens o"]:
         y = self.base(x)
@@ -52,27 +64,43 @@ class PackedLinear(nn.Module):
         return y + delta.reshape(y.shape).to(y.dtype)
 
 
-def target_layers(unet: UNet2DConditionModel, targets: str = TARGETS) -> dict[str, nn.Linear]:
+def linear_layers(model: nn.Module, expression: str) -> dict[str, nn.Linear]:
     """The linear layers whose name matches the regular expression, in the model's order."""
-    found = {}
-    for name, module in unet.named_modules():
-        if re.search(targets, name) and isinstance(module, nn.Linear | PackedLinear):
-            found[name] = module.base if isinstance(module, PackedLinear) else module
+    modules = dict(model.named_modules())
+    wrapped = {f"{name}.base" for name, module in modules.items() if isinstance(module, PackedLinear)}
+    found = {
+        name: module.base if isinstance(module, PackedLinear) else module
+        for name, module in modules.items()
+        if isinstance(module, nn.Linear | PackedLinear) and name not in wrapped and re.search(expression, name)
+    }
     if not found:
-        raise ValueError(f"no linear layer of the UNet matches {targets!r}")
+        raise ValueError(f"no linear layer of the {type(model).__name__} matches {expression!r}")
     return found
 
 
-def fresh_adapter(layers: dict[str, nn.Linear], variant: Variant, seed: int) -> Adapter:
+def target_layers(host: nn.ModuleDict, settings: Training) -> dict[str, nn.Linear]:
+    """The layers of `host` (`unet` and, where it is trained, `text_encoder`) that `settings` targets, by full name."""
+    expressions = {"unet": TARGETS.get(settings.targets, settings.targets)}
+    if settings.train_text_encoder:
+        expressions["text_encoder"] = TEXT_TARGETS
+    return {
+        f"{part}.{name}": layer
+        for part, expression in expressions.items()
+        for name, layer in linear_layers(host[part], expression).items()
+    }
+
+
+def fresh_adapter(layers: Mapping[str, nn.Linear], variant: Variant, seed: int) -> Adapter:
     """An adapter that changes nothing yet: A as peft draws it, U(−1/√in, 1/√in), and B zero.
 
-    Row i of A is the same for every rank, so variants of one seed start from the same directions.
+    Row i of A is a function of the seed and the layer's name, the same for every rank: variants of one seed start
+    from the same directions.
     """
     weights = {}
-    for i, (name, layer) in enumerate(layers.items()):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
+    for name, layer in layers.items():
         bound = 1 / math.sqrt(layer.in_features)
-        down = torch.empty(variant.rank, layer.in_features).uniform_(-bound, bound, generator=generator)
+        down = torch.empty(variant.rank, layer.in_features)
+        down.uniform_(-bound, bound, generator=generator_of("A", seed, name))
         weights[name] = (down, torch.zeros(layer.out_features, variant.rank))
     return Adapter(variant, weights)
 
@@ -87,26 +115,25 @@ def padded(x: Tensor, rank: int, dim: int) -> Tensor:
 class Pack(nn.Module):
     """Adapters trained or used together: one flat parameter per adapter, laid onto the layers before each pass.
 
-    An arm that is `None` is the baseline: its rows pass unchanged (to the bit: it adds zero).
+    `host` holds the models by the first word of their layers' names.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, arms: Sequence[Adapter | None], targets: str = TARGETS) -> None:
+    def __init__(self, host: nn.ModuleDict, arms: Sequence[Adapter]) -> None:
         super().__init__()
         self.arms = tuple(arms)
-        self.rank = max((arm.variant.rank for arm in arms if arm), default=1)
-        layers = target_layers(unet, targets)
-        self.shapes = {name: (layer.in_features, layer.out_features) for name, layer in layers.items()}
-        device = next(unet.parameters()).device
+        self.rank = max((down.shape[0] for arm in arms for down, _ in arm.weights.values()), default=1)
+        self.shapes = {name: (down.shape[1], up.shape[0]) for arm in arms for name, (down, up) in arm.weights.items()}
+        device = next(host["unet"].parameters()).device
         self.flat = nn.ParameterList([nn.Parameter(self._flatten(arm).to(device)) for arm in arms])
-        self.scales = [arm.variant.scale if arm else 0.0 for arm in arms]
-        self._layers = attach(unet, list(layers))
+        self.scales = [arm.variant.scale for arm in arms]
+        self._layers = attach(host, self.shapes)
 
-    def _flatten(self, arm: Adapter | None) -> Float[Tensor, " p"]:
-        parts = []
+    def _flatten(self, arm: Adapter) -> Float[Tensor, " p"]:
+        parts = [torch.zeros(0)]
         for name, (into, out) in self.shapes.items():
-            down, up = arm.weights[name] if arm else (torch.zeros(1, into), torch.zeros(out, 1))
-            parts += [padded(down, self.rank, 0).reshape(-1), padded(up, self.rank, 1).reshape(-1)]
-        return torch.cat(parts).float()
+            down, up = arm.weights.get(name, (torch.zeros(0, into), torch.zeros(out, 0)))
+            parts += [padded(down.float(), self.rank, 0).reshape(-1), padded(up.float(), self.rank, 1).reshape(-1)]
+        return torch.cat(parts)
 
     @torch.no_grad()
     def begin(self) -> None:
@@ -115,7 +142,7 @@ class Pack(nn.Module):
             flat.copy_(self._flatten(arm))
 
     def lay(self) -> None:
-        """Put the present weights onto the UNet's layers."""
+        """Put the present weights onto the layers."""
         both = torch.stack(list(self.flat))  # (V, P)
         scale = both.new_tensor(self.scales)[:, None, None]
         start, r, v = 0, self.rank, len(self.arms)
@@ -126,49 +153,61 @@ class Pack(nn.Module):
             start = end
 
     def lift(self) -> None:
-        """Take the weights off again: the UNet is the base model."""
+        """Take the weights off again: the host is the base model."""
         for layer in self._layers:
             layer.down = layer.up = None
 
-    def adapters(self) -> list[Adapter | None]:
+    def adapters(self) -> list[Adapter]:
         """The adapters as they stand, on the CPU, without padding."""
-        return [
-            self._unflatten(arm, flat.detach().cpu()) if arm else None
-            for arm, flat in zip(self.arms, self.flat, strict=True)
-        ]
+        return [self._unflatten(arm, flat.detach().cpu()) for arm, flat in zip(self.arms, self.flat, strict=True)]
 
     def _unflatten(self, arm: Adapter, flat: Float[Tensor, " p"]) -> Adapter:
         weights, start, r = {}, 0, self.rank
         for name, (into, out) in self.shapes.items():
             middle, end = start + r * into, start + r * (into + out)
-            down, up = flat[start:middle].view(r, into), flat[middle:end].view(out, r)
-            weights[name] = (down[: arm.variant.rank].clone(), up[:, : arm.variant.rank].clone())
+            if name in arm.weights:
+                own = arm.weights[name][0].shape[0]
+                down, up = flat[start:middle].view(r, into), flat[middle:end].view(out, r)
+                weights[name] = (down[:own].clone(), up[:, :own].clone())
             start = end
         return Adapter(arm.variant, weights)
 
-    def trained_parameters(self) -> list[int]:
-        """How many weights each arm trains, padding not counted."""
-        per_rank = sum(into + out for into, out in self.shapes.values())
-        return [arm.variant.rank * per_rank if arm else 0 for arm in self.arms]
 
+def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[PackedLinear]:
+    """Wrap the named linear layers so that they can carry adapters; what earlier packs laid is lifted.
 
-def attach(unet: UNet2DConditionModel, names: Sequence[str]) -> list[PackedLinear]:
-    """Wrap the named linear layers so that they can carry adapters; layers wrapped before are reused, and lifted."""
+    Raises ValueError naming a layer that is not there, not linear or of another (in, out) size.
+    """
+    for module in host.modules():
+        if isinstance(module, PackedLinear):
+            module.down = module.up = None
     wrapped = []
-    for name in names:
+    for name, shape in shapes.items():
         parent, _, child = name.rpartition(".")
-        layer = unet.get_submodule(name)
+        layer = _layer_at(host, name)
+        base = layer.base if isinstance(layer, PackedLinear) else layer
+        if not isinstance(base, nn.Linear) or (base.in_features, base.out_features) != shape:
+            raise ValueError(
+                f"the adapter has weights for {name} of {shape[0]} → {shape[1]}, and the base model has"
+                f" {base or 'no such layer'} there: was it trained on another base model?"
+            )
         if not isinstance(layer, PackedLinear):
-            layer = PackedLinear(layer)
-            setattr(unet.get_submodule(parent), child, layer)
-        layer.down = layer.up = None
+            layer = PackedLinear(base)
+            setattr(host.get_submodule(parent), child, layer)
         wrapped.append(layer)
     return wrapped
 
 
-def detach(unet: UNet2DConditionModel) -> None:
-    """Give the UNet its own layers back."""
-    for name, module in list(unet.named_modules()):
+def _layer_at(host: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return host.get_submodule(name)
+    except AttributeError:
+        return None
+
+
+def detach(host: nn.Module) -> None:
+    """Give the models their own layers back."""
+    for name, module in list(host.named_modules()):
         if isinstance(module, PackedLinear):
             parent, _, child = name.rpartition(".")
-            setattr(unet.get_submodule(parent), child, module.base)
+            setattr(host.get_submodule(parent), child, module.base)

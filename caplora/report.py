@@ -17,7 +17,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from caplora.files import write_text
-from caplora.study import Sampling, Study, Training, Variant, validated
+from caplora.settings import Sampling, Training, Variant
+from caplora.study import Study, validated
 from caplora.style import percent
 
 Row = Mapping[Any, Any] | pd.Series  # of the table of effects

@@ -17,7 +17,7 @@ from caplora.base import encode_texts
 from caplora.dataset import weights_hash
 from caplora.files import replacing, write_text
 from caplora.lora import Pack
-from caplora.study import Sampling
+from caplora.settings import Prior, Sampling
 
 COLUMNS = ("file_name", "text", "seed", "split")
 
@@ -56,7 +56,7 @@ def draw_batch(
     The UNet must carry a pack of `arms`, or nothing if there is one arm.
     """
     unet, scheduler, n = pipeline.unet, pipeline.scheduler, len(prompts)
-    texts = encode_texts(pipeline, [""] * n + prompts).to(unet.dtype).repeat(arms, 1, 1)  # (arms · 2n, 77, d)
+    texts = encode_texts(pipeline, ([""] * n + prompts) * arms).to(unet.dtype)  # (arms · 2n, 77, d)
     size = unet.config.sample_size
     noise = initial_noise(seeds, (unet.config.in_channels, size, size)).to(unet.device)
     scheduler.set_timesteps(settings.num_inference_steps, device=unet.device)
@@ -79,6 +79,13 @@ def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"])
         raise FloatingPointError("the decoder gave values that are not finite; is the VAE in fp16?")
     pixels = ((images / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(picture) for picture in pixels]
+
+
+def draw_pictures(
+    pipeline: StableDiffusionPipeline, arms: int, prompts: list[str], seeds: Sequence[int], settings: Sampling
+) -> list[list[Image.Image]]:
+    """What each of `arms` draws for the prompts, as of `draw_batch`."""
+    return [decode(pipeline, arm) for arm in draw_batch(pipeline, arms, prompts, seeds, settings)]
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,7 @@ def sample(
     for start in range(0, len(missing), size):
         pack.lay()
         batch = missing[start : start + size]
-        latents = draw_batch(pipeline, len(folders), [w.prompt for w in batch], [w.seed for w in batch], settings)
-        arms = [decode(pipeline, arm) for arm in latents]
+        arms = draw_pictures(pipeline, len(folders), [w.prompt for w in batch], [w.seed for w in batch], settings)
         for folder, images in zip(folders, arms, strict=True):
             for w, image in zip(batch, images, strict=True):
                 save_sample(image, folder / w.file_name, w, settings)
@@ -149,6 +155,21 @@ def write_metadata(folder: Path, wanted: Sequence[Wanted]) -> None:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows((w.file_name, w.prompt, w.seed, w.split) for w in wanted)
+
+
+def draw_class_images(
+    pipeline: StableDiffusionPipeline, folder: Path, prior: Prior, settings: Sampling
+) -> Iterator[Path]:
+    """What the base model draws for the class, the pictures of a prior; those that are there are not drawn again."""
+    claim_folder(folder, sampling_key(settings, pipeline) | {"prompt": prior.prompt})
+    paths = [folder / f"{seed:04d}.png" for seed in range(prior.images)]
+    for start in range(0, len(paths), settings.batch_size):
+        batch = range(len(paths))[start : start + settings.batch_size]
+        if not all(paths[seed].is_file() for seed in batch):
+            [images] = draw_pictures(pipeline, 1, [prior.prompt] * len(batch), batch, settings)
+            for seed, image in zip(batch, images, strict=True):
+                save_sample(image, paths[seed], Wanted(paths[seed].name, prior.prompt, seed, "class"), settings)
+        yield from (paths[seed] for seed in batch)
 
 
 def claim_folder(folder: Path, key: dict) -> None:

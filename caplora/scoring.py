@@ -18,7 +18,8 @@ from torch import Tensor
 from transformers import AutoImageProcessor, Dinov2Model, ResNetForImageClassification
 
 from caplora.files import write_text
-from caplora.study import Clip, Model, Scoring, Study
+from caplora.settings import Clip, Model, Scoring
+from caplora.study import Study
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
 WEIGHT = 2.5  # w of CLIPScore

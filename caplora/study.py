@@ -1,138 +1,27 @@
 """What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
 
-Every default of caplora is written here, once. A study is read from `params/studies/<name>.yaml`; its relative
-paths start at the project folder, so it means the same from any working directory.
+A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
+same from any working directory. What its parts may say is in `settings.py`.
 """
 
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError
+
+from caplora.settings import Captioning, Clip, Images, Model, Part, Sampling, Scoring, Text, Training, Variant
 
 PROJECT = Path(__file__).resolve().parents[1]
 BASELINE = "baseline"  # the arm without an adapter
 
-Positive = Annotated[int, Field(ge=1)]
-Text = Annotated[str, Field(min_length=1)]
-P = TypeVar("P", bound="Part")
+P = TypeVar("P", bound=Part)
 
 
 class StudyError(ValueError):
     """A parameter file that cannot be used; the message names the file, the key and the value."""
-
-
-class Part(BaseModel):
-    """A part of a study: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Model(Part):
-    """A model by folder or by hub id; a hub id needs a pinned `revision`."""
-
-    path: Text
-    revision: str | None = None
-
-
-class Images(Part):
-    """The images a person has, and how they are made ready."""
-
-    folder: Text
-    resolution: Annotated[int, Field(ge=64, multiple_of=8)] = 512  # pixels, the side of the square
-    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"  # shows through transparency
-    smallest: Positive = 256  # pixels; an image with a shorter side is refused
-    largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
-
-
-class Captioning(Part):
-    """Who writes the machine captions, and what every caption starts with."""
-
-    model: Model = Model(
-        path="Salesforce/blip-image-captioning-large", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90"
-    )
-    subject: Text = "a photo of a person"  # replaces the machine's own opening; say style and trigger here
-    batch_size: Positive = 8
-    num_beams: Positive = 3
-    max_new_tokens: Positive = 60
-
-
-class Training(Part):
-    """How every variant of the study is trained."""
-
-    steps: Positive = 1000
-    batch_size: Positive = 1
-    gradient_accumulation_steps: Positive = 1
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
-    lr_warmup_steps: Annotated[int, Field(ge=0)] = 0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0  # chance that a step sees the empty caption
-    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
-    checkpointing_steps: Positive = 100
-    seed: int = 0
-
-
-class Sampling(Part):
-    """What is drawn to compare the arms: every prompt with every seed, from the same noise."""
-
-    development: Annotated[tuple[Text, ...], Field(min_length=1)]  # prompts that choose the best variant
-    test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
-    num_inference_steps: Positive = 30
-    guidance_scale: Annotated[float, Field(ge=1)] = 7.5
-    batch_size: Positive = 4
-
-    @model_validator(mode="after")
-    def nothing_stands_twice(self) -> "Sampling":
-        prompts = [*self.development, *self.test]
-        twice = sorted({p for p in prompts if prompts.count(p) > 1})
-        if twice:
-            raise ValueError(f"each prompt may stand once, in development or in test: {twice[0]!r} stands twice")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"each seed may stand once, got {list(self.seeds)}")
-        return self
-
-
-class Clip(Part):
-    """An open_clip model: a name it knows with `pretrained`, or `local-dir:` and a folder."""
-
-    name: Text
-    pretrained: str | None = None
-
-
-class Scoring(Part):
-    """Who judges the samples. The first CLIP is primary, the others confirm."""
-
-    clips: Annotated[tuple[Clip, ...], Field(min_length=1)] = (
-        Clip(name="ViT-B-32-quickgelu", pretrained="openai"),
-        Clip(name="ViT-B-32", pretrained="laion2b_s34b_b79k"),
-    )
-    prefix: str = "A photo depicts "  # before each prompt, as CLIPScore has it
-    identity: Model = Model(path="facebook/dinov2-small", revision="ed25f3a31f01632728cabb09d1542f84ab7b0056")
-    judge: Model | None = None  # an image classifier whose labels are attributes that prompts name
-    batch_size: Positive = 32
-
-
-class Variant(Part):
-    """What a study varies."""
-
-    rank: Positive
-    alpha: Annotated[float, Field(gt=0)]
-
-    @property
-    def name(self) -> str:
-        """`r4_a8`: the name of its folder, its files and its curve."""
-        return f"r{self.rank}_a{self.alpha:g}"
-
-    @property
-    def scale(self) -> float:
-        """What multiplies BA: alpha / rank (Hu et al. 2021)."""
-        return self.alpha / self.rank
 
 
 class Study(Part):

@@ -1,252 +1,309 @@
-"""Dataset + a pack of variants → adapters: a generator of steps; the notebook owns the bar and the plot.
+"""Inputs + a pack of variants → adapters: a generator of steps; the notebook owns the bar and the plot.
 
-Each variant gets exactly the training that it would get alone, on the same images, noise and timesteps. What a step
-draws is a function of (seed, step, sample), made on the CPU: the same on any device, after any resume, in any pack.
+Each variant gets exactly the training that it would get alone, with its own optimizer, schedule, clipping and loss
+scale. What a step draws is a function of (seed, step, sample): the same on any device, after any resume, in any pack
+and for any number of processes.
 """
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline
 from diffusers.optimization import get_scheduler
-from jaxtyping import Float, Int
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from jaxtyping import Float
+from PIL import Image
 from torch import Tensor, nn
 
+from caplora.base import precision_of
+from caplora.checkpoints import Checkpoints, asked_to_stop, last_common
 from caplora.dataset import Inputs
-from caplora.files import replacing
 from caplora.lora import Pack
-from caplora.study import Training
+from caplora.objective import Draw, Objective, draw_micro_batch, draw_validation
+from caplora.settings import Training, Variant
+
+VALIDATION_DRAWS = 4  # of each held-out image
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step of the whole pack."""
+    """One optimiser step of a pack; what it says of variants is by name."""
 
     number: int  # steps done
-    losses: Float[Tensor, " v"]  # mean squared error of the noise, per variant
+    losses: dict[str, float]  # of this step; not of a variant that has stopped
+    validation: dict[str, float]  # loss on the held-out images, on steps that measure it
+    stopped: dict[str, str]  # variants that go on no more, and why
     seconds: float  # spent training so far, earlier sessions included
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What one micro-batch of a step sees; the same for every variant."""
-
-    images: Int[Tensor, " b"]  # indices of training images
-    dropped: Float[Tensor, " b"]  # uniform; below the caption dropout the caption is the empty one
-    t: Int[Tensor, " b"]
-    posterior: Float[Tensor, "b c h w"]  # noise that resamples the latents from their moments
-    noise: Float[Tensor, "b c h w"]
-
-
-def generator_of(*key: int) -> torch.Generator:
-    """A generator that is a function of its key."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-
-
-def image_at(seed: int, position: int, count: int) -> int:
-    """Which image stands at `position` of the endless row of epochs, each a fresh permutation."""
-    epoch, place = divmod(position, count)
-    return int(torch.randperm(count, generator=generator_of(seed, 0, epoch))[place])
-
-
-def draw(seed: int, first_sample: int, batch: int, count: int, shape: tuple[int, int, int], timesteps: int) -> Draw:
-    """The draw of samples `first_sample` … `first_sample + batch` of a training on `count` images."""
-    samples = range(first_sample, first_sample + batch)
-    generators = [generator_of(seed, 1, sample) for sample in samples]
-    return Draw(
-        images=torch.tensor([image_at(seed, sample, count) for sample in samples]),
-        dropped=torch.cat([torch.rand(1, generator=g) for g in generators]),
-        t=torch.cat([torch.randint(timesteps, (1,), generator=g) for g in generators]),
-        posterior=torch.stack([torch.randn(shape, generator=g) for g in generators]),
-        noise=torch.stack([torch.randn(shape, generator=g) for g in generators]),
-    )
-
-
-def pack_losses(
-    unet: UNet2DConditionModel,
-    variants: int,
-    inputs: Inputs,
-    drawn: Draw,
-    noise_scheduler: DDPMScheduler,
-    dropout: float,
-    scale: float,
-) -> Float[Tensor, " v"]:
-    """Each variant's mean squared error on the draw, (V,): the UNet sees V·B images in one pass."""
-    device = inputs.moments.device
-    mean, log_variance = inputs.moments[drawn.images.to(device)].chunk(2, dim=1)
-    latents = scale * (mean + (0.5 * log_variance).exp() * drawn.posterior.to(device))
-    texts = inputs.texts[drawn.images.to(device)]
-    dropped = (drawn.dropped.to(device) < dropout)[:, None, None]
-    texts = torch.where(dropped, inputs.empty, texts)
-    noise, t = drawn.noise.to(device), drawn.t.to(device)
-    target = (
-        noise_scheduler.get_velocity(latents, noise, t)
-        if noise_scheduler.config.prediction_type == "v_prediction"
-        else noise
-    )
-    noisy = noise_scheduler.add_noise(latents, noise, t).to(unet.dtype)
-    seen = unet(noisy.repeat(variants, 1, 1, 1), t.repeat(variants), texts.to(unet.dtype).repeat(variants, 1, 1)).sample
-    error = F.mse_loss(
-        seen.float().view(variants, *target.shape), target.expand(variants, *target.shape), reduction="none"
-    )
-    return error.mean(dim=(1, 2, 3, 4))
-
-
-def train(
-    unet: UNet2DConditionModel,
-    pack: Pack,
-    inputs: Inputs,
-    noise_scheduler: DDPMScheduler,
-    settings: Training,
-    latent_scale: float,
-    folder: Path,
-    precision: str = "no",
-) -> Iterator[Step]:
-    """Train every arm of `pack` on `inputs`, yielding after each optimiser step.
-
-    The loss is the sum of per-variant means; gradients are clipped per variant. `folder` keeps the state: run again
-    with the same settings and inputs, training goes on where it stopped. Raises FloatingPointError, naming the
-    variant, when a loss or a gradient is no longer finite; the last checkpoint stays. In fp16 a step whose gradients
-    overflow is skipped by the whole pack.
-    """
-    accelerator = Accelerator(mixed_precision=precision, cpu=inputs.moments.device.type == "cpu")
-    state = restore(folder, pack, settings)
-    optimizer = accelerator.prepare(state.optimizer)
-    began = time.monotonic() - state.seconds
-    while state.done < settings.steps:
-        losses = torch.zeros(len(pack.flat))
-        for drawn in draws_of_step(state.done, inputs, settings, noise_scheduler.config.num_train_timesteps):
-            pack.lay()
-            with accelerator.autocast():
-                each = pack_losses(
-                    unet, len(pack.flat), inputs, drawn, noise_scheduler, settings.caption_dropout, latent_scale
-                )
-            accelerator.backward(each.sum() / settings.gradient_accumulation_steps)
-            losses += each.detach().float().cpu() / settings.gradient_accumulation_steps
-        stop_if_not_finite(losses, "loss", pack, state.done + 1)
-        accelerator.unscale_gradients(optimizer)
-        norms = torch.stack([nn.utils.clip_grad_norm_(flat, settings.max_grad_norm) for flat in pack.flat])
-        if accelerator.scaler is None:  # fp16 meets infinite gradients on its way to a scale, and skips the step
-            stop_if_not_finite(norms, "gradient", pack, state.done + 1)
-        optimizer.step()
-        state.schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        state.advance(losses, time.monotonic() - began)
-        if state.done % settings.checkpointing_steps == 0 or state.done == settings.steps:
-            state.keep(folder, pack)
-        yield Step(state.done, losses, state.seconds)
-    pack.lay()
-
-
-def draws_of_step(step: int, inputs: Inputs, settings: Training, timesteps: int) -> Iterator[Draw]:
-    """The draws of a step's micro-batches."""
-    count, channels = len(inputs.moments), inputs.moments.shape[1] // 2
-    shape = (channels, *inputs.moments.shape[2:])
-    for part in range(settings.gradient_accumulation_steps):
-        first = (step * settings.gradient_accumulation_steps + part) * settings.batch_size
-        yield draw(settings.seed, first, settings.batch_size, count, shape, timesteps)
-
-
-def stop_if_not_finite(values: Tensor, what: str, pack: Pack, number: int) -> None:
-    """Raise FloatingPointError naming the first variant whose value is NaN or infinite."""
-    for arm, value in zip(pack.arms, values.tolist(), strict=True):
-        if arm and not math.isfinite(value):
-            raise FloatingPointError(
-                f"the {what} of {arm.variant.name} is {value} at step {number}: lower training.learning_rate; "
-                "the last checkpoint is kept"
-            )
+    previews: dict[str, list[Image.Image]] = field(default_factory=dict)  # on steps that draw them
 
 
 @dataclass
-class State:
-    """Where a training stands: what a checkpoint holds beside the weights."""
+class History:
+    """What happened to one variant so far."""
 
-    optimizer: torch.optim.AdamW
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    losses: list[Tensor]  # (V,) each step
+    losses: list[float] = field(default_factory=list)  # of each step
+    validation: dict[int, float] = field(default_factory=dict)  # step → loss on the held-out images
+    stopped: str | None = None
     seconds: float = 0.0
 
-    @property
-    def done(self) -> int:
-        """Steps done."""
-        return len(self.losses)
-
-    def advance(self, losses: Tensor, seconds: float) -> None:
-        """Count one more step."""
-        self.losses.append(losses)
-        self.seconds = seconds
-
-    def keep(self, folder: Path, pack: Pack) -> None:
-        """Write the checkpoint beside the old one, sync it and put it in its place."""
-        tensors = {f"flat.{i}": flat.detach().cpu().clone() for i, flat in enumerate(pack.flat)}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adamw.{i}.{key}": value.cpu().clone() for key, value in moments.items()}
-        tensors["losses"] = torch.stack(self.losses)
-        with replacing(folder / "state.safetensors") as part:
-            save_file(tensors, part, metadata={"seconds": repr(self.seconds)})
+    def best(self) -> int | None:
+        """The step with the lowest loss on the held-out images."""
+        return min(self.validation, key=lambda step: self.validation[step], default=None)
 
 
-def restore(folder: Path, pack: Pack, settings: Training) -> State:
-    """The state to train on from, and `pack` with its weights: the checkpoint in `folder`, or the beginning."""
-    path = folder / "state.safetensors"
-    pack.begin()
-    kept = load_file(path) if path.is_file() else {"losses": torch.zeros(0, len(pack.flat))}
-    done = len(kept["losses"])
-    rate = settings.learning_rate
-    optimizer = torch.optim.AdamW(
-        [{"params": [flat], "lr": rate, "initial_lr": rate} for flat in pack.flat], weight_decay=settings.weight_decay
-    )
-    if done:
-        moments: dict[int, dict[str, Tensor]] = {i: {} for i in range(len(pack.flat))}
-        with torch.no_grad():
-            for i, flat in enumerate(pack.flat):
-                flat.copy_(kept[f"flat.{i}"])
-                moments[i] = {key: kept[f"adamw.{i}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    schedule = get_scheduler(
-        settings.lr_scheduler,
-        optimizer,
-        num_warmup_steps=settings.lr_warmup_steps,
-        num_training_steps=settings.steps,
-        last_epoch=done - 1,
-    )
-    return State(optimizer, schedule, list(kept["losses"]), seconds_of(path))
+class Learner:
+    """One variant in training: its weights, and everything that decides how they move."""
+
+    def __init__(self, variant: Variant, flat: nn.Parameter, settings: Training, precision: str) -> None:
+        self.variant, self.flat, self.settings = variant, flat, settings
+        self.history, self.device = History(), flat.device.type
+        rate = settings.learning_rate
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [flat], "lr": rate, "initial_lr": rate}],
+            weight_decay=settings.weight_decay,
+            fused=self.device in ("cpu", "cuda"),
+        )
+        self.scaler = torch.amp.GradScaler(self.device, enabled=precision == "fp16")
+        self._begin_schedule(0)
+
+    def _begin_schedule(self, updates: int) -> None:
+        self.updates = updates
+        self.schedule = get_scheduler(
+            self.settings.lr_scheduler,
+            self.optimizer,
+            step_rules=self.settings.lr_step_rules,
+            num_warmup_steps=self.settings.lr_warmup_steps,
+            num_training_steps=self.settings.steps,
+            num_cycles=self.settings.lr_num_cycles,
+            power=self.settings.lr_power,
+            last_epoch=updates - 1,
+        )
+
+    def step(self) -> None:
+        """Move the weights by their gradient, clipped; an fp16 gradient that overflowed moves nothing.
+
+        Raises FloatingPointError for a gradient that is not finite otherwise.
+        """
+        scale = self.scaler.get_scale()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.flat, self.settings.max_grad_norm)
+        if not self.scaler.is_enabled() and not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient of {self.variant.name} is {norm.item()}")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.scaler.get_scale() >= scale:
+            self.schedule.step()
+            self.updates += 1
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training changes, on the CPU."""
+        state = {"flat": self.flat.detach(), "losses": torch.tensor(self.history.losses, dtype=torch.float64)}
+        moments = self.optimizer.state_dict()["state"].get(0, {})
+        state |= {f"adamw.{key}": value for key, value in moments.items()}
+        state["updates"] = torch.tensor(self.updates)
+        if self.scaler.is_enabled():
+            kept = self.scaler.state_dict()
+            state["scale"] = torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.float64)
+        return {key: value.cpu().clone() for key, value in state.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of the history."""
+        validation = {str(step): loss for step, loss in self.history.validation.items()}
+        return {"validation": validation, "stopped": self.history.stopped, "seconds": self.history.seconds}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take up what `state` and `facts` gave."""
+        self.flat.copy_(state["flat"])
+        moments = {key.removeprefix("adamw."): value for key, value in state.items() if key.startswith("adamw.")}
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": {0: moments} if moments else {}, "param_groups": groups})
+        self._begin_schedule(int(state["updates"]))
+        if "scale" in state:
+            scale, tracker = state["scale"].tolist()
+            self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})
+        validation = {int(step): loss for step, loss in facts["validation"].items()}
+        self.history = History(state["losses"].tolist(), validation, facts["stopped"], facts["seconds"])
 
 
-def seconds_of(path: Path) -> float:
-    """The training time that a checkpoint has seen, 0 where there is none."""
-    if not path.is_file():
-        return 0.0
-    with safe_open(path, framework="pt") as file:
-        return float(file.metadata()["seconds"])
+def train(
+    pipeline: StableDiffusionPipeline,
+    pack: Pack,
+    inputs: Inputs,
+    settings: Training,
+    places: Sequence[Checkpoints],
+    held_out: Inputs | None = None,
+) -> Iterator[Step]:
+    """Train every arm of `pack` on `inputs`, yielding after each optimiser step.
 
-
-def training_key(settings: Training, pack: Pack, inputs: Inputs, base: str) -> str:
-    """Names a training by everything that decides its result; a change of any of it is another training.
-
-    `base` is the hash of the base model's weights.
+    `places` keeps the checkpoints of each arm: run again, training goes on from the last step that all of them have.
+    SIGTERM ends it with KeyboardInterrupt, the step kept. `held_out` are images to validate on. A variant whose loss or
+    gradient is no longer finite stops, with the weights of its last checkpoint, and the others go on; when none is
+    left, FloatingPointError says why.
     """
-    parts = [
-        settings.model_dump(exclude={"checkpointing_steps"}),
-        [arm.variant.model_dump() if arm else None for arm in pack.arms],
-        inputs.fingerprint(),
-        base,
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    run = Run(pipeline, pack, inputs, settings, places)
+    done = run.resume()
+    began = time.monotonic() - run.learners[0].history.seconds
+    with asked_to_stop() as asked:
+        while done < settings.steps and run.active():
+            run.optimise(done)
+            done += 1
+            due = settings.validation_steps and done % settings.validation_steps == 0
+            validation = run.validate(held_out, done) if held_out is not None and due else {}
+            seconds = run.clock(time.monotonic() - began)
+            if done % settings.checkpointing_steps == 0 or done == settings.steps or run.best_at(done) or asked:
+                run.keep(done)
+            if asked:
+                raise KeyboardInterrupt(f"asked to stop at step {done} of {settings.steps}, which is kept")
+            losses = {learner.variant.name: learner.history.losses[-1] for learner in run.active()}
+            yield Step(done, losses, validation, run.stopped(), seconds)
+    if not run.active():
+        raise FloatingPointError("; ".join(run.stopped().values()))
+    pack.lay()
 
 
-def losses_of(folder: Path) -> tuple[Float[Tensor, "steps v"], float]:
-    """The loss of every step of every variant, and the seconds trained, from the checkpoint in `folder`."""
-    path = folder / "state.safetensors"
-    return load_file(path)["losses"], seconds_of(path)
+class Run:
+    """A pack in training."""
+
+    def __init__(
+        self,
+        pipeline: StableDiffusionPipeline,
+        pack: Pack,
+        inputs: Inputs,
+        settings: Training,
+        places: Sequence[Checkpoints],
+    ) -> None:
+        precision = precision_of(pipeline.device, settings.mixed_precision)
+        self.accelerator = Accelerator(cpu=pipeline.device.type == "cpu")
+        self.autocast = {"device_type": pipeline.device.type, "enabled": precision != "no"}
+        if precision != "no":
+            self.autocast["dtype"] = torch.bfloat16 if precision == "bf16" else torch.float16
+        processes = self.accelerator.num_processes
+        if settings.batch_size % processes:
+            raise ValueError(
+                f"training.batch_size: {settings.batch_size} images cannot be shared by {processes} processes;"
+                f" make it a multiple of {processes}"
+            )
+        self.pack, self.inputs, self.settings, self.places = pack, inputs, settings, places
+        self.objective = Objective(pipeline, settings)
+        self.own = [settings.of(arm.variant) for arm in pack.arms]
+        self.learners = [
+            Learner(arm.variant, flat, own, precision)
+            for arm, flat, own in zip(pack.arms, pack.flat, self.own, strict=True)
+        ]
+        pipeline.unet.gradient_checkpointing = False
+        if settings.gradient_checkpointing:
+            pipeline.unet.enable_gradient_checkpointing()
+
+    def active(self) -> list[Learner]:
+        """The variants that go on."""
+        return [learner for learner in self.learners if learner.history.stopped is None]
+
+    def stopped(self) -> dict[str, str]:
+        """The variants that do not, and why."""
+        return {le.variant.name: le.history.stopped for le in self.learners if le.history.stopped is not None}
+
+    def clock(self, seconds: float) -> float:
+        """Note the time spent."""
+        for learner in self.learners:
+            learner.history.seconds = seconds
+        return seconds
+
+    def resume(self) -> int:
+        """Take up the last step that every variant has a checkpoint of, or begin; the number of steps done."""
+        done = last_common(self.places)
+        self.pack.begin()
+        if done is None:
+            self.keep(0)
+            return 0
+        for learner, place in zip(self.learners, self.places, strict=True):
+            learner.restore(place.read(done), place.manifest(done))
+        return done
+
+    def optimise(self, done: int) -> None:
+        """One step of every variant that goes on."""
+        losses = torch.zeros(len(self.learners), device=self.pack.flat[0].device)
+        for part in range(self.settings.gradient_accumulation_steps):
+            each = self.variant_losses(self.draw(done * self.settings.gradient_accumulation_steps + part))
+            each = each / self.settings.gradient_accumulation_steps
+            scaled = [le.scaler.scale(loss) for le, loss in zip(self.learners, each, strict=True)]
+            torch.stack(scaled).sum().backward()
+            losses += each.detach()
+        losses = self.accelerator.reduce(losses, "sum")
+        for learner, loss in zip(self.learners, losses.tolist(), strict=True):
+            learner.flat.grad = self.accelerator.reduce(learner.flat.grad, "sum")
+            if learner.history.stopped is None:
+                self.move(learner, loss, done + 1)
+            learner.flat.grad = None
+
+    def move(self, learner: Learner, loss: float, number: int) -> None:
+        """Step one variant, or stop it."""
+        try:
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss of {learner.variant.name} is {loss}")
+            learner.step()
+            learner.history.losses.append(loss)
+        except FloatingPointError as error:
+            place = self.places[self.learners.index(learner)]
+            kept = [step for step in place.steps() if step < number]
+            if kept:
+                learner.restore(place.read(kept[-1]), place.manifest(kept[-1]))
+            else:
+                with torch.no_grad():
+                    learner.flat.copy_(self.pack._flatten(self.pack.arms[self.learners.index(learner)]))
+            since = f"its weights of step {kept[-1]} are kept" if kept else "it has no weights yet"
+            learner.history.stopped = f"{error} at step {number}: lower its learning_rate; {since}"
+
+    def draw(self, number: int) -> Draw:
+        """What the rows of a micro-batch see, variant by variant; variants of one seed see the same."""
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        drawn = {
+            own.seed: draw_micro_batch(own, self.inputs, number, process, processes, self.objective.timesteps)
+            for own in {own.seed: own for own in self.own}.values()
+        }
+        return Draw.concatenated([drawn[own.seed] for own in self.own])
+
+    def variant_losses(self, drawn: Draw) -> Float[Tensor, " v"]:
+        """This process's part of each variant's loss: the weighted mean over the rows of a micro-batch."""
+        self.pack.lay()
+        with torch.autocast(**self.autocast):
+            rows = self.objective.row_losses(self.inputs, drawn)
+        weighted = rows * drawn.weights.to(rows.device)
+        return weighted.view(len(self.learners), -1).sum(1) / self.settings.batch_size
+
+    @torch.no_grad()
+    def validate(self, held_out: Inputs, done: int) -> dict[str, float]:
+        """The loss of every variant on the held-out images, at the same timesteps and noise every time."""
+        drawn = draw_validation(self.settings, held_out, VALIDATION_DRAWS, self.objective.timesteps)
+        total, size = torch.zeros(len(self.learners)), self.settings.batch_size
+        self.pack.lay()
+        for start in range(0, len(drawn.t), size):
+            rows = Draw(*(getattr(drawn, name)[start : start + size] for name in Draw.__annotations__))
+            repeated = Draw.concatenated([rows] * len(self.learners))
+            with torch.autocast(**self.autocast):
+                losses = self.objective.row_losses(held_out, repeated)
+            total += losses.view(len(self.learners), -1).sum(1).cpu()
+        means = dict(zip(self.learners, (total / len(drawn.t)).tolist(), strict=True))
+        for learner in self.active():
+            learner.history.validation[done] = means[learner]
+        return {learner.variant.name: means[learner] for learner in self.active()}
+
+    def best_at(self, done: int) -> bool:
+        """Whether some variant's best validation is at this step."""
+        return any(learner.history.best() == done for learner in self.active())
+
+    def keep(self, done: int) -> None:
+        """Write the checkpoint of every variant; then remove all but the last and the best by validation."""
+        if not self.accelerator.is_main_process:
+            return
+        names = [learner.variant.name for learner in self.learners]
+        for learner, place in zip(self.learners, self.places, strict=True):
+            place.write(done, learner.state(), learner.facts() | {"pack": names})
+        for learner, place in zip(self.learners, self.places, strict=True):
+            best = learner.history.best()
+            place.keep_only([done] if best is None else [done, best])

@@ -10,7 +10,8 @@ from PIL import Image
 from caplora.captioning import MEMORY, CaptioningError, captioner_mark, captions_of, load_captioner, machine_captions
 from caplora.mini.blip import new_blip, processor_of
 from caplora.mini.words import bert_tokenizer
-from caplora.study import Captioning, Study, read_study
+from caplora.settings import Captioning
+from caplora.study import Study, read_study
 
 SETTINGS = Captioning(batch_size=2, num_beams=2, max_new_tokens=6)
 

@@ -24,7 +24,8 @@ from caplora.images import (
     write_image,
     write_refused,
 )
-from caplora.study import Images, Study, read_study
+from caplora.settings import Images
+from caplora.study import Study, read_study
 
 SETTINGS = Images(folder="unused", resolution=64, smallest=64)
 WHITE = "#ffffff"

@@ -106,7 +106,7 @@ def test_adapter_says_what_it_is(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
     [variant] = read_variants(VARIANTS)
     record = json.loads((study.adapter(variant) / "settings.json").read_text())
-    assert record["variant"] == {"rank": 4, "alpha": 8.0} and record["largest_error"] < 1e-6
+    assert record["variant"] == {"rank": 4, "alpha": 8.0, "use_rslora": False} and record["largest_error"] < 1e-6
     assert len(rows_of(study.adapter(variant) / "losses.csv")) == 4
 
 

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from caplora.report import confirmation, percent, power_sentence, signed, verdict_sentence, write_report
+from caplora.settings import Variant
 from caplora.statistics import COLUMNS, effect_table
-from caplora.study import BASELINE, Study, Variant, read_study
+from caplora.study import BASELINE, Study, read_study
 
 HOSTILE = '<img src=x onerror=alert(1)> & "quotes" {{ 7 * 7 }}'
 VARIANTS = (Variant(rank=4, alpha=8), Variant(rank=8, alpha=8))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from caplora.lora import Pack
+from caplora.base import parts_of
+from caplora.lora import NOTHING, Pack
 from caplora.sampling import (
     claim_folder,
     decode,
@@ -18,7 +19,7 @@ from caplora.sampling import (
     sampling_key,
     wanted_samples,
 )
-from caplora.study import Sampling
+from caplora.settings import Sampling
 from tests.tiny import tiny_pipeline, trained_like
 
 SETTINGS = Sampling(
@@ -61,12 +62,12 @@ def _difference(a: Image.Image, b: Image.Image) -> list[tuple[int, int]]:
 
 def test_arm_in_a_pack_draws_what_it_draws_alone() -> None:
     pipeline = tiny_pipeline()
-    adapters = [None, trained_like(pipeline.unet, 4, 8), trained_like(pipeline.unet, 8, 8, seed=1)]
+    adapters = [NOTHING, trained_like(parts_of(pipeline), 4, 8), trained_like(parts_of(pipeline), 8, 8, seed=1)]
     prompts, seeds = list(SETTINGS.test), [0, 5]
-    Pack(pipeline.unet, adapters).lay()
+    Pack(parts_of(pipeline), adapters).lay()
     together = draw_batch(pipeline, 3, prompts, seeds, SETTINGS)
     for i, adapter in enumerate(adapters):
-        Pack(pipeline.unet, [adapter]).lay()
+        Pack(parts_of(pipeline), [adapter]).lay()
         alone = draw_batch(pipeline, 1, prompts, seeds, SETTINGS)[0]
         torch.testing.assert_close(together[i], alone, rtol=1e-4, atol=1e-4)
     assert (together[1] - together[0]).abs().max() > 1e-2
@@ -74,7 +75,10 @@ def test_arm_in_a_pack_draws_what_it_draws_alone() -> None:
 
 def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
-    pack, folders = Pack(pipeline.unet, [None, trained_like(pipeline.unet, 4, 8)]), [tmp_path / "a", tmp_path / "b"]
+    pack, folders = (
+        Pack(parts_of(pipeline), [NOTHING, trained_like(parts_of(pipeline), 4, 8)]),
+        [tmp_path / "a", tmp_path / "b"],
+    )
     first = next(sample(pipeline, pack, folders, SETTINGS))
     kept = (folders[0] / first[0].wanted.file_name).stat().st_mtime_ns
     assert not is_complete(folders[0], SETTINGS) and not (folders[0] / "metadata.csv").exists()
@@ -91,13 +95,13 @@ def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
 
 def test_what_is_complete_is_not_drawn_again_and_lost_tables_come_back(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
-    list(sample(pipeline, Pack(pipeline.unet, [None]), [tmp_path], SETTINGS))
+    list(sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS))
     table = (tmp_path / "metadata.csv").read_bytes()
     (tmp_path / "metadata.csv").unlink()
     assert not is_complete(tmp_path, SETTINGS)
-    assert list(sample(pipeline, Pack(pipeline.unet, [None]), [tmp_path], SETTINGS)) == []
+    assert list(sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS)) == []
     assert (tmp_path / "metadata.csv").read_bytes() == table and is_complete(tmp_path, SETTINGS)
-    assert list(sample(pipeline, Pack(pipeline.unet, []), [], SETTINGS)) == []
+    assert list(sample(pipeline, Pack(parts_of(pipeline), []), [], SETTINGS)) == []
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
@@ -121,7 +125,7 @@ def test_changed_settings_clear_the_folder_and_the_same_ones_keep_it(tmp_path: P
 def test_picture_carries_its_prompt_and_seed(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
     [drawn] = next(
-        sample(pipeline, Pack(pipeline.unet, [None]), [tmp_path], SETTINGS.model_copy(update={"batch_size": 1}))
+        sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS.model_copy(update={"batch_size": 1}))
     )
     text = Image.open(tmp_path / drawn.wanted.file_name).text["parameters"]
     assert text.startswith(drawn.wanted.prompt) and f"Seed: {drawn.wanted.seed}," in text

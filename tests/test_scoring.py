@@ -28,7 +28,8 @@ from caplora.scoring import (
     read_samples,
     score_rows,
 )
-from caplora.study import PROJECT, Model, Scoring, read_study
+from caplora.settings import Model, Scoring
+from caplora.study import PROJECT, read_study
 
 PROMPTS = ("an ink drawing of a woman with long red hair", "a photo of a man, smiling", "by the sea")
 

@@ -1,5 +1,6 @@
 """A study is what its file says, from anywhere, or an error that names the file, the key and the value."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from caplora.study import BASELINE, PROJECT, Clip, Model, StudyError, Variant, read_study, read_variants, read_yaml
+from caplora.settings import Clip, Model, Training, Variant
+from caplora.study import BASELINE, PROJECT, StudyError, read_study, read_variants, read_yaml
 
 SMALLEST: dict[str, Any] = {
     "name": "faces",
@@ -50,6 +52,11 @@ def write(tmp_path: Path) -> Write:
         ({"training": {"caption_dropout": 1.1}}, "training.caption_dropout", "1.1"),
         ({"training": {"lr_scheduler": "cosin"}}, "training.lr_scheduler", "'cosin'"),
         ({"training": {"mixed_precision": False}}, "training.mixed_precision", "False"),
+        ({"training": {"snr_gamma": 0}}, "training.snr_gamma", "0"),
+        ({"training": {"noise_offset": -0.1}}, "training.noise_offset", "-0.1"),
+        ({"training": {"prediction_type": "x0"}}, "training.prediction_type", "'x0'"),
+        ({"training": {"prior": {"prompt": "a face", "weight": 0}}}, "training.prior.weight", "0"),
+        ({"training": {"validation_steps": -1}}, "training.validation_steps", "-1"),
         ({"training": []}, "training", "[]"),
         ({"name": 7}, "name", "7"),
         ({"name": "../up"}, "name", "'../up'"),
@@ -301,3 +308,38 @@ def test_a_value_is_turned_for_once_and_checked_as_any_other(write: Write) -> No
     assert read_study(path).training.steps == 7
     with pytest.raises(StudyError, match=r"faces\.yaml: training\.steps: .*got 0"):
         read_study(path, training={"steps": 0})
+
+
+@pytest.mark.parametrize(
+    ("variant", "name", "scale"),
+    [
+        ({"rank": 4, "alpha": 8}, "r4_a8", 2.0),
+        ({"rank": 16, "alpha": 8, "use_rslora": True}, "r16_a8_rs", 2.0),
+        ({"rank": 4, "alpha": 4, "learning_rate": 1e-4, "seed": 0}, "r4_a4_lr0.0001_s0", 1.0),
+        ({"rank": 4, "alpha": 4, "targets": "qkvo"}, "r4_a4_qkvo", 1.0),
+    ],
+)
+def test_a_variant_is_named_after_what_it_varies(variant: dict[str, Any], name: str, scale: float) -> None:
+    made = Variant(**variant)
+    assert made.name == name and made.scale == scale
+
+
+def test_variants_of_other_targets_have_other_names() -> None:
+    names = {Variant(rank=4, alpha=4, targets=t).name for t in (r"attn1\.to_q$", r"attn2\.to_q$", "qv")}
+    assert len(names) == 3 and all(re.fullmatch(r"[\w.+-]+", name) for name in names)
+
+
+def test_a_variant_is_trained_as_the_study_says_but_for_what_it_says_itself() -> None:
+    own = Training(learning_rate=1e-3, seed=3).of(Variant(rank=4, alpha=4, seed=0, targets="qkvo"))
+    assert (own.learning_rate, own.seed, own.targets) == (1e-3, 0, "qkvo")
+
+
+def test_targets_that_are_no_expression_are_named(write: Write) -> None:
+    with pytest.raises(StudyError, match=r"training\.targets: .*'attn\(' is none of qv, .* and no regular expression"):
+        read_study(write(training={"targets": "attn("}))
+
+
+@pytest.mark.parametrize("rules", [{"lr_scheduler": "piecewise_constant"}, {"lr_step_rules": "1:300,0.1"}])
+def test_step_rules_go_with_their_schedule(write: Write, rules: dict[str, Any]) -> None:
+    with pytest.raises(StudyError, match="lr_step_rules go with lr_scheduler piecewise_constant"):
+        read_study(write(training=rules))

@@ -10,13 +10,16 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from caplora.dataset import Inputs
 from caplora.lora import Adapter, fresh_adapter, target_layers
 from caplora.mini.diffusion import NOISE
 from caplora.mini.words import clip_tokenizer
-from caplora.study import Variant
+from caplora.settings import Training, Variant
+
+TRAINING = Training()
 
 
 def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
@@ -77,22 +80,28 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
     )
 
 
-def tiny_inputs(count: int = 5, seed: int = 0) -> Inputs:
+def tiny_inputs(count: int = 5, seed: int = 0, flips: int = 1) -> Inputs:
     """Random moments and text embeddings of `count` images."""
     g = torch.Generator().manual_seed(seed)
-    moments = torch.randn(count, 8, 8, 8, generator=g)
-    moments[:, 4:] -= 4  # a log-variance as small as a trained VAE's
+    moments = torch.randn(count, flips, 8, 8, 8, generator=g)
+    moments[:, :, 4:] -= 4  # a log-variance as small as a trained VAE's
     texts = torch.randn(count, 7, 24, generator=g)
-    return Inputs(tuple(f"{i}.png" for i in range(count)), moments, texts, torch.randn(7, 24, generator=g))
+    sources = {f"{i}.png": {"caption": f"number {i}", "pixels": f"{seed}"} for i in range(count)}
+    return Inputs(sources, moments, texts, torch.randn(7, 24, generator=g))
 
 
 def noise_scheduler() -> DDPMScheduler:
     return DDPMScheduler(**NOISE)
 
 
-def trained_like(unet: UNet2DConditionModel, rank: int, alpha: float, seed: int = 0) -> Adapter:
+def host_of(unet: UNet2DConditionModel) -> nn.ModuleDict:
+    """A UNet as the models that a pack changes."""
+    return nn.ModuleDict({"unet": unet})
+
+
+def trained_like(host: nn.ModuleDict, rank: int, alpha: float, seed: int = 0, settings: Training = TRAINING) -> Adapter:
     """An adapter with a B that is not zero, as after training."""
-    adapter = fresh_adapter(target_layers(unet), Variant(rank=rank, alpha=alpha), seed)
+    adapter = fresh_adapter(target_layers(host, settings), Variant(rank=rank, alpha=alpha), seed)
     g = torch.Generator().manual_seed(seed + 100)
     weights = {k: (a, 0.1 * torch.randn(b.shape, generator=g)) for k, (a, b) in adapter.weights.items()}
     return Adapter(adapter.variant, weights)

@@ -1,0 +1,115 @@
+"""What the commands do that need the models: train, merge, extract, resize, convert."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from diffusers import StableDiffusionPipeline
+from tqdm.auto import tqdm
+
+from caplora.adapters import kohya_metadata, read_adapter, write_weights
+from caplora.base import device_of, load_base
+from caplora.captions import held_out, read_ledger, trained
+from caplora.dataset import Encoders
+from caplora.grid import Grid, claim, plan, train_grid
+from caplora.lora import Adapter
+from caplora.merging import extract, merge, resize
+from caplora.sampling import draw_class_images
+from caplora.settings import Variant
+from caplora.study import read_study, read_variants
+
+
+def train_variants(given: argparse.Namespace) -> None:
+    """Train a study's variants as notebook 02 does; `accelerate launch -m caplora train …` uses several processes."""
+    study, chosen = read_study(given.study), read_variants(given.variants)
+    first = Accelerator(cpu=device_of().type == "cpu")
+    quiet = not first.is_main_process
+    pipeline, ledger = load_base(study), read_ledger(study.dataset)
+    encoders = Encoders(pipeline, study.run / "cache", study.training)
+    captions = [(row.file_name, row.text) for row in trained(ledger)]
+    kept_back = [(row.file_name, row.text) for row in held_out(ledger) if row.text]
+    inputs = encoders.inputs(study.dataset, tqdm(captions, desc="encoding", unit="image", disable=quiet))
+    validation = encoders.inputs(study.dataset, kept_back) if kept_back else None
+    for prior in filter(None, [study.training.prior]):
+        drawn = draw_class_images(pipeline, study.run / "class", prior, study.sampling)
+        names = [path.name for path in tqdm(drawn, total=prior.images, desc="class images", disable=quiet)]
+        inputs = inputs.with_class_images(
+            encoders.inputs(study.run / "class", [(name, prior.prompt) for name in names])
+        )
+    grid = Grid(study, pipeline, inputs, validation)
+    if not quiet:
+        for said in filter(None, [claim(grid, variant, given.fork) for variant in chosen]):
+            say(said)
+    first.wait_for_everyone()
+    [packs] = broadcast_object_list([plan(grid, chosen)])
+    bar = tqdm(total=packs.steps, desc="training", unit="step", disable=quiet)
+    for step in train_grid(grid, packs.packs):
+        bar.update()
+        bar.set_postfix(step.losses, refresh=False)
+    bar.close()
+    for variant in chosen if not quiet else ():
+        say(str(study.adapter(variant)))
+
+
+def merge_adapter(given: argparse.Namespace) -> None:
+    """Write the base model with an adapter added to its weights, as a model that diffusers loads."""
+    pipeline = read_pipeline(given.base)
+    merge(pipeline, read_adapter(given.adapter), given.strength)
+    pipeline.save_pretrained(given.out)
+    say(str(given.out))
+
+
+def extract_adapter(given: argparse.Namespace) -> None:
+    """Write the adapter of a rank that takes one model to another, in kohya's form."""
+    found = extract(read_pipeline(given.base), read_pipeline(given.tuned), given.rank)
+    layers = list(tqdm(found, desc="layers", unit="layer"))
+    if not layers:
+        raise ValueError(f"{given.base} and {given.tuned} have the same weights: there is nothing to extract")
+    adapter = Adapter(Variant(rank=given.rank, alpha=given.rank), {name: weights for name, weights, _ in layers})
+    save_adapter(adapter, given.out, "kohya", given.base)
+    lost = max(share for _, _, share in layers)
+    say(f"{given.out}: {len(layers)} layers; the largest share of a change that is lost is {lost:.3f}")
+
+
+def resize_adapter(given: argparse.Namespace) -> None:
+    """Write an adapter at a lower rank, in kohya's form."""
+    adapter, lost = resize(read_adapter(given.adapter), given.rank)
+    save_adapter(adapter, given.out, "kohya", "")
+    say(f"{given.out}: the largest share of a change that is lost is {lost:.3f}")
+
+
+def convert_adapter(given: argparse.Namespace) -> None:
+    """Write an adapter, ours or other people's, in the other form."""
+    save_adapter(read_adapter(given.adapter), given.out, given.to, "")
+    say(str(given.out))
+
+
+def save_adapter(adapter: Adapter, path: Path, form: str, base: str) -> None:
+    """Write a file by itself, proven by reading it again."""
+    error = write_weights(adapter, path, form, kohya_metadata(adapter, path.stem, 512, base))
+    say(f"largest |ΔW of the file − ΔW| of any weight: {error:.2g}")
+
+
+def read_pipeline(model: str) -> StableDiffusionPipeline:
+    """Stable Diffusion from a folder, or from the hub as `owner/name@revision`, in fp32."""
+    path, _, revision = model.partition("@")
+    options = {"safety_checker": None, "requires_safety_checker": False, "use_safetensors": True}
+    pipeline = StableDiffusionPipeline.from_pretrained(path, revision=revision or None, **options)
+    return pipeline.to(torch.float32)  # a text encoder comes in the precision of its file
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    sys.stdout.write(f"{text}\n")
+
+
+RUN = {
+    "train": train_variants,
+    "merge": merge_adapter,
+    "extract": extract_adapter,
+    "resize": resize_adapter,
+    "convert": convert_adapter,
+}

@@ -1,0 +1,59 @@
+"""How many variants fit: what one needs, measured by what its backward pass would keep, and what the device has."""
+
+import gc
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+CGROUP = Path("/sys/fs/cgroup")
+SHARE = 0.8  # of the free memory that a pack may take
+OVERHEAD = 1.3  # what a step needs beside what it keeps: gradients on their way, workspaces, fragments
+T = TypeVar("T")
+
+
+def bytes_kept(loss_of: Callable[[], Tensor], model: nn.Module) -> int:
+    """The memory of everything that autograd keeps for the backward pass of a loss, the model's own weights aside."""
+    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        loss_of()
+    return sum(kept.values())
+
+
+def free_bytes(device: torch.device) -> int:
+    """The memory that is free on a device; on the CPU within the limit of the container, if there is one."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info(device)[0]
+    return min(psutil.virtual_memory().available, _container())
+
+
+def _container() -> float:
+    """What the control group (version 2) of this process leaves it."""
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return math.inf
+    return math.inf if limit == "max" else int(limit) - int(used)
+
+
+def packs_within(items: Sequence[T], each: int, free: int) -> list[tuple[T, ...]]:
+    """The items in as few packs as fit into `free` bytes, of even size; one item is always a pack."""
+    largest = max(1, int(SHARE * free / (OVERHEAD * each)))
+    count = -(-len(items) // largest)
+    bounds = [round(i * len(items) / count) for i in range(count + 1)]
+    return [tuple(items[a:b]) for a, b in pairwise(bounds)]

@@ -1,0 +1,20 @@
+"""What each of two processes runs in `test_two_processes_train_what_one_does`."""
+
+import sys
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from caplora.grid import claim, train_grid
+from tests.test_grid import VARIANTS, grid_in
+
+first = Accelerator(cpu=True)
+assert first.num_processes == 2
+grid = grid_in(Path(sys.argv[1]))
+if first.is_main_process:
+    for variant in VARIANTS:
+        claim(grid, variant)
+first.wait_for_everyone()
+for _ in train_grid(grid, [VARIANTS]):
+    pass
+first.end_training()
