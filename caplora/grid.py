@@ -26,6 +26,7 @@ from caplora.study import Study
 from caplora.training import Run, Step, train
 
 CADENCE = {"checkpointing_steps", "validation_steps", "preview_steps"}  # settings that change nothing that is learned
+SHOWN = 20  # differences, before the rest is counted
 PREVIEWS = 2  # development prompts that are drawn during training
 TRAINING = "training.json"  # what a variant's folder is the training of
 
@@ -79,22 +80,18 @@ def claim(grid: Grid, variant: Variant, fork: bool = False) -> str | None:
     with only_writer(folder):
         path, done = folder / TRAINING, grid.checkpoints(variant).steps()
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
-        lines = differences(before, now)
-        said = None
+        lines, said = differences(before, now), None
         if lines and done:
-            changes = "\n".join(
-                f"  {line}" for line in [*lines[:20], *[f"and {len(lines) - 20} more"][: len(lines) > 20]]
-            )
-            if done[-1] < before["training"]["steps"] and not fork:
+            changes = "\n".join(f"  {line}" for line in lines[:SHOWN])
+            changes += f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+            total = before["training"]["steps"]
+            if done[-1] < total and not fork:
                 raise ChangedError(
-                    f"{folder} holds {variant.name} at step {done[-1]} of {before['training']['steps']}, and now it is"
-                    f" asked for differently:\n{changes}\nPut that back and the training goes on, or train with"
-                    f" fork = True (python -m caplora train {grid.study.name} --fork): what is there is set aside whole,"
-                    " and the new training begins"
+                    f"{folder} holds {variant.name} at step {done[-1]} of {total}, and now it is asked for differently:"
+                    f"\n{changes}\nPut that back and the training goes on, or train with fork = True (python -m caplora"
+                    f" train {grid.study.name} --fork): what is there is set aside whole, and a new training begins"
                 )
-            said = (
-                f"{variant.name} was trained differently before; that is kept in {set_aside(folder).name}:\n{changes}"
-            )
+            said = f"{variant.name} was trained differently before; that is in {set_aside(folder).name}:\n{changes}"
         write_text(path, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         return said
 

@@ -44,12 +44,10 @@ HEADLINE = HEADLINES.set_index("variant", drop=False).loc[BEST]
 VALUES = cells(TABLE, "clip_score", "clip_a", "test")
 
 
-def losses(variants: list[str], steps: int = 60) -> pd.DataFrame:
+def losses(variants: list[str], steps: int = 60, every: int = 1) -> pd.DataFrame:
     """Losses as 02 leaves them, one table."""
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        [(v, s + 1, rng.random()) for v in variants for s in range(steps)], columns=["variant", "step", "loss"]
-    )
+    rng, numbers = np.random.default_rng(0), range(every, steps + 1, every)
+    return pd.DataFrame([(v, s, rng.random()) for v in variants for s in numbers], columns=["variant", "step", "loss"])
 
 
 def pictures(arms: list[str], prompts: int) -> dict[str, dict[str, np.ndarray]]:
@@ -65,7 +63,7 @@ def portraits() -> list[np.ndarray]:
 
 
 DRAWN: dict[str, Callable[[], style.Figure]] = {
-    "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:])),
+    "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
     "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
     "prompts": lambda: figures.per_prompt_differences(VALUES, HEADLINE),
     "metrics": lambda: figures.panel(EFFECTS, BEST),

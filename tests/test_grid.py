@@ -158,7 +158,7 @@ def test_changed_training_after_a_finished_one_sets_that_aside_and_says_so(tmp_p
     before = files_of(first)
     changed = grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 0.02}))
     said = claim(changed, VARIANTS[0])
-    assert said is not None and "kept in r2_a2.1" in said and "training.learning_rate: 0.01 → 0.02" in said
+    assert said is not None and "that is in r2_a2.1" in said and "training.learning_rate: 0.01 → 0.02" in said
     run(changed)
     assert (first.study.adapter(VARIANTS[0]).with_name("r2_a2.1") / "losses.csv").read_bytes() == before[2]
     assert files_of(changed) != before

@@ -60,7 +60,8 @@ def study(tmp_path: Path) -> Study:
     refused.to_csv(read.dataset / "refused.csv", index=False)
     read.adapter(VARIANTS[0]).mkdir(parents=True)
     (read.adapter(VARIANTS[0]) / "settings.json").write_text(
-        json.dumps({"trained_parameters": 12345, "training": {"steps": 321}}), encoding="utf-8"
+        json.dumps({"trained_parameters": 12345, "training": {"steps": 321}, "stopped": f"nan {HOSTILE}"}),
+        encoding="utf-8",
     )
     return read
 
@@ -218,3 +219,8 @@ def test_differences_carry_their_sign(value: float, said: str) -> None:
 def test_the_method_is_the_one_that_was_run(study: Study) -> None:
     text = Page(report(study, {"r4_a8": 0.1})).text
     assert f"{study.training.steps} steps" not in text and "timesteps for 321 steps" in text
+
+
+def test_a_variant_that_stopped_early_is_said_to_have(study: Study) -> None:
+    text = Page(report(study, {"r4_a8": 0.1, "r8_a8": 0.0})).text
+    assert "The training of r4_a8 stopped early: nan" in text and "The training of r8_a8" not in text
