@@ -70,7 +70,12 @@ def published(layer: str) -> str:
 
 
 def in_memory(part: str, name: str) -> str:
-    """A layer's name in a pipeline, from its name in a file, written with dots or with underscores."""
+    """A layer's name in a pipeline, from its name in a file, written with dots or with underscores.
+
+    Raises ValueError for a name of SDXL's UNet as its authors have it.
+    """
+    if re.match(r"(input|middle|output)_block", name):
+        raise ValueError(f"{name} is a layer of SDXL, which is not read")
     if "." not in name:
         name = ".".join(re.findall(rf"(?:{WORDS})(?=_|$)|[a-zA-Z0-9]+", name))
     name = re.sub(r"\bto_out$", "to_out.0", name)

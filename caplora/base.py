@@ -57,7 +57,8 @@ def load_base(study: Study) -> StableDiffusionPipeline:
         use_safetensors=True,
     )
     pipeline.unet.register_to_config(sample_size=study.images.resolution // pipeline.vae_scale_factor)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    own = {"prediction_type": study.training.prediction_type} if study.training.prediction_type else {}
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, **own)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False).eval()
     dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
@@ -92,6 +93,13 @@ def encode_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Flo
 def encode_tokens(pipeline: StableDiffusionPipeline, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n tokens d"]:
     """The embeddings of token ids, in one pass."""
     return pipeline.text_encoder(ids.to(pipeline.text_encoder.device)).last_hidden_state
+
+
+def noise_of(pipeline: StableDiffusionPipeline) -> dict[str, float | str | None]:
+    """The numbers that decide what a pipeline's weights mean: its noise schedule and the scale of its latents."""
+    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
+    config = pipeline.scheduler.config
+    return {name: config[name] for name in names} | {"scaling_factor": pipeline.vae.config.scaling_factor}
 
 
 def parts_of(pipeline: StableDiffusionPipeline) -> nn.ModuleDict:

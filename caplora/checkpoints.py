@@ -172,9 +172,9 @@ def _shown(value: Any) -> str:
 
 
 def set_aside(folder: Path) -> Path:
-    """Rename a variant's folder to the first free `<name>.1`, `<name>.2`, …; where it lies now."""
+    """Rename a variant's folder to the first free `<name>~1`, `<name>~2`, …; where it lies now."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+    while (aside := folder.with_name(f"{folder.name}~{number}")).exists():
         number += 1
     folder.rename(aside)
     return aside

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{new_study(given.name, given.images.expanduser().resolve(), given.like)}\n")
         else:
             import_module("caplora.commands").RUN[given.command](given)  # torch, which takes seconds, only where needed
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"{error}\n")
+    except (ValueError, OSError, RuntimeError, ArithmeticError, KeyboardInterrupt) as error:
+        sys.stderr.write(f"{error or 'interrupted'}\n")
         return 2
     return 0

@@ -16,7 +16,7 @@ from caplora.captions import held_out, read_ledger, trained
 from caplora.dataset import Encoders
 from caplora.grid import Grid, claim, plan, train_grid
 from caplora.lora import Adapter
-from caplora.merging import extract, merge, resize
+from caplora.merging import extract, left_out, merge, resize
 from caplora.sampling import draw_class_images
 from caplora.settings import Variant
 from caplora.study import read_study, read_variants
@@ -34,15 +34,15 @@ def train_variants(given: argparse.Namespace) -> None:
     inputs = encoders.inputs(study.dataset, tqdm(captions, desc="encoding", unit="image", disable=quiet))
     validation = encoders.inputs(study.dataset, kept_back) if kept_back else None
     for prior in filter(None, [study.training.prior]):
-        drawn = draw_class_images(pipeline, study.run / "class", prior, study.sampling)
-        names = [path.name for path in tqdm(drawn, total=prior.images, desc="class images", disable=quiet)]
+        with first.main_process_first():
+            drawn = draw_class_images(pipeline, study.run / "class", prior, study.sampling)
+            names = [path.name for path in tqdm(drawn, total=prior.images, desc="class images", disable=quiet)]
         inputs = inputs.with_class_images(
             encoders.inputs(study.run / "class", [(name, prior.prompt) for name in names])
         )
     grid = Grid(study, pipeline, inputs, validation)
-    if not quiet:
-        for said in filter(None, [claim(grid, variant, given.fork) for variant in chosen]):
-            say(said)
+    for said in claim(grid, chosen, given.fork) if not quiet else ():
+        say(said)
     first.wait_for_everyone()
     [packs] = broadcast_object_list([plan(grid, chosen)])
     bar = tqdm(total=packs.steps, desc="training", unit="step", disable=quiet)
@@ -64,14 +64,15 @@ def merge_adapter(given: argparse.Namespace) -> None:
 
 def extract_adapter(given: argparse.Namespace) -> None:
     """Write the adapter of a rank that takes one model to another, in kohya's form."""
-    found = extract(read_pipeline(given.base), read_pipeline(given.tuned), given.rank)
-    layers = list(tqdm(found, desc="layers", unit="layer"))
+    base, tuned = read_pipeline(given.base), read_pipeline(given.tuned)
+    layers = list(tqdm(extract(base, tuned, given.rank), desc="layers", unit="layer"))
     if not layers:
         raise ValueError(f"{given.base} and {given.tuned} have the same weights: there is nothing to extract")
     adapter = Adapter(Variant(rank=given.rank, alpha=given.rank), {name: weights for name, weights, _ in layers})
     save_adapter(adapter, given.out, "kohya", given.base)
     lost = max(share for _, _, share in layers)
     say(f"{given.out}: {len(layers)} layers; the largest share of a change that is lost is {lost:.3f}")
+    say(f"left out, being no linear or 1 × 1 layers: {left_out(base, tuned)} changed weights and biases")
 
 
 def resize_adapter(given: argparse.Namespace) -> None:

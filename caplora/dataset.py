@@ -21,7 +21,7 @@ from caplora.settings import Training
 
 @dataclass(frozen=True)
 class Inputs:
-    """The training images as the models meet them, in the order of `sources`.
+    """The training images as the models meet them, in the order of `sources`, by name.
 
     `moments` holds the mean and log-variance of each image's latents, so that they can be resampled at every step;
     with flips those of its mirror image too. `texts` are embeddings, or token ids where the text encoder is trained.
@@ -50,9 +50,9 @@ class Inputs:
 
 
 def weights_hash(module: torch.nn.Module) -> str:
-    """A hash of a module's weights and their dtype."""
+    """A hash of a module's own weights and their dtype, whether it carries a pack of adapters or not."""
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted((k.replace(".base.", "."), v) for k, v in module.state_dict().items()):
         digest.update(f"{name}{value.dtype}".encode())
         digest.update(value.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
@@ -105,15 +105,20 @@ class Encoders:
         return load_file(file)["kept"]
 
     def inputs(self, folder: Path, captions: Iterable[tuple[str, str]]) -> Inputs:
-        """The inputs of the images of `folder`, given as (file name, caption), on the device."""
-        sources, moments, texts = {}, [], []
+        """The inputs of the images of `folder`, given as (file name, caption), sorted by name, on the device."""
+        sources, moments, texts, device = {}, [], [], self.pipeline.vae.device
         for name, caption in captions:
             with Image.open(folder / name) as image:
                 sources[name] = {"caption": caption, "pixels": pixels_hash(image)}
                 moments.append(self.moments(image))
             texts.append(self.text(caption))
-        device = self.pipeline.vae.device
-        return Inputs(sources, torch.stack(moments).to(device), torch.stack(texts).to(device), self.text("").to(device))
+        order = sorted(range(len(texts)), key=list(sources).__getitem__)
+        return Inputs(
+            dict(sorted(sources.items())),
+            torch.stack(moments)[order].to(device),
+            torch.stack(texts)[order].to(device),
+            self.text("").to(device),
+        )
 
     def _file(self, content: str, model: str) -> Path:
         return self.folder / f"{hashlib.sha256(f'{content}{model}'.encode()).hexdigest()[:32]}.safetensors"

@@ -14,16 +14,16 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.adapters import DIFFUSERS, kohya_metadata, tag_frequency, weights_file, write_weights
-from caplora.base import parts_of, precision_of
+from caplora.base import noise_of, parts_of, precision_of
 from caplora.checkpoints import ChangedError, Checkpoints, differences, file_hash, last_common, only_writer, set_aside
 from caplora.dataset import Inputs, weights_hash
 from caplora.files import replacing, write_text
 from caplora.lora import Adapter, Pack, fresh_adapter, target_layers
-from caplora.memory import bytes_kept, free_bytes, packs_within
+from caplora.memory import bytes_needed, free_bytes, packs_within
 from caplora.sampling import draw_pictures
 from caplora.settings import Variant
 from caplora.study import Study
-from caplora.training import Run, Step, train
+from caplora.training import History, Run, Step, train
 
 CADENCE = {"checkpointing_steps", "validation_steps", "preview_steps"}  # settings that change nothing that is learned
 SHOWN = 20  # differences, before the rest is counted
@@ -41,10 +41,10 @@ class Grid:
     held_out: Inputs | None = None  # to validate on
 
     @cached_property
-    def base(self) -> dict[str, str]:
-        """Hashes of the base model's weights, and what it predicts."""
+    def base(self) -> dict[str, Any]:
+        """Hashes of the base model's weights, and what they mean."""
         parts = {part: weights_hash(getattr(self.pipeline, part)) for part in ("unet", "text_encoder", "vae")}
-        return parts | {"prediction_type": self.pipeline.scheduler.config.prediction_type}
+        return parts | noise_of(self.pipeline)
 
     def identity(self, variant: Variant) -> dict[str, Any]:
         """Everything that decides what training `variant` gives."""
@@ -55,6 +55,7 @@ class Grid:
             "precision": precision_of(self.pipeline.device, settings.mixed_precision),
             "base": self.base,
             "images": self.inputs.sources,
+            "held_out": self.held_out.sources if self.held_out else {},
         }
 
     def checkpoints(self, variant: Variant) -> Checkpoints:
@@ -70,30 +71,50 @@ class Grid:
         )
 
 
-def claim(grid: Grid, variant: Variant, fork: bool = False) -> str | None:
-    """Make the variant's folder the place of the training that `grid` describes.
+def claim(grid: Grid, variants: Sequence[Variant], fork: bool = False) -> list[str]:
+    """Make the variants' folders the places of the training that `grid` describes; what is said of earlier ones.
 
-    A training that was finished there differently is set aside, and the answer says so. One that stopped half way is
-    too if `fork`; else ChangedError says what differs.
+    A training that was finished there differently is set aside. One that stopped half way is too if `fork`; else
+    ChangedError says what differs, and nothing is touched.
     """
-    folder, now = grid.study.adapter(variant), grid.identity(variant)
-    with only_writer(folder):
-        path, done = folder / TRAINING, grid.checkpoints(variant).steps()
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
-        lines, said = differences(before, now), None
-        if lines and done:
-            changes = "\n".join(f"  {line}" for line in lines[:SHOWN])
-            changes += f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-            total = before["training"]["steps"]
-            if done[-1] < total and not fork:
-                raise ChangedError(
-                    f"{folder} holds {variant.name} at step {done[-1]} of {total}, and now it is asked for differently:"
-                    f"\n{changes}\nPut that back and the training goes on, or train with fork = True (python -m caplora"
-                    f" train {grid.study.name} --fork): what is there is set aside whole, and a new training begins"
-                )
-            said = f"{variant.name} was trained differently before; that is in {set_aside(folder).name}:\n{changes}"
-        write_text(path, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
+    with ExitStack() as held:
+        for variant in variants:
+            held.enter_context(only_writer(grid.study.adapter(variant)))
+        changed = [variant for variant in variants if changes(grid, variant)]
+        if not fork:
+            for variant in changed:
+                refuse_half_way(grid, variant)
+        said = []
+        for variant in changed:
+            listed, aside = changes(grid, variant), set_aside(grid.study.adapter(variant))
+            said.append(f"{variant.name} was trained differently before; that is in {aside.name}:\n{listed}")
+        for variant in variants:
+            text = json.dumps(grid.identity(variant), indent=1, ensure_ascii=False) + "\n"
+            write_text(grid.study.adapter(variant) / TRAINING, text)
         return said
+
+
+def changes(grid: Grid, variant: Variant) -> str:
+    """What is asked for differently from the training in the variant's folder, a line each; empty if nothing is."""
+    path = grid.study.adapter(variant) / TRAINING
+    if not path.is_file() or not grid.checkpoints(variant).steps():
+        return ""
+    lines = differences(json.loads(path.read_text(encoding="utf-8")), grid.identity(variant))
+    rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join(f"  {line}" for line in [*lines[:SHOWN], *rest])
+
+
+def refuse_half_way(grid: Grid, variant: Variant) -> None:
+    """Raise ChangedError where a training of the variant stopped half way."""
+    folder, place = grid.study.adapter(variant), grid.checkpoints(variant)
+    last = place.manifest(place.steps()[-1])
+    total = json.loads((folder / TRAINING).read_text(encoding="utf-8"))["training"]["steps"]
+    if last["step"] < total and last["stopped"] is None:
+        raise ChangedError(
+            f"{folder} holds {variant.name} at step {last['step']} of {total}, and now it is asked for differently:"
+            f"\n{changes(grid, variant)}\nPut that back and the training goes on, or train with fork = True (python -m"
+            f" caplora train {grid.study.name} --fork): what is there is set aside whole, and a new training begins"
+        )
 
 
 @dataclass(frozen=True)
@@ -119,8 +140,9 @@ def plan(grid: Grid, variants: Sequence[Variant], free: int | None = None) -> Pl
     """
     free = free_bytes(grid.pipeline.device) if free is None else free
     pack = grid.fresh_pack([max(variants, key=lambda v: v.rank)])
-    run = Run(grid.pipeline, pack, grid.inputs, grid.study.training, [])
-    each = bytes_kept(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(grid.pipeline))
+    settings = grid.study.training.model_copy(update={"compile": False})
+    run = Run(grid.pipeline, pack, grid.inputs, settings, [])
+    each = bytes_needed(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(grid.pipeline), grid.pipeline.device)
     pack.lift()
     packs = tuple(pack for group in together(grid, variants) for pack in packs_within(group, each, free))
     done = [last_common([grid.checkpoints(variant) for variant in pack]) or 0 for pack in packs]
@@ -145,20 +167,26 @@ def train_grid(grid: Grid, packs: Sequence[Sequence[Variant]]) -> Iterator[Step]
     """Train the packs one after another and write each one's adapters when it is done, yielding every step.
 
     Training that was interrupted goes on; what is finished is only written again. Every process of several runs
-    this; the first one writes.
+    this; the first one writes. Raises ChangedError where a folder was claimed for another training meanwhile, and
+    FloatingPointError when every variant has stopped.
     """
     first = Accelerator(cpu=grid.pipeline.device.type == "cpu").is_main_process
     for variants in packs:
         with ExitStack() as held:
             for variant in variants if first else ():
                 held.enter_context(only_writer(grid.study.adapter(variant)))
+                if listed := changes(grid, variant):
+                    raise ChangedError(f"{grid.study.adapter(variant)} was claimed for another training:\n{listed}")
             pack, places = grid.fresh_pack(variants), [grid.checkpoints(variant) for variant in variants]
+            held.callback(pack.lift)
             for step in train(grid.pipeline, pack, grid.inputs, grid.study.training, places, grid.held_out):
                 yield replace(step, previews=previews(grid, pack, step.number) if first else {})
             if first:
                 for adapter, place in zip(pack.adapters(), places, strict=True):
                     write_adapter(grid, adapter, place)
-            pack.lift()
+    records = read_records(grid.study, [variant for variants in packs for variant in variants]) if first else []
+    if records and all(record["stopped"] for record in records):
+        raise FloatingPointError("; ".join(record["stopped"] for record in records))
 
 
 def previews(grid: Grid, pack: Pack, number: int) -> dict[str, list[Image.Image]]:
@@ -187,8 +215,8 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     """
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
-    facts, losses = place.manifest(last), place.read(last)["losses"].tolist()
-    captions = [source["caption"] for source in grid.inputs.sources.values()]
+    history = History.of(place.read(last)["losses"], place.manifest(last))
+    captions = [source["caption"] for source in list(grid.inputs.sources.values())[: len(grid.inputs)]]
     metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path) | {
         "ss_num_train_images": str(len(grid.inputs)),
         "ss_learning_rate": f"{now['training']['learning_rate']:g}",
@@ -199,23 +227,16 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
         write_weights(adapter, folder / DIFFUSERS, "diffusers", {}),
         write_weights(adapter, kohya, "kohya", metadata),
     ]
-    _write_curve(folder / "losses.csv", enumerate(losses, 1))
-    validation = {int(step): loss for step, loss in facts["validation"].items()}
-    _write_curve(folder / "validation.csv", validation.items())
-    best = min(validation, key=lambda step: validation[step], default=None)
+    _write_curve(folder / "losses.csv", enumerate(history.losses, 1))
+    _write_curve(folder / "validation.csv", history.validation.items())
     record = {
         "variant": variant.model_dump(exclude_none=True),
         "trained_parameters": adapter.parameters(),
         "layers": len(adapter.weights),
-        "steps": len(losses),
-        "stopped": facts["stopped"],
-        "best": best
-        and {
-            "step": best,
-            "validation_loss": validation[best],
-            "checkpoint": str(place.path(best).relative_to(folder)),
-        },
-        "seconds": round(facts["seconds"], 1),
+        "steps": len(history.losses),
+        "stopped": history.stopped,
+        "best": _best(history, place, folder),
+        "seconds": round(history.seconds, 1),
         "training": now["training"],
         "precision": now["precision"],
         "base": study.base.model_dump(),
@@ -224,6 +245,14 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     }
     write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _best(history: History, place: Checkpoints, folder: Path) -> dict[str, Any] | None:
+    best = history.best()
+    if best is None:
+        return None
+    where = str(place.path(best).relative_to(folder))
+    return {"step": best, "validation_loss": history.validation[best], "checkpoint": where}
 
 
 def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:

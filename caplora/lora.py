@@ -124,22 +124,35 @@ class Pack(nn.Module):
         self.rank = max((down.shape[0] for arm in arms for down, _ in arm.weights.values()), default=1)
         self.shapes = {name: (down.shape[1], up.shape[0]) for arm in arms for name, (down, up) in arm.weights.items()}
         device = next(host["unet"].parameters()).device
-        self.flat = nn.ParameterList([nn.Parameter(self._flatten(arm).to(device)) for arm in arms])
+        self.flat = nn.ParameterList([nn.Parameter(self.flatten(arm.weights).to(device)) for arm in arms])
         self.scales = [arm.variant.scale for arm in arms]
         self._layers = attach(host, self.shapes)
 
-    def _flatten(self, arm: Adapter) -> Float[Tensor, " p"]:
+    def flatten(self, weights: Mapping[str, tuple[Tensor, Tensor]]) -> Float[Tensor, " p"]:
+        """Weights of some layers, layer → (A, B), as one vector with this pack's padding."""
         parts = [torch.zeros(0)]
         for name, (into, out) in self.shapes.items():
-            down, up = arm.weights.get(name, (torch.zeros(0, into), torch.zeros(out, 0)))
+            down, up = weights.get(name, (torch.zeros(0, into), torch.zeros(out, 0)))
             parts += [padded(down.float(), self.rank, 0).reshape(-1), padded(up.float(), self.rank, 1).reshape(-1)]
         return torch.cat(parts)
+
+    def unflatten(self, arm: Adapter, flat: Float[Tensor, " p"]) -> dict[str, tuple[Tensor, Tensor]]:
+        """The layers of `arm` in such a vector, without padding."""
+        weights, start, r = {}, 0, self.rank
+        for name, (into, out) in self.shapes.items():
+            middle, end = start + r * into, start + r * (into + out)
+            if name in arm.weights:
+                own = arm.weights[name][0].shape[0]
+                down, up = flat[start:middle].view(r, into), flat[middle:end].view(out, r)
+                weights[name] = (down[:own].clone(), up[:, :own].clone())
+            start = end
+        return weights
 
     @torch.no_grad()
     def begin(self) -> None:
         """Give every arm the weights that it began with."""
         for flat, arm in zip(self.flat, self.arms, strict=True):
-            flat.copy_(self._flatten(arm))
+            flat.copy_(self.flatten(arm.weights))
 
     def lay(self) -> None:
         """Put the present weights onto the layers."""
@@ -159,18 +172,8 @@ class Pack(nn.Module):
 
     def adapters(self) -> list[Adapter]:
         """The adapters as they stand, on the CPU, without padding."""
-        return [self._unflatten(arm, flat.detach().cpu()) for arm, flat in zip(self.arms, self.flat, strict=True)]
-
-    def _unflatten(self, arm: Adapter, flat: Float[Tensor, " p"]) -> Adapter:
-        weights, start, r = {}, 0, self.rank
-        for name, (into, out) in self.shapes.items():
-            middle, end = start + r * into, start + r * (into + out)
-            if name in arm.weights:
-                own = arm.weights[name][0].shape[0]
-                down, up = flat[start:middle].view(r, into), flat[middle:end].view(out, r)
-                weights[name] = (down[:own].clone(), up[:, :own].clone())
-            start = end
-        return Adapter(arm.variant, weights)
+        pairs = zip(self.arms, self.flat, strict=True)
+        return [Adapter(arm.variant, self.unflatten(arm, flat.detach().cpu())) for arm, flat in pairs]
 
 
 def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[PackedLinear]:
@@ -203,11 +206,3 @@ def _layer_at(host: nn.Module, name: str) -> nn.Module | None:
         return host.get_submodule(name)
     except AttributeError:
         return None
-
-
-def detach(host: nn.Module) -> None:
-    """Give the models their own layers back."""
-    for name, module in list(host.named_modules()):
-        if isinstance(module, PackedLinear):
-            parent, _, child = name.rpartition(".")
-            setattr(host.get_submodule(parent), child, module.base)

@@ -33,6 +33,16 @@ def bytes_kept(loss_of: Callable[[], Tensor], model: nn.Module) -> int:
     return sum(kept.values())
 
 
+def bytes_needed(loss_of: Callable[[], Tensor], model: nn.Module, device: torch.device) -> int:
+    """The memory that a forward and backward pass needs beside the weights: measured on a GPU, counted on a CPU."""
+    if device.type != "cuda":
+        return bytes_kept(loss_of, model)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    loss_of().backward()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
 def free_bytes(device: torch.device) -> int:
     """The memory that is free on a device; on the CPU within the limit of the container, if there is one."""
     if device.type == "cuda":

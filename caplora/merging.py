@@ -73,9 +73,7 @@ def extract(
     for part in ("unet", "text_encoder"):
         after = dict(getattr(tuned, part).named_modules())
         for name, module in getattr(base, part).named_modules():
-            if not isinstance(module, nn.Linear | nn.Conv2d) or (
-                module.weight.ndim == 4 and module.kernel_size != (1, 1)
-            ):
+            if not _is_a_matrix(module):
                 continue
             if name not in after or after[name].weight.shape != module.weight.shape:
                 raise ValueError(f"the tuned model has no {part}.{name} of shape {tuple(module.weight.shape)}")
@@ -84,3 +82,18 @@ def extract(
                 down, up, lost = truncated(delta.flatten(1).cpu(), rank)
                 ones = [1] * (module.weight.ndim - 2)
                 yield in_memory(part, name), (down.view(*down.shape, *ones), up.view(*up.shape, *ones)), lost
+
+
+def left_out(base: StableDiffusionPipeline, tuned: StableDiffusionPipeline, smallest: float = 1e-6) -> int:
+    """How many weights and biases differ that `extract` cannot hold: larger convolutions, norms, embeddings, biases."""
+    count = 0
+    for part in ("unet", "text_encoder"):
+        after = dict(getattr(tuned, part).named_parameters())
+        held = {f"{name}.weight" for name, module in getattr(base, part).named_modules() if _is_a_matrix(module)}
+        for name, weight in getattr(base, part).named_parameters():
+            count += name not in held and bool((after[name].data - weight.data).abs().max() > smallest)
+    return count
+
+
+def _is_a_matrix(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))

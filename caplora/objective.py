@@ -101,8 +101,7 @@ class Objective:
     def __init__(self, pipeline: StableDiffusionPipeline, settings: Training) -> None:
         self.pipeline, self.settings = pipeline, settings
         self.unet = torch.compile(pipeline.unet) if settings.compile else pipeline.unet
-        own = {"prediction_type": settings.prediction_type} if settings.prediction_type else {}
-        self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config, **own)
+        self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
         self.scaling = pipeline.vae.config.scaling_factor
         self.timesteps = self.scheduler.config.num_train_timesteps
         self.velocity = self.scheduler.config.prediction_type == "v_prediction"

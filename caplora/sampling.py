@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from caplora.base import encode_texts
+from caplora.base import encode_texts, noise_of
 from caplora.dataset import weights_hash
 from caplora.files import replacing, write_text
 from caplora.lora import Pack
@@ -161,7 +161,9 @@ def draw_class_images(
     pipeline: StableDiffusionPipeline, folder: Path, prior: Prior, settings: Sampling
 ) -> Iterator[Path]:
     """What the base model draws for the class, the pictures of a prior; those that are there are not drawn again."""
-    claim_folder(folder, sampling_key(settings, pipeline) | {"prompt": prior.prompt})
+    key = sampling_key(settings, pipeline)
+    decisive = {name: key["sampling"][name] for name in ("num_inference_steps", "guidance_scale")}
+    claim_folder(folder, key | {"sampling": decisive, "prompt": prior.prompt})
     paths = [folder / f"{seed:04d}.png" for seed in range(prior.images)]
     for start in range(0, len(paths), settings.batch_size):
         batch = range(len(paths))[start : start + settings.batch_size]
@@ -190,4 +192,8 @@ def sampling_key(settings: Sampling, pipeline: StableDiffusionPipeline) -> dict:
     """Everything, beside its adapter, that decides what an arm draws: settings, weights by their hashes, size."""
     parts = {name: weights_hash(getattr(pipeline, name)) for name in ("unet", "vae", "text_encoder")}
     decisive = settings.model_dump(exclude={"batch_size"}, mode="json")
-    return {"sampling": decisive, "base": parts, "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor}
+    return {
+        "sampling": decisive,
+        "base": parts | noise_of(pipeline),
+        "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor,
+    }

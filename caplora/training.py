@@ -52,7 +52,19 @@ class History:
 
     def best(self) -> int | None:
         """The step with the lowest loss on the held-out images."""
-        return min(self.validation, key=lambda step: self.validation[step], default=None)
+        finite = {step: loss for step, loss in self.validation.items() if math.isfinite(loss)}
+        return min(finite, key=lambda step: finite[step], default=None)
+
+    def facts(self) -> dict[str, Any]:
+        """The history as a manifest keeps it, the losses aside."""
+        validation = {str(step): loss for step, loss in self.validation.items()}
+        return {"validation": validation, "stopped": self.stopped, "seconds": self.seconds}
+
+    @staticmethod
+    def of(losses: Tensor, facts: dict[str, Any]) -> "History":
+        """The history that a checkpoint holds."""
+        validation = {int(step): loss for step, loss in facts["validation"].items()}
+        return History(losses.tolist(), validation, facts["stopped"], facts["seconds"])
 
 
 class Learner:
@@ -62,11 +74,11 @@ class Learner:
         self.variant, self.flat, self.settings = variant, flat, settings
         self.history, self.device = History(), flat.device.type
         rate = settings.learning_rate
+        self.before = flat.detach().clone()  # the weights before the last step: those whose loss is known
         self.optimizer = torch.optim.AdamW(
-            [{"params": [flat], "lr": rate, "initial_lr": rate}],
-            weight_decay=settings.weight_decay,
-            fused=self.device in ("cpu", "cuda"),
+            [flat], lr=rate, weight_decay=settings.weight_decay, fused=self.device in ("cpu", "cuda")
         )
+        self.optimizer.param_groups[0]["initial_lr"] = rate
         self.scaler = torch.amp.GradScaler(self.device, enabled=precision == "fp16")
         self._begin_schedule(0)
 
@@ -86,15 +98,18 @@ class Learner:
     def step(self) -> None:
         """Move the weights by their gradient, clipped; an fp16 gradient that overflowed moves nothing.
 
-        Raises FloatingPointError for a gradient that is not finite otherwise.
+        Raises FloatingPointError for a gradient that is not finite otherwise, or at any scale.
         """
         scale = self.scaler.get_scale()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.flat, self.settings.max_grad_norm)
         if not self.scaler.is_enabled() and not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient of {self.variant.name} is {norm.item()}")
+        self.before.copy_(self.flat.detach())
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
+            raise FloatingPointError(f"the gradient of {self.variant.name} overflows fp16 at every scale")
         if self.scaler.get_scale() >= scale:
             self.schedule.step()
             self.updates += 1
@@ -102,7 +117,8 @@ class Learner:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training changes, on the CPU."""
-        state = {"flat": self.flat.detach(), "losses": torch.tensor(self.history.losses, dtype=torch.float64)}
+        state = {"flat": self.flat.detach(), "before": self.before}
+        state["losses"] = torch.tensor(self.history.losses, dtype=torch.float64)
         moments = self.optimizer.state_dict()["state"].get(0, {})
         state |= {f"adamw.{key}": value for key, value in moments.items()}
         state["updates"] = torch.tensor(self.updates)
@@ -111,15 +127,11 @@ class Learner:
             state["scale"] = torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.float64)
         return {key: value.cpu().clone() for key, value in state.items()}
 
-    def facts(self) -> dict[str, Any]:
-        """What a manifest says of the history."""
-        validation = {str(step): loss for step, loss in self.history.validation.items()}
-        return {"validation": validation, "stopped": self.history.stopped, "seconds": self.history.seconds}
-
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take up what `state` and `facts` gave."""
         self.flat.copy_(state["flat"])
+        self.before.copy_(state["before"])
         moments = {key.removeprefix("adamw."): value for key, value in state.items() if key.startswith("adamw.")}
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": {0: moments} if moments else {}, "param_groups": groups})
@@ -127,8 +139,13 @@ class Learner:
         if "scale" in state:
             scale, tracker = state["scale"].tolist()
             self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)})
-        validation = {int(step): loss for step, loss in facts["validation"].items()}
-        self.history = History(state["losses"].tolist(), validation, facts["stopped"], facts["seconds"])
+        self.history = History.of(state["losses"], facts)
+
+    @torch.no_grad()
+    def stop(self, why: str) -> None:
+        """Go on no more, with the last weights that gave a finite loss."""
+        self.flat.copy_(self.before)
+        self.history.stopped = why
 
 
 def train(
@@ -143,8 +160,8 @@ def train(
 
     `places` keeps the checkpoints of each arm: run again, training goes on from the last step that all of them have.
     SIGTERM ends it with KeyboardInterrupt, the step kept. `held_out` are images to validate on. A variant whose loss or
-    gradient is no longer finite stops, with the weights of its last checkpoint, and the others go on; when none is
-    left, FloatingPointError says why.
+    gradient is no longer finite stops, with the last weights that gave a finite loss, and the others go on; it ends
+    when none is left.
     """
     run = Run(pipeline, pack, inputs, settings, places)
     done = run.resume()
@@ -156,14 +173,13 @@ def train(
             due = settings.validation_steps and done % settings.validation_steps == 0
             validation = run.validate(held_out, done) if held_out is not None and due else {}
             seconds = run.clock(time.monotonic() - began)
-            if done % settings.checkpointing_steps == 0 or done == settings.steps or run.best_at(done) or asked:
+            last, told = done == settings.steps or not run.active(), run.told(bool(asked))
+            if done % settings.checkpointing_steps == 0 or last or told or run.best_at(done):
                 run.keep(done)
-            if asked:
+            if told:
                 raise KeyboardInterrupt(f"asked to stop at step {done} of {settings.steps}, which is kept")
             losses = {learner.variant.name: learner.history.losses[-1] for learner in run.active()}
             yield Step(done, losses, validation, run.stopped(), seconds)
-    if not run.active():
-        raise FloatingPointError("; ".join(run.stopped().values()))
     pack.lay()
 
 
@@ -196,9 +212,10 @@ class Run:
             Learner(arm.variant, flat, own, precision)
             for arm, flat, own in zip(pack.arms, pack.flat, self.own, strict=True)
         ]
-        pipeline.unet.gradient_checkpointing = False
         if settings.gradient_checkpointing:
             pipeline.unet.enable_gradient_checkpointing()
+        else:
+            pipeline.unet.disable_gradient_checkpointing()
 
     def active(self) -> list[Learner]:
         """The variants that go on."""
@@ -214,6 +231,13 @@ class Run:
             learner.history.seconds = seconds
         return seconds
 
+    def told(self, asked: bool) -> bool:
+        """Whether any process was asked to stop; all of them then stop at the same step."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor([float(asked)], device=self.pack.flat[0].device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
     def resume(self) -> int:
         """Take up the last step that every variant has a checkpoint of, or begin; the number of steps done."""
         done = last_common(self.places)
@@ -222,8 +246,29 @@ class Run:
             self.keep(0)
             return 0
         for learner, place in zip(self.learners, self.places, strict=True):
-            learner.restore(place.read(done), place.manifest(done))
+            learner.restore(self.joined(learner, place.read(done)), place.manifest(done))
         return done
+
+    def cut(self, learner: Learner, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A learner's state with its vectors by layer, without the pack's padding: it belongs to no pack."""
+        arm = self.pack.arms[self.learners.index(learner)]
+        parts = {}
+        for key, value in state.items():
+            if value.shape != learner.flat.shape:
+                parts[key] = value
+                continue
+            for layer, (down, up) in self.pack.unflatten(arm, value).items():
+                parts |= {f"{key}/{layer}/A": down.contiguous(), f"{key}/{layer}/B": up.contiguous()}
+        return parts
+
+    def joined(self, learner: Learner, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `cut` took apart, in the vectors of this pack."""
+        state = {key: value for key, value in parts.items() if "/" not in key}
+        for key in {key.partition("/")[0] for key in parts if "/" in key}:
+            layers = {name.split("/")[1] for name in parts if name.startswith(f"{key}/")}
+            weights = {layer: (parts[f"{key}/{layer}/A"], parts[f"{key}/{layer}/B"]) for layer in layers}
+            state[key] = self.pack.flatten(weights).to(learner.flat.device)
+        return state
 
     def optimise(self, done: int) -> None:
         """One step of every variant that goes on."""
@@ -243,21 +288,16 @@ class Run:
 
     def move(self, learner: Learner, loss: float, number: int) -> None:
         """Step one variant, or stop it."""
+        name, advice = learner.variant.name, f"at step {number}: lower its learning_rate"
+        if not math.isfinite(loss):
+            learner.stop(f"the loss of {name} is {loss} {advice}; its weights of step {max(number - 2, 0)} are kept")
+            return
         try:
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss of {learner.variant.name} is {loss}")
             learner.step()
             learner.history.losses.append(loss)
         except FloatingPointError as error:
-            place = self.places[self.learners.index(learner)]
-            kept = [step for step in place.steps() if step < number]
-            if kept:
-                learner.restore(place.read(kept[-1]), place.manifest(kept[-1]))
-            else:
-                with torch.no_grad():
-                    learner.flat.copy_(self.pack._flatten(self.pack.arms[self.learners.index(learner)]))
-            since = f"its weights of step {kept[-1]} are kept" if kept else "it has no weights yet"
-            learner.history.stopped = f"{error} at step {number}: lower its learning_rate; {since}"
+            learner.before.copy_(learner.flat.detach())
+            learner.stop(f"{error} {advice}; its weights of step {number - 1} are kept")
 
     def draw(self, number: int) -> Draw:
         """What the rows of a micro-batch see, variant by variant; variants of one seed see the same."""
@@ -303,7 +343,7 @@ class Run:
             return
         names = [learner.variant.name for learner in self.learners]
         for learner, place in zip(self.learners, self.places, strict=True):
-            place.write(done, learner.state(), learner.facts() | {"pack": names})
+            place.write(done, self.cut(learner, learner.state()), learner.history.facts() | {"pack": names})
         for learner, place in zip(self.learners, self.places, strict=True):
             best = learner.history.best()
             place.keep_only([done] if best is None else [done, best])

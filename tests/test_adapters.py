@@ -25,6 +25,7 @@ from caplora.adapters import (
 from caplora.base import parts_of
 from caplora.lora import Adapter, Pack, fresh_adapter, target_layers
 from caplora.settings import Training, Variant
+from caplora.study import PROJECT
 from tests.tiny import host_of, tiny_pipeline, tiny_unet, trained_like
 
 WITH_TEXT = Training(train_text_encoder=True)
@@ -109,14 +110,15 @@ def test_kohya_file_says_alpha_in_every_layer_and_sd1_to_forge(tmp_path: Path) -
 
 def test_bytes_of_a_file_are_a_function_of_the_adapter(tmp_path: Path) -> None:
     """safetensors writes metadata in an order that differs from process to process."""
+    metadata = METADATA | {f"ss_{i}": str(i) for i in range(12)}
     code = (
-        "import sys; from pathlib import Path; from caplora.adapters import *; from tests.test_adapters import *;"
+        "import sys; from pathlib import Path; from tests.test_adapters import *;"
         "a = trained_like(host_of(tiny_unet()), 4, 8);"
-        "write_weights(a, Path(sys.argv[1]), 'kohya', METADATA | {f'ss_{i}': str(i) for i in range(12)})"
+        f"write_weights(a, Path(sys.argv[1]), 'kohya', {metadata!r})"
     )
-    for name in ("a", "b"):
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, capture_output=True)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "theirs")], check=True, cwd=PROJECT, capture_output=True)
+    write_weights(trained_like(host_of(tiny_unet()), 4, 8), tmp_path / "ours", "kohya", metadata)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
 
 
 NAMES = [
@@ -188,6 +190,7 @@ def test_layers_of_other_ranks_and_alphas_keep_their_own_scale(tmp_path: Path) -
     [
         ({"lora_unet_x.dora_scale": torch.ones(1)}, r"lora_unet_x\.dora_scale' is no part of a LoRA"),
         ({"lora_unet_conv_in.lora_down.weight": torch.ones(1, 2)}, r"layer unet\.conv_in lacks its up weight"),
+        ({"lora_unet_input_blocks_4_1_proj_in.alpha": torch.ones(1)}, "is a layer of SDXL"),
         ({}, "holds no tensors"),
     ],
 )

@@ -152,5 +152,5 @@ def test_what_is_set_aside_is_whole_and_never_covers_another(tmp_path: Path) -> 
         (tmp_path / "r4_a8").mkdir()
         (tmp_path / "r4_a8" / "x").write_text(text)
         set_aside(tmp_path / "r4_a8")
-    assert (tmp_path / "r4_a8.1" / "x").read_text() == "first"
-    assert (tmp_path / "r4_a8.2" / "x").read_text() == "second"
+    assert (tmp_path / "r4_a8~1" / "x").read_text() == "first"
+    assert (tmp_path / "r4_a8~2" / "x").read_text() == "second"

@@ -37,6 +37,13 @@ def test_inputs_are_what_the_models_say(folder: Path) -> None:
     assert [s["caption"] for s in inputs.sources.values()] == list(CAPTIONS.values())
 
 
+def test_order_of_the_captions_changes_nothing(folder: Path) -> None:
+    pipeline = tiny_pipeline()
+    one = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, CAPTIONS.items())
+    other = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, reversed(CAPTIONS.items()))
+    assert torch.equal(one.moments, other.moments) and list(one.sources) == list(other.sources)
+
+
 def test_nothing_is_encoded_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = tiny_pipeline()
     first = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, CAPTIONS.items())

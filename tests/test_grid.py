@@ -38,8 +38,7 @@ def run(
     grid: Grid, steps: int | None = None, fork: bool = False, variants: tuple[Variant, ...] = VARIANTS
 ) -> list[Step]:
     """Claim, plan and train, stopping as if interrupted after `steps`."""
-    for variant in variants:
-        claim(grid, variant, fork)
+    claim(grid, variants, fork)
     done = []
     training = train_grid(grid, plan(grid, variants).packs)
     for step in training:
@@ -135,7 +134,7 @@ def test_changed_training_refuses_to_go_on_and_loses_nothing(said: str, tmp_path
     assert said in str(error.value) and "fork = True" in str(error.value)
     assert sorted(p.name for p in changed.checkpoints(VARIANTS[0]).folder.iterdir()) == before
     run(changed, fork=True)
-    aside = changed.study.adapter(VARIANTS[0]).with_name("r2_a2.1")
+    aside = changed.study.adapter(VARIANTS[0]).with_name("r2_a2~1")
     assert sorted(p.name for p in (aside / "checkpoints").iterdir()) == before
     assert json.loads((aside / "training.json").read_text())["training"]["steps"] == 6
 
@@ -145,11 +144,11 @@ def test_changed_base_or_caption_refuses_too(tmp_path: Path) -> None:
     captions = grid_in(tmp_path)
     captions.inputs.sources["1.png"]["caption"] = "another"
     with pytest.raises(ChangedError, match=r'images\.1\.png\.caption: "number 1" → "another"'):
-        claim(captions, VARIANTS[0])
+        claim(captions, VARIANTS)
     base = grid_in(tmp_path)
     next(base.pipeline.unet.parameters()).data.view(-1)[0] += 1
     with pytest.raises(ChangedError, match=r"base\.unet: [0-9a-f]{8}… → [0-9a-f]{8}…"):
-        claim(base, VARIANTS[0])
+        claim(base, VARIANTS)
 
 
 def test_changed_training_after_a_finished_one_sets_that_aside_and_says_so(tmp_path: Path) -> None:
@@ -157,10 +156,10 @@ def test_changed_training_after_a_finished_one_sets_that_aside_and_says_so(tmp_p
     run(first)
     before = files_of(first)
     changed = grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 0.02}))
-    said = claim(changed, VARIANTS[0])
-    assert said is not None and "that is in r2_a2.1" in said and "training.learning_rate: 0.01 → 0.02" in said
+    said = claim(changed, VARIANTS[:1])
+    assert "that is in r2_a2~1" in said[0] and "training.learning_rate: 0.01 → 0.02" in said[0]
     run(changed)
-    assert (first.study.adapter(VARIANTS[0]).with_name("r2_a2.1") / "losses.csv").read_bytes() == before[2]
+    assert (first.study.adapter(VARIANTS[0]).with_name("r2_a2~1") / "losses.csv").read_bytes() == before[2]
     assert files_of(changed) != before
 
 
@@ -193,16 +192,78 @@ def test_previews_are_what_the_saved_adapter_draws(tmp_path: Path) -> None:
         assert Image.open(kept).tobytes() == images[1].tobytes()
 
 
-def test_stopped_variant_is_written_with_its_last_weights_and_says_why(tmp_path: Path) -> None:
-    variants = (VARIANTS[0], Variant(rank=4, alpha=8, learning_rate=1e30))
+BAD = Variant(rank=4, alpha=8, learning_rate=1e30)
+
+
+@pytest.mark.parametrize("free", [None, 1], ids=["one pack", "a pack each"])
+def test_stopped_variant_is_written_with_its_last_good_weights_and_says_why(free: int | None, tmp_path: Path) -> None:
+    grid = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 1}))
+    variants = (BAD, VARIANTS[0])
+    claim(grid, variants)
+    steps = list(train_grid(grid, plan(grid, variants, free).packs))
+    assert steps[-1].number == 6 and steps[-1].losses.keys() == {"r2_a2"}
+    bad, good = read_records(grid.study, variants)
+    assert good["stopped"] is None and "at step 2: lower its learning_rate; its weights of step 0" in bad["stopped"]
+    assert (
+        len(read_curve(grid.study, [BAD], "losses")) == 1 and len(read_curve(grid.study, VARIANTS[:1], "losses")) == 6
+    )
+    kept, fresh = read_adapter(weights_file(grid.study, BAD)), grid.fresh_pack([BAD]).adapters()[0]
+    assert all(torch.equal(kept.delta(layer), fresh.delta(layer)) for layer in fresh.weights)
+    before = files_of(grid, variants)
+    assert list(train_grid(grid, plan(grid, variants).packs)) == [] and files_of(grid, variants) == before
+
+
+def test_when_every_variant_stops_the_reason_is_raised_and_a_lower_rate_may_be_tried(tmp_path: Path) -> None:
+    grid = grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 1e30}))
+    with pytest.raises(FloatingPointError, match=r"loss of r2_a2 is nan at step 2.*; the loss of r4_a8"):
+        run(grid)
+    said = claim(grid_in(tmp_path), VARIANTS)
+    assert len(said) == 2 and "training.learning_rate: 1e+30 → 0.01" in said[0]
+
+
+def test_part_of_a_pack_goes_on_alone(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
-    last = run(grid, variants=variants)[-1]
-    assert last.stopped.keys() == {"r4_a8_lr1e+30"} and last.number == 6
-    good, bad = read_records(grid.study, variants)
-    assert good["stopped"] is None and "lower its learning_rate" in bad["stopped"]
-    assert all(torch.isfinite(d) for pair in read_adapter(weights_file(grid.study, variants[1])).weights.values()
-               for d in (pair[0].sum(), pair[1].sum()))  # fmt: skip
-    assert len(read_curve(grid.study, variants[:1], "losses")) == 6
+    run(grid)
+    before = files_of(grid)
+    assert run(grid, variants=VARIANTS[:1]) == [] and files_of(grid) == before
+    half = grid_in(tmp_path / "half")
+    run(half, steps=4)
+    assert run(half, variants=VARIANTS[:1])[0].number == 5
+    assert [step.number for step in run(half)] == [5, 6]
+    for v in VARIANTS:
+        a, b = (read_adapter(weights_file(g.study, v)) for g in (grid, half))
+        assert all(torch.allclose(a.delta(layer), b.delta(layer), rtol=1e-3, atol=1e-5) for layer in a.weights)
+
+
+def test_cells_run_again_in_one_kernel_do_no_harm(tmp_path: Path) -> None:
+    grid = grid_in(tmp_path)
+    run(grid)
+    before = files_of(grid)
+    again = replace(grid)  # the same models, now wrapped, hashed anew
+    assert claim(again, VARIANTS) == [] and run(again) == [] and files_of(grid) == before
+
+
+def test_a_grid_is_claimed_whole_or_not_at_all(tmp_path: Path) -> None:
+    run(grid_in(tmp_path), variants=VARIANTS[:1])
+    run(grid_in(tmp_path), steps=4, variants=VARIANTS[1:])
+    changed = grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 0.02}))
+    with pytest.raises(ChangedError, match="r4_a8 at step 4 of 6"):
+        claim(changed, VARIANTS)
+    assert run(grid_in(tmp_path), variants=VARIANTS[:1]) == []
+
+
+def test_changed_held_out_images_refuse_too(tmp_path: Path) -> None:
+    run(grid_in(tmp_path), steps=2)
+    with pytest.raises(ChangedError, match=r"held_out\.0\.png\.pixels"):
+        claim(replace(grid_in(tmp_path), held_out=tiny_inputs(3, seed=8)), VARIANTS)
+
+
+def test_folder_claimed_for_another_training_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    mine = grid_in(tmp_path)
+    claim(mine, VARIANTS)
+    run(grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 0.02})), steps=4)
+    with pytest.raises(ChangedError, match="claimed for another training"):
+        list(train_grid(mine, [VARIANTS]))
 
 
 def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
@@ -218,8 +279,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
 
 def test_polite_stop_keeps_the_step_it_is_at(tmp_path: Path) -> None:
     slow = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 100}))
-    for variant in VARIANTS:
-        claim(slow, variant)
+    claim(slow, VARIANTS)
     training = train_grid(slow, plan(slow, VARIANTS).packs)
     next(training), next(training), next(training)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -250,4 +310,4 @@ def test_class_images_are_part_of_the_training(tmp_path: Path) -> None:
     run(grid, steps=2)
     prior = replace(grid, inputs=grid.inputs.with_class_images(tiny_inputs(2, seed=3)))
     with pytest.raises(ChangedError, match=r"images\.class/0\.png: new"):
-        claim(prior, VARIANTS[0])
+        claim(prior, VARIANTS)

@@ -15,9 +15,10 @@ from caplora.base import parts_of
 from caplora.checkpoints import Checkpoints
 from caplora.dataset import Inputs
 from caplora.lora import Adapter, Pack, fresh_adapter, linear_layers, target_layers
+from caplora.memory import bytes_kept
 from caplora.objective import draw_micro_batch
 from caplora.settings import TARGETS, Prior, Training, Variant
-from caplora.training import Learner, Step, train
+from caplora.training import Learner, Run, Step, train
 from tests.tiny import noise_scheduler, tiny_inputs, tiny_pipeline, tiny_unet
 
 SETTINGS = Training(steps=6, batch_size=2, learning_rate=1e-2, checkpointing_steps=2)
@@ -201,6 +202,7 @@ def test_two_micro_batches_equal_one_batch_of_both(tmp_path: Path) -> None:
         ("linear", [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
         ("constant_with_warmup", [0, 0.5, 1, 1, 1, 1]),
         ("piecewise_constant", [1, 1, 1, 0.1, 0.1, 0.1]),
+        ("polynomial", [1 - 0.999 * step / 6 for step in range(6)]),
     ],
 )
 def test_rate_follows_its_schedule(rate: str, rules: list[float]) -> None:
@@ -233,7 +235,7 @@ def test_fp16_overflow_skips_the_step_of_that_variant_alone() -> None:
     assert not torch.equal(other.flat, torch.ones(3)) and other.scaler.get_scale() == scale and other.updates == 1
     kept = one.state()
     fresh = Learner(R4, torch.nn.Parameter(torch.zeros(3)), SETTINGS, "fp16")
-    fresh.restore(kept, one.facts())
+    fresh.restore(kept, one.history.facts())
     assert fresh.scaler.get_scale() == scale / 2 and torch.equal(fresh.flat, one.flat)
 
 
@@ -270,29 +272,53 @@ def test_variant_that_is_not_finite_stops_and_the_others_go_on(tmp_path: Path) -
     hook.remove()
     last = list(steps)[-1]
     assert stopped.stopped.keys() == last.stopped.keys() == {R4.name} and R4.name not in last.losses
-    assert "gradient of r4_a8 is nan at step 4" in last.stopped[R4.name] and "step 2" in last.stopped[R4.name]
+    assert "gradient of r4_a8 is nan at step 4" in last.stopped[R4.name] and "step 3" in last.stopped[R4.name]
     r4, r8 = pack.adapters()
     assert distance(r8, alone) < 1e-4
-    [after_two] = run([R4], tmp_path / "two", steps=2)
-    assert distance(r4, after_two) < 1e-4
+    [after_three] = run([R4], tmp_path / "three", steps=3)
+    assert distance(r4, after_three) < 1e-4
     resumed = run([R4, R8], tmp_path / "pack")
     assert torch.equal(flat(resumed[0]), flat(r4))
 
 
-def test_when_no_variant_is_left_the_reason_is_raised_and_the_checkpoint_stays(tmp_path: Path) -> None:
+def test_when_no_variant_is_left_training_ends_and_the_step_is_kept(tmp_path: Path) -> None:
     inputs = tiny_inputs()
     steps = steps_of([R4], tmp_path, inputs=inputs)
     next(steps), next(steps)
     inputs.texts.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match=r"the loss of r4_a8 is nan at step 3.* of step 2 are kept"):
-        list(steps)
-    assert Checkpoints(tmp_path / R4.name).steps() == [2]
+    [last] = list(steps)
+    assert last.stopped == {
+        "r4_a8": "the loss of r4_a8 is nan at step 3: lower its learning_rate; its weights of step 1 are kept"
+    }
+    assert Checkpoints(tmp_path / R4.name).steps() == [3]
 
 
-def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
+def test_fp16_that_overflows_at_every_scale_is_an_error() -> None:
+    learner = Learner(R4, torch.nn.Parameter(torch.ones(3)), SETTINGS, "fp16")
+
+    def overflow() -> None:
+        learner.flat.grad = torch.full((3,), float("inf"))
+        learner.scaler.scale(torch.ones(1))
+        learner.step()
+
+    for _ in range(16):  # halvings from 2^16 to 1
+        overflow()
+    with pytest.raises(FloatingPointError, match="r4_a8 overflows fp16 at every scale"):
+        overflow()
+    assert torch.equal(learner.flat, torch.ones(3))
+
+
+def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path: Path) -> None:
+    thrifty = SETTINGS.model_copy(update={"gradient_checkpointing": True})
+    pipeline = tiny_pipeline()
+    kept = []
+    for settings in (SETTINGS, thrifty, SETTINGS):
+        run_of = Run(pipeline, new_pack(pipeline, [R4]), tiny_inputs(), settings, [])
+        kept.append(bytes_kept(lambda r=run_of: r.variant_losses(r.draw(0)).sum(), pipeline.unet))
+    assert kept[1] < kept[0] / 2 and kept[0] == kept[2]
     [plain] = run([R4], tmp_path / "a")
-    [thrifty] = run([R4], tmp_path / "b", SETTINGS.model_copy(update={"gradient_checkpointing": True}))
-    assert distance(thrifty, plain) < 1e-6
+    [other] = run([R4], tmp_path / "b", thrifty)
+    assert distance(other, plain) < 1e-6
 
 
 def test_text_encoder_is_trained_with_the_unet(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ first = Accelerator(cpu=True)
 assert first.num_processes == 2
 grid = grid_in(Path(sys.argv[1]))
 if first.is_main_process:
-    for variant in VARIANTS:
-        claim(grid, variant)
+    claim(grid, VARIANTS)
 first.wait_for_everyone()
 for _ in train_grid(grid, [VARIANTS]):
     pass
