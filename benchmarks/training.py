@@ -51,7 +51,9 @@ class Parts:
             self.unet, self.vae, self.text_encoder = stable_diffusion_shaped(pixels)
             self.scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
             dtype = DTYPES[precision_of(self.device)]
-            self.unet.to(self.device, dtype, memory_format=torch.channels_last)
+            self.unet.to(self.device, dtype)
+            if self.device.type == "cuda":
+                self.unet.to(memory_format=torch.channels_last)
             self.text_encoder.to(self.device, dtype)
             self.vae.to(self.device)
         g = torch.Generator().manual_seed(0)
@@ -179,11 +181,12 @@ def rows(model: str, pixels: int, steps: int, compile_unet: bool) -> Iterator[st
     for batch in (1, 4):
         memory = [peak(model, pixels, side, batch) for side in SIDES]
         theirs = Parts(model, pixels)
-        sides = {"plain": plain(theirs, batch), "one": ours(Parts(model, pixels), NINE[4:5], batch, compile_unet)}
-        sides["pack"] = ours(Parts(model, pixels), NINE, batch, compile_unet)
+        sides = {f"rank {v.rank}": ours(Parts(model, pixels), [v], batch, compile_unet) for v in NINE[1::3]}
+        sides |= {"plain": plain(theirs, batch), "pack": ours(Parts(model, pixels), NINE, batch, compile_unet)}
         s = turns(sides, steps)
+        s |= {"one": s["rank 8"], "nine": 3 * sum(s[f"rank {rank}"] for rank in (4, 8, 16))}  # three alphas of each
         yield (
-            f"| {batch} | **{s['plain'] / s['one']:.2f}×** | **{9 * s['one'] / s['pack']:.2f}×** |"
+            f"| {batch} | **{s['plain'] / s['one']:.2f}×** | **{s['nine'] / s['pack']:.2f}×** |"
             + "".join(f" {1000 * s[name]:.1f} |" for name in SIDES)
             + "".join(f" {gb:.2f} |" for gb in memory)
         )

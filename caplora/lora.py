@@ -60,8 +60,10 @@ class PackedLinear(nn.Module):
         rows = x.reshape(len(self.down), -1, x.shape[-1])  # (V, B·tokens, in)
         if not torch.is_autocast_enabled(x.device.type):
             rows = rows.to(self.down.dtype)
-        delta = rows @ self.down.mT @ self.up.mT
-        return y + delta.reshape(y.shape).to(y.dtype)
+        low = rows @ self.down.mT
+        if y.dtype == low.dtype:
+            return torch.baddbmm(y.view(len(rows), -1, y.shape[-1]), low, self.up.mT).view(y.shape)
+        return y + (low @ self.up.mT).reshape(y.shape).to(y.dtype)
 
 
 def linear_layers(model: nn.Module, expression: str) -> dict[str, nn.Linear]:
@@ -158,12 +160,12 @@ class Pack(nn.Module):
         """Put the present weights onto the layers."""
         both = torch.stack(list(self.flat))  # (V, P)
         scale = both.new_tensor(self.scales)[:, None, None]
-        start, r, v = 0, self.rank, len(self.arms)
+        r, v = self.rank, len(self.arms)
+        sizes = [r * size for shape in self.shapes.values() for size in shape]
+        parts = iter(both.split(sizes, dim=1))  # one node in the graph, where slices would each make a whole gradient
         for layer, (into, out) in zip(self._layers, self.shapes.values(), strict=True):
-            middle, end = start + r * into, start + r * (into + out)
-            layer.down = both[:, start:middle].view(v, r, into)
-            layer.up = both[:, middle:end].view(v, out, r) * scale
-            start = end
+            layer.down = next(parts).view(v, r, into)
+            layer.up = next(parts).view(v, out, r) * scale
 
     def lift(self) -> None:
         """Take the weights off again: the host is the base model."""
