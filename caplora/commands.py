@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from diffusers import StableDiffusionPipeline
@@ -99,7 +98,8 @@ def read_pipeline(model: str) -> StableDiffusionPipeline:
     path, _, revision = model.partition("@")
     options = {"safety_checker": None, "requires_safety_checker": False, "use_safetensors": True}
     pipeline = StableDiffusionPipeline.from_pretrained(path, revision=revision or None, **options)
-    return pipeline.to(torch.float32)  # a text encoder comes in the precision of its file
+    pipeline.text_encoder.float()  # transformers loads it in the precision of its file
+    return pipeline
 
 
 def say(text: str) -> None:

@@ -27,6 +27,7 @@ from caplora.objective import Draw, Objective, draw_micro_batch, draw_validation
 from caplora.settings import Training, Variant
 
 VALIDATION_DRAWS = 4  # of each held-out image
+VECTORS = ("flat", "before", "adamw.exp_avg", "adamw.exp_avg_sq")  # of a learner's state: one number per weight
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ class Run:
         arm = self.pack.arms[self.learners.index(learner)]
         parts = {}
         for key, value in state.items():
-            if value.shape != learner.flat.shape:
+            if key not in VECTORS:
                 parts[key] = value
                 continue
             for layer, (down, up) in self.pack.unflatten(arm, value).items():
