@@ -92,7 +92,8 @@ CARD = """\
 # The mini stack
 
 Miniatures of the models of a LoRA study, trained from nothing by `notebooks/00_mini_stack.ipynb` on a portrait world
-that caplora draws itself. Real classes, real file layouts, 16-bit safetensors; Apache-2.0, like the code.
+that caplora draws itself. Real classes, real file layouts, 16-bit safetensors; Apache-2.0, like the code. The shipped
+UNet was trained in sittings, 15,000 steps in all (`LOG.md`); the notebook's default is one cycle of 10,000.
 
 | folder | class | learned from |
 |---|---|---|
