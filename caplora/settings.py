@@ -24,6 +24,14 @@ class Model(Part):
     revision: str | None = None
 
 
+class Provenance(Part):
+    """Where a study's pictures are from and by what right they are used: what the ledger keeps for each of them."""
+
+    origin: str = ""  # who took them, or where they were found
+    licence: str = ""
+    consent: str = ""  # of the person they show: when and for what
+
+
 class Images(Part):
     """The images a person has, and how they are made ready."""
 
@@ -33,6 +41,7 @@ class Images(Part):
     smallest: Positive = 256  # pixels; an image with a shorter side is refused
     largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
+    provenance: Provenance = Provenance()
 
 
 class Captioning(Part):
