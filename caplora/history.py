@@ -144,7 +144,7 @@ class Ledger:
     def _held(self) -> Iterator[None]:
         """The ledger as it is on disk, and nobody else's while the block runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f".{LEDGER}.lock", timeout=10):
+        with FileLock(self.folder / ".history.lock", timeout=10):
             if self._seen != self._state():
                 self._read()
             yield
@@ -152,7 +152,8 @@ class Ledger:
     def _read(self) -> None:
         _drop_torn_line(self.folder / HISTORY)
         self.history = read_history(self.folder)
-        self.rows = {row.file_name: row for row in read_ledger(self.folder)} if self._ledger.is_file() else {}
+        begun = self.history or (self.folder / LEDGER).is_file()
+        self.rows = {row.file_name: row for row in read_ledger(self.folder)} if begun else {}
         known, names = replayed(self.history), {*self.rows}
         rows = {
             name: difference(known.get(name), self.rows.get(name)) for name in [*self.rows, *sorted({*known} - names)]
@@ -162,13 +163,9 @@ class Ledger:
             self._remember(rows, "as found" if not known else "changed outside caplora", UNKNOWN)
         self._seen = self._state()
 
-    @property
-    def _ledger(self) -> Path:
-        return self.folder / LEDGER
-
     def _state(self) -> tuple[int, ...]:
         """What tells whether another hand wrote: the files' sizes and times."""
-        stats = [path.stat() if path.is_file() else None for path in (self._ledger, self.folder / HISTORY)]
+        stats = [path.stat() if path.is_file() else None for path in (self.folder / LEDGER, self.folder / HISTORY)]
         return tuple(n for s in stats for n in ((s.st_ino, s.st_size, s.st_mtime_ns) if s else (0, 0, 0)))
 
 

@@ -54,6 +54,7 @@ class Captioning(Part):
     batch_size: Positive = 8
     num_beams: Positive = 3
     max_new_tokens: Positive = 60
+    overrule: tuple[str, ...] = ()  # items of notebook 01's checklist that need not be green
 
 
 TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5's count per rank in brackets

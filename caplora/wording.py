@@ -1,5 +1,6 @@
 """What the machine said → the caption of a study: its own opening gives way to the subject, its tics go."""
 
+import difflib
 import re
 
 SUBJECTS = (
@@ -20,6 +21,7 @@ SAID_BY_SUBJECT = re.compile(
     r"|cartoon|comic|anime|animated|drawn|painted|watercolou?r|pencil|ink|oil)\b(?![- ]haired) ?",
     re.IGNORECASE,
 )
+BREAKS = re.compile(r"(\s+|[,.;:!?])")
 REPEATED = re.compile(r"\b(\w[\w-]*(?:,? [\w-]+){0,5}?)(?:,? (?:and )?\1\b)+", re.IGNORECASE)
 
 
@@ -46,3 +48,16 @@ def tidy(text: str) -> str:
     text = re.sub(r"(?<=\w) ?([-'’]) ?(?=\w)", r"\1", " ".join(text.split()))
     text = re.sub(r" +([,.;:!?])", r"\1", text)
     return REPEATED.sub(r"\1", text).strip(" ,")
+
+
+def marked(before: str, after: str) -> list[tuple[str, str]]:
+    """What became of a text, piece by piece: ("same" | "gone" | "new", words)."""
+    a, b = BREAKS.split(before), BREAKS.split(after)
+    pieces = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if kind == "equal":
+            pieces.append(("same", "".join(a[i:j])))
+            continue
+        pieces += [("gone", "".join(a[i:j]))] if j > i else []
+        pieces += [("new", "".join(b[k:m]))] if m > k else []
+    return pieces
