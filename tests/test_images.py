@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from caplora.decoding import as_srgb
 from caplora.images import (
     Accepted,
     ImagesError,
     Refused,
     Stored,
-    as_srgb,
     contact_sheet,
     import_images,
     scan,
