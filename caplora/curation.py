@@ -69,7 +69,7 @@ def duplicates(look: str, earlier: Mapping[Path, str], curation: Curation) -> tu
     if reached is None:
         return ()
     bound, refuses = reached
-    says = f"{bits} of 64 bits differ from {nearest.as_posix()}, which is at most {bound:g}"
+    says = f"near-duplicate of {nearest.as_posix()}: {bits} of 64 bits differ, at most {bound:g}"
     return (Flag("duplicate", f"{says} (images.curation.duplicate)", refuses),)
 
 

@@ -26,7 +26,7 @@ from caplora.settings import Curation, Images
 from caplora.study import Study
 
 HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
-ABOUT = ("file_name", "source", "width", "height", "flags", "reasons", "cluster")  # columns of images.csv, and then:
+ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")  # columns of images.csv, and then:
 MEASURES = (
     "enlarged", "sharpness", "brightness", "black", "white", "clipped", "contrast", "light_x", "light_y", "light_angle",
     "light_strength", "cast_a", "cast_b", "cast", "look", "faces",
@@ -224,7 +224,7 @@ def _row(item: Stored) -> dict[str, object]:
         "source": item.source.as_posix(),
         "width": item.width,
         "height": item.height,
-        "flags": " ".join(flag.word for flag in item.flags),
+        "flagged": " ".join(flag.word for flag in item.flags),
         "reasons": "; ".join(flag.reason for flag in item.flags),
     }
     return about | {name: getattr(item.measure, name) for name in (*MEASURES, *OF_A_FACE)}

@@ -3,7 +3,6 @@
 ONNX is protocol buffers: a message is a row of fields, each a number and a value (onnx.proto, IR version 8).
 """
 
-import struct
 from collections.abc import Sequence
 
 import numpy as np
