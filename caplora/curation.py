@@ -87,7 +87,7 @@ def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"
     if bound is None or not looks:
         return np.zeros(len(looks), np.int64)
     words = np.array([int(look, 16) for look in looks], np.uint64)
-    near = np.bitwise_count(words[:, None] ^ words) <= bound
+    near = np.array([np.bitwise_count(words ^ word) <= bound for word in words])
     labels = connected_components(near, directed=False)[1]
     first = {label: i for i, label in reversed(list(enumerate(labels.tolist())))}
     joined = sorted((label for label in first if (labels == label).sum() > 1), key=first.__getitem__)

@@ -14,10 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
-from caplora.curation import Flag, clusters, duplicates, flags
+from caplora.curation import Flag, duplicates, flags
 from caplora.decoding import UnfitError, upright
 from caplora.faces import Absent, Box, Detector, open_detector
 from caplora.files import replacing, write_text
@@ -26,12 +25,6 @@ from caplora.settings import Curation, Images
 from caplora.study import Study
 
 HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
-ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")  # columns of images.csv, and then:
-MEASURES = (
-    "enlarged", "sharpness", "brightness", "black", "white", "clipped", "contrast", "light_x", "light_y", "light_angle",
-    "light_strength", "cast_a", "cast_b", "cast", "look", "faces",
-)  # fmt: skip
-OF_A_FACE = ("face_share", "confidence", "roll", "yaw")  # empty where there is none
 
 
 @dataclass(frozen=True)
@@ -122,15 +115,6 @@ def import_images(
             yield item
 
 
-def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
-    """`images.csv`: a row per image with its flags, their reasons, its cluster (empty: none) and all it measures."""
-    items = list(stored)
-    numbers = clusters([item.measure.look for item in items], curation)
-    rows = [_row(item) | {"cluster": int(number) or None} for item, number in zip(items, numbers, strict=True)]
-    kinds = dict.fromkeys(("cluster", "faces"), "Int64") | dict.fromkeys(OF_A_FACE, "float64")
-    return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE]).astype(kinds)
-
-
 def write_image(image: Image.Image, path: Path) -> None:
     """Write a PNG whole or not at all; the same pixels give the same bytes, and the same bytes are left alone."""
     memory = io.BytesIO()
@@ -216,18 +200,6 @@ def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ..
     if refusing := [flag.reason for flag in found if flag.refuses]:
         raise UnfitError("; ".join(refusing))
     return found
-
-
-def _row(item: Stored) -> dict[str, object]:
-    about = {
-        "file_name": item.file_name,
-        "source": item.source.as_posix(),
-        "width": item.width,
-        "height": item.height,
-        "flagged": " ".join(flag.word for flag in item.flags),
-        "reasons": "; ".join(flag.reason for flag in item.flags),
-    }
-    return about | {name: getattr(item.measure, name) for name in (*MEASURES, *OF_A_FACE)}
 
 
 def _name(source: Path) -> str:

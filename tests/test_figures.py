@@ -17,7 +17,7 @@ from PIL import Image
 
 from caplora import curation_figures, diagrams, figures, galleries, style
 from caplora.curation import RULES
-from caplora.images import OF_A_FACE
+from caplora.image_table import OF_A_FACE
 from caplora.settings import Curation
 from caplora.statistics import COLUMNS, attribute_effects, cells, effect_table
 from caplora.study import BASELINE, read_study, read_variants

@@ -18,14 +18,13 @@ from pydantic import ValidationError
 
 from caplora.decoding import as_srgb
 from caplora.faces import Box
+from caplora.image_table import OF_A_FACE, image_table
 from caplora.images import (
-    OF_A_FACE,
     Accepted,
     ImagesError,
     Refused,
     Stored,
     contact_sheet,
-    image_table,
     import_images,
     scan,
     square,
