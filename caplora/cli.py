@@ -27,7 +27,8 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
         raise StudyError(f"--images: {images} is not a folder")
     read_study(like)
     content = read_yaml(PROJECT / "params" / "studies" / f"{like}.yaml")
-    content |= {"name": name, "images": content["images"] | {"folder": str(images)}}
+    kept = {key: value for key, value in content["images"].items() if key not in ("accept", "refuse")}  # name files
+    content |= {"name": name, "images": kept | {"folder": str(images)}}
     validated(Study, content, f"{name}, like {like}")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
     opening = f"# Like {like}, with other images. Say what they show in captioning.subject and in the prompts.\n"
