@@ -83,8 +83,8 @@ def _damage(path: Path, error: Exception) -> str:
         return f"it cannot be opened: {unreadable.strerror}"
     if not head:
         return "not an image: the file is empty"
-    if path.name == "captions.json":
-        return "not an image: it is read for its captions"
+    if path.name in ("captions.json", "metadata.csv", "metadata.jsonl") or path.suffix.lower() == ".txt":
+        return "not an image: captions are read from it"
     if HEIC.match(head):
         return "HEIC, which is not read here: save it as JPEG or PNG"
     if isinstance(error, UnidentifiedImageError):

@@ -88,6 +88,15 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
     return {name: row for name, row in changed.items() if row != rows[name]}
 
 
+def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
+    """Where the captions of the ledger and those given differ, as `disagreements` has it."""
+    finder, theirs = _finder(rows.values()), {}
+    for cells in given:
+        row = _find(finder, cells["file_name"])
+        theirs[row.file_name if row else cells["file_name"]] = cells["text"]
+    return disagreements({name: row.text for name, row in rows.items()}, theirs, (LEDGER, where))
+
+
 def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tuple[str, str]) -> pd.DataFrame:
     """Where two sources of captions differ: file_name and each one's caption, none where it has no such image."""
     keys = sorted({*first, *second})

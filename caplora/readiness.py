@@ -24,6 +24,9 @@ LEAST = 5  # images to train on
 RULES = {"length": "long", "characters": "unknown", "identity": "identity"}  # item → what lint calls it
 
 
+COLOURS = {"green": "#00734c", "red": "#b03000", "overruled": "#8a6d00"}
+
+
 class NotReadyError(ValueError):
     """A ledger that is not ready to train on; the message names what lacks and the ways out."""
 
@@ -107,6 +110,11 @@ def faults(rows: Sequence[Row], findings: Iterable[Finding], clusters: Mapping[s
         "reviewed": _named([row.file_name for row in used if row.status == "pending"]),
         "consent": _named([row.file_name for row in used if not (row.origin and row.consent)]),
     }
+
+
+def colour(state: str) -> str:
+    """The style of a state in a table."""
+    return f"color: {COLOURS[state]}; font-weight: bold"
 
 
 def ready(table: pd.DataFrame) -> str:

@@ -7,11 +7,14 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from caplora.captions import SPLITS, LedgerError, Row, word_counts
 from caplora.filters import Entry, parsed
 from caplora.history import Change, Ledger, stacks
-from caplora.lint import Finding
+from caplora.lint import Finding, doubt, lint
+from caplora.study import Study
+from caplora.tokens import load_tokenizer, lost_words, token_count, token_limit
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,19 @@ class Checks:
     doubt: Callable[[Sequence[Finding]], Mapping[str, float]]
     agreement: Mapping[str, float]  # cosine of picture and caption by the study's first CLIP
     limit: int = 75  # tokens
+
+
+def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
+    """The checks of a study, with its own tokenizer; what was found in a caption is remembered."""
+    tokenizer = load_tokenizer(study)
+    return Checks(
+        count=lru_cache(lambda text: token_count(text, tokenizer)),
+        lost=lru_cache(lambda text: lost_words(text, tokenizer)),
+        lint=lambda captions: lint(captions, tokenizer, study.captioning, agreement),
+        doubt=doubt,
+        agreement=agreement,
+        limit=token_limit(tokenizer),
+    )
 
 
 class Review:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caplora.captions import LedgerError, Row, read_ledger, write_ledger
-from caplora.exchange import disagreements, imported, own_words, read_captions, write_captions
+from caplora.exchange import compared, disagreements, imported, own_words, read_captions, write_captions
 
 FORMS = ("captions.json", "metadata.jsonl", "all.csv", "sidecars")
 WHOLE = ("metadata.jsonl", "all.csv")  # forms that hold every column
@@ -134,6 +134,11 @@ def test_what_only_one_side_has_is_listed_both_ways() -> None:
     with pytest.raises(LedgerError, match=r"only in x: none; only in metadata\.csv: 'a\.png'.*--partial"):
         imported(rows, given[:1], "x")
     assert [*imported(rows, given[:1], "x", partial=True)] == ["b.png"]
+    assert compared(rows, given, "theirs").fillna("–").values.tolist() == [
+        ["a.png", "", "–"],
+        ["b.png", "", "b"],
+        ["z.png", "–", "z"],
+    ]
     table = disagreements({"a": "1", "b": "2"}, {"b": "3", "c": "4"}, ("mine", "theirs"))
     assert table.fillna("–").values.tolist() == [["a", "1", "–"], ["b", "2", "3"], ["c", "–", "4"]]
 
