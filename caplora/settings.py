@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -35,6 +35,9 @@ class Images(Part):
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
 
 
+Facet = Literal["hair", "expression", "lighting", "background", "clothes"]
+
+
 class Captioning(Part):
     """Who writes the machine captions, and what every caption starts with."""
 
@@ -45,6 +48,12 @@ class Captioning(Part):
     batch_size: Positive = 8
     num_beams: Positive = 3
     max_new_tokens: Positive = 60
+    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<DETAILED_CAPTION>`; BLIP neither
+        "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
+        " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
+        " guess who it is, how old the person is or where the person is from."
+    )
+    facets: tuple[Facet, ...] = get_args(Facet)  # what every caption should say; one that lacks is reported
 
 
 TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5's count per rank in brackets
