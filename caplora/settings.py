@@ -48,7 +48,7 @@ class Captioning(Part):
     batch_size: Positive = 8
     num_beams: Positive = 3
     max_new_tokens: Positive = 60
-    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<DETAILED_CAPTION>`; BLIP neither
+    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing
         "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
         " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
         " guess who it is, how old the person is or where the person is from."
