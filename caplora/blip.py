@@ -5,6 +5,8 @@ copies to keys and values in each layer of the decoder and carries the copies al
 images, three beams: a gigabyte). Here the beams of an image share its keys and values.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -15,7 +17,7 @@ from transformers import BlipForConditionalGeneration, GenerationConfig
 class ImageAttention(nn.Module):
     """The self-attention of an image encoder's layer, fused: scores of all patches with all are never stored."""
 
-    def __init__(self, plain: nn.Module) -> None:
+    def __init__(self, plain: Any) -> None:
         super().__init__()
         self.qkv, self.projection, self.num_heads = plain.qkv, plain.projection, plain.num_heads
 
@@ -29,11 +31,11 @@ class ImageAttention(nn.Module):
 class SharedCrossAttention(nn.Module):
     """The cross-attention of a decoder's layer, with one set of keys and values for all beams of an image."""
 
-    def __init__(self, plain: nn.Module) -> None:
+    def __init__(self, plain: Any) -> None:
         super().__init__()
         self.query, self.key, self.value = plain.query, plain.key, plain.value
         self.num_heads = plain.num_attention_heads
-        self.seen: tuple[Tensor, Tensor] | None = None
+        self.seen: tuple[Tensor, Tensor]
 
     def see(self, images: Float[Tensor, "n patches d"]) -> None:
         """Attend to these images from now on."""
