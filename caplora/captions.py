@@ -48,11 +48,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Said:
-    """What a captioner said of an image, which one (model, revision, decoding) and when (UTC)."""
+    """What a captioner said of an image, word for word, and how it came to be."""
 
     text: str
-    captioner: str = ""
-    time: str = ""
+    captioner: str = ""  # model, version and decoding
+    time: str = ""  # ISO 8601, UTC, to the second; empty where an older caplora remembered the text alone
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

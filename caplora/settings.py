@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -94,6 +94,9 @@ class Images(Part):
         return self
 
 
+Facet = Literal["hair", "expression", "lighting", "background", "clothes"]
+
+
 class Captioning(Part):
     """Who writes the machine captions, and what every caption starts with."""
 
@@ -105,6 +108,12 @@ class Captioning(Part):
     num_beams: Positive = 3
     max_new_tokens: Positive = 60
     overrule: tuple[str, ...] = ()  # items of notebook 01's checklist that need not be green
+    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing
+        "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
+        " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
+        " guess who it is, how old the person is or where the person is from."
+    )
+    facets: tuple[Facet, ...] = get_args(Facet)  # what every caption should say; one that lacks is reported
 
 
 TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5's count per rank in brackets
