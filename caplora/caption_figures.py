@@ -56,7 +56,7 @@ def corrections_figure(distances: pd.DataFrame, corrections: pd.DataFrame) -> Fi
 
 def _lengths(axes: Axes, tokens: Sequence[int], limit: int) -> None:
     counts, top = np.array(tokens), max([*tokens, limit])
-    edges = np.linspace(0, top + 1, 31)
+    edges = np.linspace(0, top + 1, 31).tolist()
     axes.hist(counts[counts <= limit], bins=edges, color=GREY)
     axes.hist(counts[counts > limit], bins=edges, color=OVER)
     axes.axvline(limit, color=OVER, linestyle=(0, (4, 2)), linewidth=1.2)

@@ -10,6 +10,8 @@ import yaml
 
 from caplora.study import PROJECT, Study, StudyError, read_study, read_yaml, validated
 
+OF_ITS_FILES = ("accept", "refuse", "provenance")  # what a study says of its own images
+
 
 def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "params" / "studies") -> Path:
     """`params/studies/<name>.yaml`: the study `like` with other images. One of these images that is there stays.
@@ -27,7 +29,7 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
         raise StudyError(f"--images: {images} is not a folder")
     read_study(like)
     content = read_yaml(PROJECT / "params" / "studies" / f"{like}.yaml")
-    kept = {key: value for key, value in content["images"].items() if key not in ("accept", "refuse")}  # name files
+    kept = {key: value for key, value in content["images"].items() if key not in OF_ITS_FILES}
     content |= {"name": name, "images": kept | {"folder": str(images)}}
     validated(Study, content, f"{name}, like {like}")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)

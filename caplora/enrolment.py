@@ -8,7 +8,7 @@ from pathlib import Path
 
 from caplora.captions import LEDGER, LedgerError, Row, Said
 from caplora.exchange import own_words
-from caplora.history import MACHINE, Ledger
+from caplora.history import MACHINE, UNKNOWN, Ledger
 from caplora.study import Study
 from caplora.wording import compose
 
@@ -70,11 +70,14 @@ def assign_splits(file_names: Iterable[str], share: float, known: Mapping[str, s
 def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[Row]:
     """Enter what the captioner said (by file name) in the ledger and return its rows; decided rows stay untouched.
 
-    A pending row whose text a person has changed in a spreadsheet becomes edited and keeps that text.
+    A text that a person has changed stays; if that was outside caplora, in a spreadsheet, a pending row becomes edited.
     """
     ledger = Ledger(folder)
+    hands = {
+        name: change.who for change in ledger.history for name, (_, now) in change.rows.items() if "text" in (now or {})
+    }
     ledger.amend(
-        lambda rows: {name: _described(row, machine.get(name), subject) for name, row in rows.items()},
+        lambda rows: {name: _described(row, machine.get(name), subject, hands[name]) for name, row in rows.items()},
         "what the captioner said",
         MACHINE,
     )
@@ -117,11 +120,11 @@ def _in_own_words(row: Row, caption: str | None) -> Row:
     return replace(row, text=caption, status="edited") if caption and row.status == "pending" else row
 
 
-def _described(row: Row, said: Said | None, subject: str) -> Row:
+def _described(row: Row, said: Said | None, subject: str, hand: str) -> Row:
     if said is None or row.status != "pending":
         return row
     suggestion = compose(said.text, subject)
     now = replace(row, machine_text=said.text, captioner=said.captioner, captioned=said.time, suggestion=suggestion)
     if row.text.strip() and row.text != row.suggestion:
-        return replace(now, status="edited")
+        return replace(now, status="edited") if hand == UNKNOWN else now
     return replace(now, text=suggestion)

@@ -71,29 +71,23 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
     An empty caption changes nothing. Raises LedgerError listing both ways the images that only one side has, unless
     `partial` allows that the ledger has more.
     """
-    finder = _finder(rows.values())
-    found = {cells["file_name"]: _find(finder, cells["file_name"]) for cells in given}
-    stray = [name for name, row in found.items() if row is None]
-    lacking = [name for name in rows if name not in {row.file_name for row in found.values() if row}]
+    found, stray = _matched(_finder(rows.values()), given)
+    names = {row.file_name for row, _ in found}
+    lacking = [name for name in rows if name not in names]
     if stray or (lacking and not partial):
         raise LedgerError(
             f"{where} and {LEDGER} do not speak of the same images: only in {where}: {_listed(stray)}; only in"
             f" {LEDGER}: {_listed(lacking)}. Correct the names" + ("" if stray else ", or import a part (--partial)")
         )
-    changed = {}
-    for cells in given:
-        row = found[cells["file_name"]]
-        assert row is not None
-        changed[row.file_name] = checked(_with(row, cells), where)
+    changed = {row.file_name: checked(_with(row, cells), where) for row, cells in found}
     return {name: row for name, row in changed.items() if row != rows[name]}
 
 
 def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
     """Where the captions of the ledger and those given differ, as `disagreements` has it."""
-    finder, theirs = _finder(rows.values()), {}
-    for cells in given:
-        row = _find(finder, cells["file_name"])
-        theirs[row.file_name if row else cells["file_name"]] = cells["text"]
+    found, stray = _matched(_finder(rows.values()), given)
+    theirs = {row.file_name: cells["text"] for row, cells in found}
+    theirs |= {cells["file_name"]: cells["text"] for cells in given if cells["file_name"] in stray}
     return disagreements({name: row.text for name, row in rows.items()}, theirs, (LEDGER, where))
 
 
@@ -116,12 +110,12 @@ def own_words(folder: Path) -> dict[str, str]:
     sources |= {"the .txt files": texts} if texts else {}
     captions: dict[str, dict[str, str]] = {}
     for source, given in sources.items():
-        found = {cells["file_name"]: _find(finder, cells["file_name"]) for cells in given}
-        if stray := sorted(name for name, row in found.items() if row is None):
+        found, stray = _matched(finder, given)
+        if stray:
             raise LedgerError(
                 f"{folder / source}: there is no image {stray[0]!r} ({len(stray)} such names): correct or delete them"
             )
-        captions[source] = {nfc(found[c["file_name"]].file_name): c["text"] for c in given if c["text"].strip()}
+        captions[source] = {nfc(row.file_name): cells["text"] for row, cells in found if cells["text"].strip()}
     return _agreed(folder, captions)
 
 
@@ -162,6 +156,12 @@ def _finder(rows: Iterable[Row]) -> list[dict[str, Row]]:
             for known, key in zip(finder, _keys(name), strict=True):
                 known.setdefault(key, row)
     return finder
+
+
+def _matched(finder: Sequence[Mapping[str, Row]], given: Iterable[Cells]) -> tuple[list[tuple[Row, Cells]], list[str]]:
+    """The rows that cells are of, with them, and the names that no row has."""
+    pairs = [(_find(finder, cells["file_name"]), cells) for cells in given]
+    return [(row, cells) for row, cells in pairs if row], [cells["file_name"] for row, cells in pairs if not row]
 
 
 def _find(finder: Sequence[Mapping[str, Row]], name: str) -> Row | None:

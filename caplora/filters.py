@@ -80,7 +80,7 @@ def _either(tokens: list[str]) -> Test:
 
 
 def _all(tokens: list[str]) -> Test:
-    tests = []
+    tests: list[Test] = []
     while tokens and tokens[0] != ")" and tokens[0].upper() != "OR":
         if tokens[0].upper() == "AND" and tests:
             tokens.pop(0)

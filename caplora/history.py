@@ -206,7 +206,7 @@ def differing(before: Mapping[str, Row], after: Mapping[str, Row]) -> Pairs:
 def difference(before: Row | None, after: Row | None) -> tuple[Cells | None, Cells | None]:
     """The cells in which two rows differ, before and after; all cells where there is only one row."""
     if before is None or after is None:
-        return (before and asdict(before), after and asdict(after))
+        return (asdict(before) if before else None, asdict(after) if after else None)
     keys = [key for key, value in asdict(before).items() if value != getattr(after, key)]
     return {key: getattr(before, key) for key in keys}, {key: getattr(after, key) for key in keys}
 

@@ -121,12 +121,15 @@ class Review:
         self._show(self.ledger.redo())
 
     def found(self, find: str, into: str, regex: bool = False) -> dict[str, str]:
-        """What replacing would make of the captions shown that have `find` in them; raises LedgerError."""
+        """What replacing would make of the captions shown that have `find` in them, rejected ones aside.
+
+        Raises LedgerError for what is no regular expression.
+        """
         if not find:
             return {}
         try:
             pattern = re.compile(find if regex else re.escape(find))
-            replaced = {n: pattern.sub(into if regex else lambda _: into, self.rows[n].text) for n in self.shown}
+            replaced = {n: pattern.sub(into if regex else lambda _: into, self.rows[n].text) for n in self._used()}
         except (re.error, IndexError) as error:
             raise LedgerError(f"{find!r} → {into!r} is no regular expression: {error}") from error
         return {name: text for name, text in replaced.items() if text != self.rows[name].text}
@@ -136,7 +139,7 @@ class Review:
         texts = self.found(find, into, regex)
         if blank := [name for name, text in texts.items() if not text.strip()]:
             raise LedgerError(f"{blank[0]} would have no words left ({len(blank)} such captions)")
-        self._decide({name: kept(self.rows[name], text) for name, text in texts.items()}, f"{find!r} → {into!r}")
+        self._decide({name: reworded(self.rows[name], text) for name, text in texts.items()}, f"{find!r} → {into!r}")
         return len(texts)
 
     def decide_all(self, status: str, reason: str = "") -> int:
@@ -151,9 +154,9 @@ class Review:
 
     def add_to_all(self, words: str) -> int:
         """Add words to the end of all captions shown that lack them, as one change; how many there were."""
-        names = [n for n in self.shown if words.strip() and words.lower() not in self.rows[n].text.lower()]
+        names = [n for n in self._used() if words.strip() and words.lower() not in self.rows[n].text.lower()]
         texts = {name: f"{self.rows[name].text.rstrip(' .,')}, {words.strip()}" for name in names}
-        self._decide({name: kept(self.rows[name], text) for name, text in texts.items()}, f"{words!r} added to all")
+        self._decide({name: reworded(self.rows[name], text) for name, text in texts.items()}, f"{words!r} added to all")
         return len(names)
 
     def words(self, commonest: int = 40) -> list[tuple[str, int]]:
@@ -171,6 +174,9 @@ class Review:
         """What undo and redo would take back and make again, in words; empty if there is nothing."""
         done, undone = stacks(self.ledger.history)
         return _last(done), _last(undone)
+
+    def _used(self) -> list[str]:
+        return [name for name in self.shown if self.rows[name].status != "rejected"]
 
     def _decide(self, rows: dict[str, Row], why: str) -> None:
         before = sum(row.status == "pending" for row in self.rows.values())
@@ -209,3 +215,8 @@ def kept(row: Row, text: str) -> Row:
         raise LedgerError("a caption needs words: write some, or reject the image")
     as_suggested = text == (row.suggestion or (row.text if row.status != "edited" else None))
     return replace(row, text=text, status="kept" if as_suggested else "edited", reason="")
+
+
+def reworded(row: Row, text: str) -> Row:
+    """`row` with other words, as one of many: nobody has looked at it by itself, so a pending one stays pending."""
+    return replace(row, text=text) if row.status == "pending" else kept(row, text)

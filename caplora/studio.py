@@ -91,16 +91,16 @@ class Studio(anywidget.AnyWidget):
 
     def _deeds(self, message: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         review, name = self.review, message.get("name", "")
-        text, value = message.get("text"), message.get("value", "")
+        text, value = message.get("text", ""), message.get("value", "")
         replaced = (message.get("find", ""), message.get("into", ""), message.get("regex", False))
         return {
             "go": lambda: review.go(value),
             "move": lambda: review.move(value),
             "pending": lambda: None if review.next_pending() else "nothing is pending here",
             "filter": lambda: review.look_for(value),
-            "keep": lambda: (review.keep(name, text), review.next_pending())[0],
+            "keep": lambda: self._decided(lambda: review.keep(name, text)),
             "save": lambda: review.write(name, text),
-            "reject": lambda: (review.reject(name, value), review.next_pending())[0],
+            "reject": lambda: self._decided(lambda: review.reject(name, value)),
             "split": lambda: review.put(name, value),
             "undo": review.undo,
             "redo": review.redo,
@@ -108,6 +108,11 @@ class Studio(anywidget.AnyWidget):
             "all": lambda: review.decide_all(value),
             "add": lambda: review.add_to_all(value),
         }
+
+    def _decided(self, decide: Callable[[], None]) -> None:
+        """Decide on one image, then go on to the next that nobody has decided on."""
+        decide()
+        self.review.next_pending()
 
     def _pictures(self, message: dict[str, Any]) -> None:
         """Send pictures, thumbnails or large, as JPEG."""

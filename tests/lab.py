@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Page, sync_playwright
 
+SHOTS = os.environ.get("CAPLORA_SCREENSHOTS")  # a folder to leave pictures of the pages in
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -47,13 +48,18 @@ def browser_page() -> Iterator[Page]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1400, "height": 1150})
-        page.set_default_timeout(90_000)
-        yield page
-        browser.close()
+        page.set_default_timeout(120_000)
+        try:
+            yield page
+        finally:
+            if SHOTS:
+                page.screenshot(path=Path(SHOTS) / "last.png")
+            browser.close()
 
 
 def run_all(page: Page) -> None:
     """Run every cell and wait for the studio."""
+    page.get_by_text("| Idle").wait_for()  # or JupyterLab asks which kernel to take
     page.get_by_text("Run", exact=True).first.click()
     page.get_by_text("Run All Cells", exact=True).click()
     page.wait_for_selector(".caplora-studio[data-current]")

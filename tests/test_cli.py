@@ -22,7 +22,7 @@ def test_new_study_names_no_file_of_the_old_one(tmp_path: Path, monkeypatch: pyt
     content = read_yaml(PROJECT / "params" / "studies" / "mini.yaml")
     monkeypatch.setattr(cli, "read_yaml", lambda _: content | {"images": content["images"] | decided})
     made = read_study(new_study("faces", tmp_path, "mini", tmp_path)).images
-    assert (made.accept, made.refuse) == ((), ())
+    assert (made.accept, made.refuse, made.provenance.consent) == ((), (), "")
     assert made.curation == read_study("mini").images.curation
 
 

@@ -159,3 +159,13 @@ def test_captions_of_images_that_are_not_there_are_an_error(tmp_path: Path) -> N
     (study.images_folder / "captions.json").write_text('{"a.jpg": "me", "z.jpg": "who?"}')
     with pytest.raises(LedgerError, match=r"captions\.json: there is no image 'z\.jpg' \(1 such names\)"):
         update_ledger(study, sources("a.jpg"))
+
+
+def test_words_replaced_in_the_studio_outlive_the_captioner_and_stay_pending(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    write_ledger(tmp_path, [Row("a.png")])
+    captioned(tmp_path, {"a.png": Said(MACHINE)}, ME)
+    ledger = Ledger(tmp_path, who="mina")
+    ledger.change({"a.png": replace(ledger.rows["a.png"], text=f"{ME}, laughing")}, "'smiling' → 'laughing'")
+    (row,) = captioned(tmp_path, {"a.png": Said("another caption")}, ME)
+    assert (row.text, row.status, row.machine_text) == (f"{ME}, laughing", "pending", "another caption")

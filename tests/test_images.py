@@ -390,7 +390,7 @@ def test_text_named_jpg_is_no_image(tmp_path: Path) -> None:
     found = scanned(tmp_path)
     assert found["a.jpg"] == "not an image"
     assert found["b.png"] == "not an image: the file is empty"
-    assert found["captions.json"] == "not an image: it is read for its captions"
+    assert found["captions.json"] == "not an image: captions are read from it"
     assert str(found["c.heic"]).startswith("HEIC")
 
 

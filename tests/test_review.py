@@ -136,9 +136,13 @@ def test_what_is_done_to_all_is_done_to_what_is_shown(review: Review) -> None:
     assert on_disk(review, "a.png").text == "me in red, indoors"
     assert on_disk(review, "c.png").text == "me"
     assert review.add_to_all("Indoors") == 0
+    assert on_disk(review, "a.png").status == "pending"  # nobody has looked at it by itself
+    review.keep("a.png", on_disk(review, "a.png").text)
     review.look_for("")
-    assert review.decide_all("rejected", "blurred") == 1  # only what is pending
-    assert [on_disk(review, name).status for name in NAMES] == ["edited", "edited", "rejected", "kept"]
+    assert review.decide_all("rejected", "blurred") == 2  # only what is pending
+    assert [on_disk(review, name).status for name in NAMES] == ["edited", "rejected", "rejected", "kept"]
+    assert review.replace_all("me", "she") == 2  # and nothing that is rejected
+    assert [on_disk(review, name).status for name in NAMES] == ["edited", "rejected", "rejected", "edited"]
 
 
 @pytest.mark.parametrize(
