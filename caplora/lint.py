@@ -9,6 +9,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -133,8 +134,13 @@ def identity_words(text: str, subject: str = "") -> list[str]:
     return sorted((who for who in whole if not set(re.findall(r"\w+", who.lower())) <= own), key=lambda who: said[who])
 
 
-def _of_one(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=10_000)  # of a hundred captions one changes at a time
+def _of_one(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
     """Rule and message of each thing found in a text by itself."""
+    return tuple(_found(text, tokenizer, captioning))
+
+
+def _found(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
     if not re.search(r"\w", text):
         yield "empty", "there are no words"
         return
