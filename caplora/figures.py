@@ -239,9 +239,9 @@ def caption_ablation(scores: pd.DataFrame, table: pd.DataFrame, note: str = "") 
     n = f"{table['n_prompts'].iloc[0]} test prompts × {table['n_seeds'].iloc[0]} seeds"
     footnote(
         figure,
-        f"n = {n}. Small points: prompt means; grey line: the baseline. Bars: 95 % t intervals, clustered by prompt.\n"
-        "At the right, what to judge by: the paired difference from reviewed (same prompt, same noise), its 95 % t\n"
-        f"interval, clustered by prompt, and p corrected over the arms. One training for each arm. {note}".rstrip(),
+        f"n = {n}. Small points: prompt means; grey line: the baseline. Bars: 95 % t intervals, clustered by\n"
+        "prompt. At the right, what to judge by: the paired difference from reviewed (same prompt, same noise), its\n"
+        f"95 % t interval, clustered by prompt, and p corrected over the arms. One training each. {note}".rstrip(),
     )
     return figure
 
@@ -261,7 +261,7 @@ def _arms_of_kinds(axes: Axes, scores: pd.DataFrame, rows: pd.DataFrame) -> None
         axes.plot([row["mean"]], [-y], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
         axes.annotate(_beside(row), (1.03, -y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     axes.set_title(METRICS[metric][0])
-    axes.set_xlabel(f"{METRICS[metric][0]} by {model}\n(baseline {baseline:.3f})", fontsize=8)
+    axes.set_xlabel(f"{METRICS[metric][1]}, by {model}\n(baseline {baseline:.3f})", fontsize=8)
 
 
 def _beside(row: Mapping[Any, Any]) -> str:

@@ -74,6 +74,7 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "caption_ablation": lambda: figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3 captions."),
     "attributes": lambda: figures.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
+    "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *style.CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
     "pipeline": diagrams.pipeline_diagram,

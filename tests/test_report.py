@@ -241,5 +241,6 @@ def test_caption_ablation_is_a_section_where_there_is_one(study: Study) -> None:
     text = Page(study.report.read_text(encoding="utf-8")).text
     assert "What captions are worth" in text and "What captions are worth" not in plain
     row = table[(table["captions"] == "shuffled") & (table["metric"] == "clip_score")].iloc[0]
+    assert "NAME is the file of params/variants that lists r4_a8, r8_a8, r8_a8_shuffled" in text
     assert "“shuffled” falls short of “reviewed”: CLIPScore" in text
     assert f"a difference of {signed(row['difference'])} (95 % interval" in text
