@@ -6,7 +6,8 @@
 (a) The plain loop of diffusers' example (peft adapter; VAE and text encoder at every step) against one variant of ours.
 (b) Nine variants one after another, each as fast as we can make it, against one pack of nine.
 Sides take turns, five rounds; a figure is the median round. Memory is the largest of a process of its own for each side
-on a CPU, the largest that torch allocated on a GPU.
+on a CPU, the largest that torch allocated on a GPU. The arithmetic of a step (torch's FlopCounter) over its time is
+shown as a share of the rate at which the machine multiplies large matrices.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from caplora.base import DTYPES, device_of, load_base, parts_of, precision_of
@@ -153,6 +155,21 @@ def turns(sides: dict[str, Callable[[], None]], steps: int) -> dict[str, float]:
     return {name: statistics.median(r[name] for r in rounds) for name in sides}
 
 
+def arithmetic(step: Callable[[], None]) -> int:
+    """Floating-point operations of one step."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def matrix_rate(side: int = 2048) -> float:
+    """Operations per second of the product of two large matrices in the precision of training, the best of ten."""
+    device = device_of()
+    dtype = DTYPES[precision_of(device)]
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in "ab")
+    return 2 * side**3 / min(seconds(lambda: a @ b, 10) for _ in range(10))
+
+
 def peak(model: str, pixels: int, side: str, batch: int) -> float:
     """The largest memory of a side, in GB, in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -174,7 +191,10 @@ def _peak(model: str, pixels: int, side: str, batch: int) -> float:
 
 def rows(model: str, pixels: int, steps: int, compile_unet: bool) -> Iterator[str]:
     """The table, row by row."""
+    rate = matrix_rate()
+    yield f"Large matrices: {rate / 1e9:,.0f} GFLOP/s.\n"
     heads = ["batch", "(a) plain loop / one variant", "(b) nine, one by one / a pack of nine"]
+    heads += [f"{side}, share of the matrix rate" for side in SIDES[1:]]
     heads += [f"{side}, ms a step" for side in SIDES] + [f"{side}, GB" for side in SIDES]
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
@@ -185,8 +205,10 @@ def rows(model: str, pixels: int, steps: int, compile_unet: bool) -> Iterator[st
         sides |= {"plain": plain(theirs, batch), "pack": ours(Parts(model, pixels), NINE, batch, compile_unet)}
         s = turns(sides, steps)
         s |= {"one": s["rank 8"], "nine": 3 * sum(s[f"rank {rank}"] for rank in (4, 8, 16))}  # three alphas of each
+        share = {name: arithmetic(sides["rank 8" if name == "one" else name]) / s[name] / rate for name in SIDES[1:]}
         yield (
             f"| {batch} | **{s['plain'] / s['one']:.2f}×** | **{s['nine'] / s['pack']:.2f}×** |"
+            + "".join(f" {share[name]:.0%} |" for name in SIDES[1:])
             + "".join(f" {1000 * s[name]:.1f} |" for name in SIDES)
             + "".join(f" {gb:.2f} |" for gb in memory)
         )

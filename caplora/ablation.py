@@ -45,7 +45,8 @@ def _machine_text(study: Study, row: Row) -> str:
         return row.machine_text
     raise LedgerError(
         f"{study.dataset / LEDGER}: {row.file_name} has no machine_text, which a variant with captions: machine is"
-        " trained on: set its status to pending and run 01 again (its text stays yours), or leave that variant out"
+        " trained on: set its status to pending, move a captions.json out of your images, and run 01 again (its text"
+        " stays yours); or leave that variant out"
     )
 
 

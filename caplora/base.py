@@ -1,6 +1,5 @@
 """The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -9,10 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from caplora.study import Study
-
-MOVED = {  # hub ids that are gone → where the same files are
-    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-}
+from caplora.tokens import base_path, lost_words, token_count, token_limit
 
 
 def device_of() -> torch.device:
@@ -45,12 +41,8 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     OSError where there is no such model.
     """
     device = device_of()
-    path = study.model_path(study.base)
-    if path in MOVED:
-        warnings.warn(f"{path} is gone from the hub; reading {MOVED[path]} instead", stacklevel=2)
-        path = MOVED[path]
     pipeline = StableDiffusionPipeline.from_pretrained(
-        path,
+        base_path(study),
         revision=study.base.revision,
         safety_checker=None,
         requires_safety_checker=False,
@@ -75,15 +67,12 @@ def load_base(study: Study) -> StableDiffusionPipeline:
 def text_tokens(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
     """The token ids of texts; one that does not fit raises ValueError and shows what is lost."""
     tokenizer = pipeline.tokenizer
-    limit = tokenizer.model_max_length
     for text in texts:
-        ids = tokenizer(text, truncation=False).input_ids
-        if len(ids) > limit:
-            lost = tokenizer.decode(ids[limit - 1 : -1])
-            raise ValueError(
-                f"{text!r} has {len(ids) - 2} tokens and {limit - 2} fit: {lost!r} would be lost; shorten it"
-            )
-    return tokenizer(list(texts), padding="max_length", max_length=limit, return_tensors="pt").input_ids
+        if lost := lost_words(text, tokenizer):
+            count, limit = token_count(text, tokenizer), token_limit(tokenizer)
+            raise ValueError(f"{text!r} has {count} tokens and {limit} fit: {lost!r} would be lost; shorten it")
+    length = tokenizer.model_max_length
+    return tokenizer(list(texts), padding="max_length", max_length=length, return_tensors="pt").input_ids
 
 
 def encode_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Float[Tensor, "n tokens d"]:

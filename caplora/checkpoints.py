@@ -1,4 +1,4 @@
-"""Checkpoints of a variant that are whole or not there, know what they belong to, and have one writer at a time.
+"""Checkpoints of a variant that are whole or not there, and know what they belong to.
 
 `<folder>/step_000200/` holds `state.safetensors` and `manifest.json`, which names the training and the hash of the
 state. A checkpoint is written beside, synced and renamed; one whose hash does not match does not count.
@@ -6,18 +6,14 @@ state. A checkpoint is written beside, synced and renamed; one whose hash does n
 
 import hashlib
 import json
-import os
 import shutil
 import signal
-import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -28,10 +24,6 @@ STATE, MANIFEST = "state.safetensors", "manifest.json"
 
 class ChangedError(ValueError):
     """A training that was begun differently; the message says what differs and the ways out."""
-
-
-class BusyError(RuntimeError):
-    """A folder that another process is writing to; the message names it."""
 
 
 class Checkpoints:
@@ -103,32 +95,6 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; the lock of a process that died is nobody's.
-
-    Raises BusyError naming the process that holds it.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    owner = folder.with_name(f".{folder.name}.writer.json")  # beside it, so that the folder can be renamed
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        who = json.loads(owner.read_text(encoding="utf-8")) if owner.is_file() else {}
-        raise BusyError(
-            f"{folder} is being written by process {who.get('process', '?')} on {who.get('host', '?')} since"
-            f" {who.get('since', '?')}: wait for it or stop it"
-        ) from None
-    try:
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        owner.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
 
 
 @contextmanager

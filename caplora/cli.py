@@ -1,4 +1,4 @@
-"""The commands of caplora: begin a study, train one, and what people do with adapters afterwards."""
+"""The commands of caplora: begin a study, exchange its captions, train it, and what people do with adapters."""
 
 import argparse
 import sys
@@ -27,7 +27,8 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
         raise StudyError(f"--images: {images} is not a folder")
     read_study(like)
     content = read_yaml(PROJECT / "params" / "studies" / f"{like}.yaml")
-    content |= {"name": name, "images": content["images"] | {"folder": str(images)}}
+    kept = {key: value for key, value in content["images"].items() if key not in ("accept", "refuse")}  # name files
+    content |= {"name": name, "images": kept | {"folder": str(images)}}
     validated(Study, content, f"{name}, like {like}")
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
     opening = f"# Like {like}, with other images. Say what they show in captioning.subject and in the prompts.\n"
@@ -47,6 +48,14 @@ def parser() -> argparse.ArgumentParser:
     flag("name", help="of the study, its folders and its file")
     flag("--images", type=Path, required=True, help="the folder that holds them; it is never written to")
     flag("--like", default="sd15", help="the study whose models and settings it takes (default: sd15)")
+    flag = command("captions", "bring captions to and from other tools, compare and check them")
+    flag("study", help="a file of params/studies")
+    flag("--export", type=Path, metavar="PATH", help="write them: .json, .jsonl, .csv, or a folder for a .txt each")
+    flag("--import", type=Path, metavar="PATH", dest="source", help="read them from any of these, as a person's")
+    flag("--partial", action="store_true", help="import captions of some images only")
+    flag("--compare", type=Path, metavar="PATH", help="show where they differ from those in any of these, both ways")
+    flag("--lint", action="store_true", help="show what is doubtful about them")
+    flag("--history", action="store_true", help="show who changed what, when and why")
     flag = command(
         "train", "train variants as notebook 02 does; several processes: accelerate launch -m caplora train …"
     )

@@ -1,4 +1,4 @@
-"""What the commands do that need the models: train, merge, extract, resize, convert."""
+"""What the commands do that need more than the study: captions, train, merge, extract, resize, convert."""
 
 import argparse
 import sys
@@ -14,12 +14,41 @@ from caplora.adapters import kohya_metadata, read_adapter, write_weights
 from caplora.base import device_of, load_base
 from caplora.captions import held_out, read_ledger, trained
 from caplora.dataset import Encoders
+from caplora.exchange import compared, imported, read_captions, write_captions
 from caplora.grid import Grid, claim, plan, train_grid
+from caplora.history import Ledger, read_history
+from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
 from caplora.merging import extract, left_out, merge, resize
 from caplora.sampling import draw_class_images
 from caplora.settings import Variant
 from caplora.study import read_study, read_variants
+from caplora.tokens import load_tokenizer
+
+
+def exchange_captions(given: argparse.Namespace) -> None:
+    """Write captions for other tools, read them back, or say what there is to say of them; in this order."""
+    study = read_study(given.study)
+    rows = {row.file_name: row for row in read_ledger(study.dataset)}
+    if given.source:
+        cells = read_captions(given.source)
+        new = imported(rows, cells, str(given.source), given.partial)
+        changed = Ledger(study.dataset).change(new, f"import {given.source}")
+        say(f"{len(changed.rows) if changed else 0} captions changed")
+        rows = {row.file_name: row for row in read_ledger(study.dataset)}
+    if given.compare:
+        table = compared(rows, read_captions(given.compare), given.compare.name)
+        say(table.to_csv(index=False).rstrip() if len(table) else "they agree")
+    if given.lint:
+        texts = {row.file_name: row.text for row in rows.values() if row.status != "rejected"}
+        found = findings_table(lint(texts, load_tokenizer(study), study.captioning))
+        say(found.to_csv(index=False).rstrip() if len(found) else "nothing is doubtful")
+    if given.history:
+        for change in read_history(study.dataset):
+            say(f"{change.number}\t{change.time}\t{change.who}\t{change.why}\t{', '.join(change.rows)}")
+    if given.export:
+        write_captions(rows.values(), given.export)
+        say(str(given.export))
 
 
 def train_variants(given: argparse.Namespace) -> None:
@@ -110,6 +139,7 @@ def say(text: str) -> None:
 
 
 RUN = {
+    "captions": exchange_captions,
     "train": train_variants,
     "merge": merge_adapter,
     "extract": extract_adapter,

@@ -15,9 +15,9 @@ from PIL import Image
 
 from caplora.adapters import DIFFUSERS, kohya_metadata, tag_frequency, weights_file, write_weights
 from caplora.base import noise_of, parts_of, precision_of
-from caplora.checkpoints import ChangedError, Checkpoints, differences, file_hash, last_common, only_writer, set_aside
+from caplora.checkpoints import ChangedError, Checkpoints, differences, file_hash, last_common, set_aside
 from caplora.dataset import Inputs, weights_hash
-from caplora.files import replacing, write_text
+from caplora.files import only_writer, replacing, write_text
 from caplora.lora import Adapter, Pack, fresh_adapter, target_layers
 from caplora.memory import bytes_needed, free_bytes, packs_within
 from caplora.sampling import draw_pictures

@@ -1,35 +1,30 @@
 """A folder as people have it → safe images (square, upright, sRGB, 8 bit), or a named reason for each file refused.
 
-This file does not know captions, splits or models.
+Each picture is decoded once, its face found, its square cut out, its quality measured and flagged. This file does not
+know captions, splits or models.
 """
 
 import csv
 import hashlib
 import io
-import re
 import unicodedata
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from caplora.curation import Flag, duplicates, flags
+from caplora.decoding import UnfitError, upright
+from caplora.faces import Absent, Box, Detector, open_detector
 from caplora.files import replacing, write_text
-from caplora.settings import Images
+from caplora.measuring import Measure, measure
+from caplora.settings import Curation, Images
 from caplora.study import Study
 
 HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
-DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
-COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # mode → ICC.1:2022, table 19
-ONE_PICTURE = ("MPO", "PSD")  # their further frames belong to the first picture: gain map, depth, layers
-BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL)
-HEIC = re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ class Accepted:
     image: Image.Image
     width: int
     height: int
+    measure: Measure
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,8 @@ class Stored:
     file_name: str
     width: int
     height: int
+    measure: Measure
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -65,44 +64,53 @@ class ImagesError(ValueError):
     """A folder that holds nothing to work with; the message names it and the way out."""
 
 
-class _UnfitError(Exception):
-    """Why one file is refused."""
+@dataclass
+class _Seen:
+    """What was accepted so far, by name, by pixels and by look: the second of a kind is told by the first."""
+
+    stems: dict[str, Path] = field(default_factory=dict)
+    squares: dict[str, Path] = field(default_factory=dict)
+    looks: dict[Path, str] = field(default_factory=dict)
 
 
-def scan(folder: Path, settings: Images) -> Iterator[Accepted | Refused]:
+def scan(folder: Path, settings: Images, detector: Detector | Absent | None = None) -> Iterator[Accepted | Refused]:
     """Every file below `folder`, once, sorted by name: accepted as a safe image, or refused with its reason.
 
-    Hidden files are skipped. Nothing is written. Raises ImagesError if the folder is missing or empty.
+    Hidden files are skipped. Nothing is written. Faces are looked for if there is a detector. Raises ImagesError if
+    the folder is missing or empty, or holds no file that the study accepts or refuses by name.
     """
-    stems: dict[str, Path] = {}
-    squares: dict[str, Path] = {}
-    for path in _files(folder):
+    files = _files(folder)
+    sources = {_name(path.relative_to(folder)) for path in files}
+    for key, names in (("accept", settings.accept), ("refuse", settings.refuse)):
+        if lost := [name for name in names if _name(Path(name)) not in sources]:
+            raise ImagesError(f"images.{key} names {lost[0]!r}, which is no file below {folder}: correct the study")
+    seen = _Seen()
+    for path in files:
         source = path.relative_to(folder)
         try:
-            item = _accepted(path, source, settings)
-            stem, pixels = _stem_key(source), hashlib.sha256(item.image.tobytes()).hexdigest()
-            _refuse_second(stems, stem, "the same name, apart from folder, ending and case, as")
-            _refuse_second(squares, pixels, "the same pixels as")
-        except _UnfitError as refusal:
+            item = _accepted(path, source, settings, detector if isinstance(detector, Detector) else None, seen)
+        except UnfitError as refusal:
             yield Refused(source, str(refusal))
         else:
-            stems[stem], squares[pixels] = source, source
             yield item
 
 
-def import_images(study: Study, limit: int = 0) -> Iterator[Stored | Refused]:
+def import_images(
+    study: Study, limit: int = 0, detector: Detector | Absent | None = None
+) -> Iterator[Stored | Refused]:
     """Scan the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
 
-    An image that already lies there with the same pixels is not written again. Raises ImagesError as `scan`
-    does, and if one of the two folders lies inside the other.
+    An image that already lies there with the same pixels is not written again. Without a `detector` the study's own
+    is opened. Raises ImagesError as `scan` does, and if one of the two folders lies inside the other.
     """
     folder, dataset = study.images_folder.resolve(), study.dataset.resolve()
     if folder.is_relative_to(dataset) or dataset.is_relative_to(folder):
         raise ImagesError(f"images.folder {folder} and the dataset {dataset} must lie apart: move your images")
-    for item in islice(scan(study.images_folder, study.images), limit or None):
+    items = scan(study.images_folder, study.images, detector or open_detector(study))
+    for item in islice(items, limit or None):
         if isinstance(item, Accepted):
             write_image(item.image, study.dataset / item.file_name)
-            yield Stored(item.source, item.file_name, item.width, item.height)
+            yield Stored(item.source, item.file_name, item.width, item.height, item.measure, item.flags)
         else:
             yield item
 
@@ -133,22 +141,18 @@ def contact_sheet(images: Iterable[Image.Image], columns: int = 10, side: int = 
     return sheet
 
 
-def square(image: Image.Image, resolution: int) -> Image.Image:
-    """The largest square of `image`, never squashed: the middle, or a little above it in a portrait; resized."""
+def square(image: Image.Image, resolution: int, face: Box | None = None) -> Image.Image:
+    """The largest square of `image`, never squashed, resized: its middle is as near as can be to that of the face.
+
+    Without a face it is the middle of the picture, or a little above it in a portrait.
+    """
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) * HEADROOM
+    if face:
+        left = min(max(face.x + (face.width - side) / 2, 0), image.width - side)
+        top = min(max(face.y + (face.height - side) / 2, 0), image.height - side)
     box = (round(left), round(top), round(left) + side, round(top) + side)
     return image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
-
-
-def as_srgb(image: Image.Image, background: str) -> Image.Image:
-    """`image` as RGB, 8 bit, sRGB: depth scaled, colour profile applied, transparency laid on `background`."""
-    if image.mode in ("La", "RGBa"):  # premultiplied
-        image = image.convert("RGBA")
-    colour = _by_profile(_plain(image), image.info.get("icc_profile"))
-    if not image.has_transparency_data:
-        return colour
-    return Image.composite(colour, Image.new("RGB", image.size, background), _opacity(image))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -169,14 +173,41 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _accepted(path: Path, source: Path, settings: Images) -> Accepted:
+def _accepted(path: Path, source: Path, settings: Images, detector: Detector | None, seen: _Seen) -> Accepted:
+    """The file made safe and remembered in `seen`; raises UnfitError with the reason if it is refused."""
     if _shown(source) != source.as_posix():
-        raise _UnfitError("its name is not valid Unicode: rename it")
+        raise UnfitError("its name is not valid Unicode: rename it")
     if not path.is_file():
-        raise _UnfitError("a link that leads to no file")
-    upright = _upright(path, settings)
+        raise UnfitError("a link that leads to no file")
+    if _named(source, settings.refuse):
+        raise UnfitError("refused in the study (images.refuse)")
+    wanted = _named(source, settings.accept)
+    image = upright(path, settings.model_copy(update={"smallest": 1}) if wanted else settings)
+    faces = detector.faces(image) if detector else None
+    crop = square(image, settings.resolution, faces[0].box if faces else None)
+    stem, pixels = _stem_key(source), hashlib.sha256(crop.tobytes()).hexdigest()
+    _refuse_second(seen.stems, stem, "the same name, apart from folder, ending and case, as")
+    _refuse_second(seen.squares, pixels, "the same pixels as")
+    measured = measure(image, settings.resolution, faces)
+    found = () if wanted else _flags(measured, settings.curation, seen)
+    seen.stems[stem], seen.squares[pixels], seen.looks[source] = source, source, measured.look
     name = unicodedata.normalize("NFC", source.stem) + ".png"
-    return Accepted(source, name, square(upright, settings.resolution), *upright.size)
+    return Accepted(source, name, crop, *image.size, measured, found)
+
+
+def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ...]:
+    found = flags(measured, curation) + duplicates(measured.look, seen.looks, curation)
+    if refusing := [flag.reason for flag in found if flag.refuses]:
+        raise UnfitError("; ".join(refusing))
+    return found
+
+
+def _name(source: Path) -> str:
+    return unicodedata.normalize("NFC", source.as_posix())
+
+
+def _named(source: Path, names: Iterable[str]) -> bool:
+    return _name(source) in {_name(Path(name)) for name in names}
 
 
 def _stem_key(source: Path) -> str:
@@ -185,101 +216,7 @@ def _stem_key(source: Path) -> str:
 
 def _refuse_second(seen: dict[str, Path], key: str, what: str) -> None:
     if key in seen:
-        raise _UnfitError(f"{what} {seen[key].as_posix()}")
-
-
-def _upright(path: Path, settings: Images) -> Image.Image:
-    """The whole picture, upright, RGB, sRGB; raises _UnfitError and nothing else."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that it then reads well
-            with _header(path) as image:
-                _check(image, settings)
-                return as_srgb(ImageOps.exif_transpose(image), settings.background)
-    except _UnfitError:
-        raise
-    except Exception as error:  # a damaged file makes decoders raise anything
-        raise _UnfitError(_damage(path, error)) from error
-
-
-@contextmanager
-def _header(path: Path) -> Iterator[Image.Image]:
-    """The image with only its header read. Pillow's own limit steps aside: ours is checked before any decoding."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        image = Image.open(path)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        yield image
-
-
-def _check(image: Image.Image, settings: Images) -> None:
-    size = f"{image.width} × {image.height} pixels"
-    if image.width * image.height > settings.largest:
-        raise _UnfitError(f"too large: {size} are more than {settings.largest:,} (images.largest)")
-    if min(image.size) < settings.smallest:
-        raise _UnfitError(f"too small: {size}, a side is below {settings.smallest} (images.smallest)")
-    frames = 1 if image.format in ONE_PICTURE else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise _UnfitError(f"several pages: {frames}" if image.format == "TIFF" else f"animated: {frames} frames")
-
-
-def _damage(path: Path, error: Exception) -> str:
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as unreadable:
-        return f"it cannot be opened: {unreadable.strerror}"
-    if not head:
-        return "not an image: the file is empty"
-    if path.name == "captions.json":
-        return "not an image: it is read for its captions"
-    if HEIC.match(head):
-        return "HEIC, which is not read here: save it as JPEG or PNG"
-    if isinstance(error, UnidentifiedImageError):
-        return "truncated or damaged: only its beginning is an image" if BEGINNING.match(head) else "not an image"
-    truncated = "truncat" in str(error).lower()
-    return "truncated: the file ends before its picture does" if truncated else f"truncated or damaged: {error}"
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Without palette, transparency and depth: mode L, RGB, CMYK or LAB."""
-    if image.mode in DEEP_GREY:
-        return Image.fromarray(_eight_bit(np.asarray(image)))
-    if image.mode == "F":
-        raise _UnfitError("floating-point pixels, whose white is unknown: save it with 8 or 16 bits")
-    return image.convert(PLAIN.get(image.mode, image.mode))
-
-
-def _eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """16-bit grey, 0 … 65535, scaled to 0 … 255 and rounded."""
-    if grey.min() < 0 or grey.max() > 65535:
-        raise _UnfitError("32-bit grey, whose white is unknown: save it with 8 or 16 bits")
-    return ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def _opacity(image: Image.Image) -> Image.Image:
-    if image.mode in DEEP_GREY:  # one grey is declared transparent
-        return Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
-    return image.convert("RGBA").getchannel("A")
-
-
-def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """To sRGB; pixels without a profile that fits them are taken as sRGB, as browsers do."""
-    try:
-        profile = _profile(image.mode, icc)
-        srgb = profile and ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (OSError, ImageCms.PyCMSError):  # a broken profile
-        srgb = None
-    return srgb or image.convert("RGB")
-
-
-def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
-    if mode == "LAB":
-        return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else None
-    return profile if profile and profile.profile.xcolor_space == COLOUR_SPACES.get(mode) else None
+        raise UnfitError(f"{what} {seen[key].as_posix()}")
 
 
 def _shown(source: Path) -> str:

@@ -1,105 +1,211 @@
-"""The ledger → a table to review it in → the ledger: keep, edit or reject; every decision is saved at once.
+"""A person's way through the ledger: what is shown and in which order, every decision, and what is doubtful.
 
-This file does not know models or training. File names and captions are text to it: it escapes them in all HTML.
+This file knows no widgets; `studio.py` shows it. Each decision is on disk when its method returns.
 """
 
-import base64
-import io
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from html import escape
-from pathlib import Path
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-import ipywidgets as widgets  # type: ignore[import-untyped]
-from PIL import Image
-
-from caplora.captions import LEDGER, SPLITS, LedgerError, Row, change_row, read_ledger
-
-COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "rejected": "#b03000"}
+from caplora.captions import SPLITS, LedgerError, Row, word_counts
+from caplora.filters import Entry, parsed
+from caplora.history import Change, Ledger, stacks
+from caplora.lint import Finding, doubt, lint
+from caplora.study import Study
+from caplora.tokens import load_tokenizer, lost_words, token_count, token_limit
 
 
-def review_table(folder: Path) -> widgets.VBox:
-    """A scrolling table of the ledger in `folder`: picture, machine caption, text to edit, split, keep, reject.
+@dataclass(frozen=True)
+class Checks:
+    """What the study knows of captions: how many tokens one has, which words fall off its end, what is doubtful."""
 
-    Leaving an edited text saves it, as every button does; the line then says when, or why it could not be saved.
-    Raises LedgerError if the ledger cannot be read.
-    """
-    lines = [_line(folder, row) for row in read_ledger(folder)]
-    return widgets.VBox(lines, layout=widgets.Layout(max_height="640px", overflow="auto"))
+    count: Callable[[str], int]
+    lost: Callable[[str], str]
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]]
+    doubt: Callable[[Sequence[Finding]], Mapping[str, float]]
+    agreement: Mapping[str, float]  # cosine of picture and caption by the study's first CLIP
+    limit: int = 75  # tokens
+
+
+def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
+    """The checks of a study, with its own tokenizer; what was found in a caption is remembered."""
+    tokenizer = load_tokenizer(study)
+    return Checks(
+        count=lru_cache(lambda text: token_count(text, tokenizer)),
+        lost=lru_cache(lambda text: lost_words(text, tokenizer)),
+        lint=lambda captions: lint(captions, tokenizer, study.captioning, agreement),
+        doubt=doubt,
+        agreement=agreement,
+        limit=token_limit(tokenizer),
+    )
+
+
+class Review:
+    """The review of a ledger by one person."""
+
+    def __init__(self, ledger: Ledger, checks: Checks) -> None:
+        self.ledger, self.checks = ledger, checks
+        self.findings: dict[str, list[Finding]] = {}
+        self.filter, self.began, self.decided = "", time.monotonic(), 0
+        self._check()
+        self.order = self._by_doubt()
+        self.shown = list(self.order)
+        self.current = next(iter(self.shown), "")
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The rows of the ledger by file name."""
+        return self.ledger.rows
+
+    def look_for(self, text: str) -> None:
+        """Show only what a filter lets pass, the most doubtful first; a FilterError leaves all as it was."""
+        test = parsed(text)
+        self.filter, self.order = text, self._by_doubt()
+        self.shown = [name for name in self.order if test(self.entry(name))]
+        if self.current not in self.shown and self.shown:
+            self.current = self.shown[0]
+
+    def entry(self, name: str) -> Entry:
+        """A row as filters see it."""
+        row = self.rows[name]
+        rules = tuple(finding.rule for finding in self.findings.get(name, ()))
+        return Entry(row, self.checks.count(row.text), rules, self.checks.agreement.get(name))
+
+    def go(self, name: str) -> None:
+        """Show an image."""
+        if name in self.rows:
+            self.current = name
+
+    def move(self, by: int) -> None:
+        """Show the image so many places on, or the last there is."""
+        if self.shown:
+            at = self.shown.index(self.current) if self.current in self.shown else 0
+            self.current = self.shown[min(max(at + by, 0), len(self.shown) - 1)]
+
+    def next_pending(self) -> bool:
+        """Show the next image that nobody has decided on, after the last from the first; False if there is none."""
+        at = self.shown.index(self.current) + 1 if self.current in self.shown else 0
+        for name in [*self.shown[at:], *self.shown[:at]]:
+            if self.rows[name].status == "pending":
+                self.current = name
+                return True
+        return False
+
+    def keep(self, name: str, text: str) -> None:
+        """Decide that `text` is the caption of an image: kept as suggested, or edited."""
+        self._decide({name: kept(self.rows[name], text)}, "kept")
+
+    def write(self, name: str, text: str) -> None:
+        """Save a text as it is being written; a text that differs is edited, and blank ones wait."""
+        if text.strip() and text != self.rows[name].text:
+            self._decide({name: kept(self.rows[name], text)}, "edited")
+
+    def reject(self, name: str, reason: str = "") -> None:
+        """Decide that an image is not used."""
+        self._decide({name: replace(self.rows[name], status="rejected", reason=reason)}, "rejected")
+
+    def put(self, name: str, split: str) -> None:
+        """Train on an image, or hold it out."""
+        if split not in SPLITS:
+            raise LedgerError(f"unknown split {split!r}: use {', '.join(SPLITS)}")
+        self._decide({name: replace(self.rows[name], split=split)}, f"put to {split}")
+
+    def undo(self) -> None:
+        """Take the last change back and show where it was."""
+        self._show(self.ledger.undo())
+
+    def redo(self) -> None:
+        """Make it again."""
+        self._show(self.ledger.redo())
+
+    def found(self, find: str, into: str, regex: bool = False) -> dict[str, str]:
+        """What replacing would make of the captions shown that have `find` in them; raises LedgerError."""
+        if not find:
+            return {}
+        try:
+            pattern = re.compile(find if regex else re.escape(find))
+            replaced = {n: pattern.sub(into if regex else lambda _: into, self.rows[n].text) for n in self.shown}
+        except (re.error, IndexError) as error:
+            raise LedgerError(f"{find!r} → {into!r} is no regular expression: {error}") from error
+        return {name: text for name, text in replaced.items() if text != self.rows[name].text}
+
+    def replace_all(self, find: str, into: str, regex: bool = False) -> int:
+        """Replace in all captions shown, as one change; how many there were."""
+        texts = self.found(find, into, regex)
+        if blank := [name for name, text in texts.items() if not text.strip()]:
+            raise LedgerError(f"{blank[0]} would have no words left ({len(blank)} such captions)")
+        self._decide({name: kept(self.rows[name], text) for name, text in texts.items()}, f"{find!r} → {into!r}")
+        return len(texts)
+
+    def decide_all(self, status: str, reason: str = "") -> int:
+        """Keep or reject all that is shown and pending, as one change; how many there were."""
+        names = [name for name in self.shown if self.rows[name].status == "pending"]
+        if status == "kept":
+            rows = {name: kept(self.rows[name], self.rows[name].text) for name in names}
+        else:
+            rows = {name: replace(self.rows[name], status="rejected", reason=reason) for name in names}
+        self._decide(rows, f"all shown {status}")
+        return len(names)
+
+    def add_to_all(self, words: str) -> int:
+        """Add words to the end of all captions shown that lack them, as one change; how many there were."""
+        names = [n for n in self.shown if words.strip() and words.lower() not in self.rows[n].text.lower()]
+        texts = {name: f"{self.rows[name].text.rstrip(' .,')}, {words.strip()}" for name in names}
+        self._decide({name: kept(self.rows[name], text) for name, text in texts.items()}, f"{words!r} added to all")
+        return len(names)
+
+    def words(self, commonest: int = 40) -> list[tuple[str, int]]:
+        """The commonest words of the captions shown, and in how many of them each stands."""
+        table = word_counts((self.rows[name].text for name in self.shown), commonest)
+        return list(zip(table["word"], table["captions"].tolist(), strict=True))
+
+    def progress(self) -> dict[str, float]:
+        """How many of all are reviewed, and how many a minute since the review began."""
+        reviewed = sum(row.status != "pending" for row in self.rows.values())
+        minutes = max((time.monotonic() - self.began) / 60, 1 / 60)
+        return {"reviewed": reviewed, "total": len(self.rows), "per_minute": round(self.decided / minutes, 1)}
+
+    def stacked(self) -> tuple[str, str]:
+        """What undo and redo would take back and make again, in words; empty if there is nothing."""
+        done, undone = stacks(self.ledger.history)
+        return _last(done), _last(undone)
+
+    def _decide(self, rows: dict[str, Row], why: str) -> None:
+        before = sum(row.status == "pending" for row in self.rows.values())
+        self.ledger.change(rows, why)
+        self.decided += max(0, before - sum(row.status == "pending" for row in self.rows.values()))
+        self._check()
+
+    def _show(self, change: Change | None) -> None:
+        if change is not None:
+            self._check()
+            self.current = next(iter(change.rows))
+
+    def _check(self) -> None:
+        used = {name: row.text for name, row in self.rows.items() if row.status != "rejected"}
+        self.findings = {}
+        for finding in self.checks.lint(used):
+            self.findings.setdefault(finding.file_name, []).append(finding)
+
+    def _by_doubt(self) -> list[str]:
+        """Pending first, the most doubtful at the front; the rest as the ledger has it."""
+        doubt = self.checks.doubt([finding for found in self.findings.values() for finding in found])
+        weights = {name: doubt.get(name, 0.0) + len(row.flags.split()) for name, row in self.rows.items()}
+        return sorted(self.rows, key=lambda name: (self.rows[name].status != "pending", -weights[name]))
+
+
+def _last(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
+    names = list(changes[-1].rows)
+    return f"{changes[-1].why}: {names[0] if len(names) == 1 else f'{len(names)} captions'}"
 
 
 def kept(row: Row, text: str) -> Row:
     """`row` with `text` as its caption: kept as suggested, or edited. Raises LedgerError for a blank one."""
     if not text.strip():
         raise LedgerError("a caption needs words: write some, or reject the image")
-    return replace(row, text=text, status="kept" if text == row.suggestion else "edited")
-
-
-def static_table(folder: Path, limit: int = 20) -> str:
-    """The first `limit` rows of the ledger, 0 for all, as HTML that needs no kernel; pictures included."""
-    rows = read_ledger(folder)
-    shown = rows[: limit or None]
-    head = "".join(
-        f"<th style='text-align:left'>{name}</th>" for name in ("", "machine caption", "caption", "status", "split")
-    )
-    more = f"<p>… and {len(rows) - len(shown)} more in {LEDGER}</p>" if len(shown) < len(rows) else ""
-    return f"<table><tr>{head}</tr>{''.join(_static_line(folder, row) for row in shown)}</table>{more}"
-
-
-def _line(folder: Path, row: Row) -> widgets.HBox:
-    text = widgets.Textarea(value=row.text, rows=5, continuous_update=False, layout=widgets.Layout(width="340px"))
-    split = widgets.Dropdown(options=SPLITS, value=row.split, layout=widgets.Layout(width="104px"))
-    keep, reject = (widgets.Button(description=d, layout=widgets.Layout(width="104px")) for d in ("keep", "reject"))
-    state = widgets.HTML(_state(row), layout=widgets.Layout(width="160px"))
-
-    def save(change: Callable[[Row], Row]) -> None:
-        state.value = _saved(folder, row.file_name, change)
-
-    text.observe(lambda _: save(lambda now: kept(now, text.value)), names="value")
-    split.observe(lambda _: save(lambda now: replace(now, split=split.value)), names="value")
-    keep.on_click(lambda _: save(lambda now: kept(now, text.value)))
-    reject.on_click(lambda _: save(lambda now: replace(now, status="rejected")))
-    buttons = widgets.VBox([keep, reject, split], layout=widgets.Layout(flex="0 0 auto"))
-    layout = widgets.Layout(flex="0 0 auto", align_items="flex-start")  # a line keeps its height when the table scrolls
-    return widgets.HBox([*_picture(folder, row), text, buttons, state], layout=layout)
-
-
-def _picture(folder: Path, row: Row) -> tuple[widgets.Image, widgets.HTML]:
-    said = f"<div style='line-height:1.35'><b>{escape(row.file_name)}</b><br>{escape(row.machine_text)}</div>"
-    layout = widgets.Layout(flex="0 0 auto", width="112px", height="112px", margin="2px")
-    picture = widgets.Image(value=_thumbnail(folder / row.file_name), format="jpeg", layout=layout)
-    return picture, widgets.HTML(said, layout=widgets.Layout(width="260px"))
-
-
-def _saved(folder: Path, file_name: str, change: Callable[[Row], Row]) -> str:
-    """Save a decision and say so; an error is shown, because one raised in a callback is seen by nobody."""
-    try:
-        row = change_row(folder, file_name, change)
-    except (OSError, LedgerError) as error:
-        return f"<b style='color:{COLOURS['rejected']}'>not saved: {escape(str(error))}</b>"
-    return f"{_state(row)}<br>saved {datetime.now():%H:%M:%S}"
-
-
-def _state(row: Row) -> str:
-    return f"<b style='color:{COLOURS[row.status]}'>{row.status}</b>"
-
-
-def _static_line(folder: Path, row: Row) -> str:
-    picture = base64.b64encode(_thumbnail(folder / row.file_name)).decode()
-    name = escape(row.file_name, quote=True)
-    cells = (
-        f"<img src='data:image/jpeg;base64,{picture}' alt='{name}' title='{name}' style='width:96px;max-width:none'>",
-        escape(row.machine_text),
-        escape(row.text),
-        _state(row),
-        row.split,
-    )
-    return "<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _thumbnail(path: Path) -> bytes:
-    memory = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").resize((112, 112), Image.Resampling.LANCZOS).save(memory, "JPEG", quality=85)
-    return memory.getvalue()
+    as_suggested = text == (row.suggestion or (row.text if row.status != "edited" else None))
+    return replace(row, text=text, status="kept" if as_suggested else "edited", reason="")

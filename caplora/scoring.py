@@ -4,7 +4,7 @@ Long format: one row per (variant, prompt, seed, metric, model).
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,15 @@ def clip_values(
         yield [(s, "clip_cosine", value) for s, value in zip(batch, raw, strict=True)] + [
             (s, "clip_score", value) for s, value in zip(batch, scores, strict=True)
         ]
+
+
+def caption_agreement(study: Study, captions: Mapping[str, str], device: torch.device) -> dict[str, float]:
+    """File name → raw cosine of a caption to its image in the dataset, −1 … 1, by the study's first CLIP."""
+    scorer = load_clip(study, study.scoring.clips[0], device)
+    shown = [Sample("", study.dataset / name, text, 0, "") for name, text in captions.items()]
+    values = [value for batch in clip_values(scorer, shown, study.scoring) for value in batch]
+    cosine = {sample.path: value for sample, metric, value in values if metric == "clip_cosine"}
+    return {name: cosine[study.dataset / name] for name in captions}
 
 
 class IdentityEncoder:

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import re
-from typing import Annotated, Literal
+import unicodedata
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +25,51 @@ class Model(Part):
     revision: str | None = None
 
 
+class Provenance(Part):
+    """Where a study's pictures are from and by what right they are used: what the ledger keeps for each of them."""
+
+    origin: str = ""  # who took them, or where they were found
+    licence: str = ""
+    consent: str = ""  # of the person they show: when and for what
+
+
+class Limit(Part):
+    """From where on a picture is flagged, and from where on refused; None: never."""
+
+    flag: float | None
+    refuse: float | None = None
+
+
+class Curation(Part):
+    """What of a picture is worth a second look, flag by flag; what is measured says `measuring.py`."""
+
+    small: Limit = Limit(flag=1.0)  # above: how many times the crop is enlarged to images.resolution
+    blurry: Limit = Limit(flag=40.0)  # below: sharpness; a sharp photograph blurred by σ = 1.3 pixels has 40
+    dark: Limit = Limit(flag=0.15)  # below: brightness
+    bright: Limit = Limit(flag=0.85)  # above: brightness
+    clipped: Limit = Limit(flag=0.3)  # above: share of pixels that are black or white
+    flat: Limit = Limit(flag=0.3)  # below: contrast
+    cast: Limit = Limit(flag=25.0)  # above: distance of the mean colour from grey in CIELAB
+    side_lit: Limit = Limit(flag=0.25)  # beyond ±: light from the right, or from the left
+    duplicate: Limit = Limit(flag=6.0)  # up to: bits of 64 in which two perceptual hashes differ
+    no_face: Limit = Limit(flag=1.0)  # below: faces found
+    many_faces: Limit = Limit(flag=1.0)  # above: faces found
+    small_face: Limit = Limit(flag=0.03)  # below: share of the picture; less than 90 pixels of 512
+    rolled: Limit = Limit(flag=20.0)  # beyond ±: degrees
+    turned: Limit = Limit(flag=50.0)  # beyond ±: degrees, as estimated
+
+
+class Faces(Part):
+    """The detector of faces: a file for OpenCV's FaceDetectorYN, used only if it has this hash."""
+
+    model: Text = "~/.cache/caplora/face_detection_yunet_2023mar.onnx"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = (
+        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    )
+    fetch: bool = False  # get the default file (232 kB) when it is not there
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.7  # of a face, at least
+
+
 class Images(Part):
     """The images a person has, and how they are made ready."""
 
@@ -33,6 +79,22 @@ class Images(Part):
     smallest: Positive = 256  # pixels; an image with a shorter side is refused
     largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
+    provenance: Provenance = Provenance()
+    curation: Curation = Curation()
+    faces: Faces = Faces()
+    accept: tuple[Text, ...] = ()  # files, by their path below the folder, that no limit flags or refuses
+    refuse: tuple[Text, ...] = ()  # files that are not used
+
+    @model_validator(mode="after")
+    def no_file_is_accepted_and_refused(self) -> "Images":
+        accepted = {unicodedata.normalize("NFC", name) for name in self.accept}
+        both = sorted(accepted & {unicodedata.normalize("NFC", name) for name in self.refuse})
+        if both:
+            raise ValueError(f"{both[0]!r} stands in accept and in refuse: take it out of one")
+        return self
+
+
+Facet = Literal["hair", "expression", "lighting", "background", "clothes"]
 
 
 class Captioning(Part):
@@ -45,6 +107,13 @@ class Captioning(Part):
     batch_size: Positive = 8
     num_beams: Positive = 3
     max_new_tokens: Positive = 60
+    overrule: tuple[str, ...] = ()  # items of notebook 01's checklist that need not be green
+    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing
+        "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
+        " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
+        " guess who it is, how old the person is or where the person is from."
+    )
+    facets: tuple[Facet, ...] = get_args(Facet)  # what every caption should say; one that lacks is reported
 
 
 TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5's count per rank in brackets

@@ -1,25 +1,40 @@
 """What the machine said → the caption of a study: its own opening gives way to the subject, its tics go."""
 
+import difflib
 import re
 
 SUBJECTS = (
-    r"(?:wom[ae]n|man|lady|gentleman|girl|boy|guy|person|female|male|actress|actor|singer|model|human|child|kid"
+    r"(?:(?:fe)?male (?:model|actor|singer|person|adult|child|teenager|face)"
+    r"|wom[ae]n|man|lady|gentleman|girl|boy|guy|person|female|male|actress|actor|singer|model|human|child|kid"
     r"|adult|teenager|face)\b(?! (?:and|of) )"
 )
-MEDIUM = rf"(?:(?!\b(?:{SUBJECTS}|front|side|back|group|couple|pair)\b)[\w-]+ ){{1,8}}?of "  # "a close up of"
+SHOWN = (  # "in this image, we can see", "the photo shows"
+    r"(?:in )?(?:this|the) (?:image|picture|photo|photograph|portrait|drawing|painting|illustration)\b,?"
+    r"(?: (?:shows|depicts|features|captures|presents))? (?:(?:you|we) (?:can )?see )?"
+)
+MEDIUM = (  # "a close up of"
+    rf"(?:(?!\b(?:{SUBJECTS}|front|side|back|group|couple|pair)\b)[\w-]+ ){{1,8}}?(?:of|depicting|showing|featuring) "
+)
 ADJECTIVE = r"(?!(?:a|an|the|of|with|in|on|and|is|are|two|three|four|many|several)\b)[\w-]+ "
 OPENING = re.compile(
-    rf"(?:there (?:is|'s) )?(?:{MEDIUM})*(?:(?:a|an|the|one) )?(?P<adjectives>(?:{ADJECTIVE}){{0,4}}?){SUBJECTS}"
+    rf"(?:{SHOWN})?(?:there (?:is|'s) )?(?:{MEDIUM})*(?:(?:a|an|the|one) )?"
+    rf"(?P<adjectives>(?:{ADJECTIVE}){{0,4}}?){SUBJECTS}"
     r"(?:'s (?:face|head|portrait))?(?: (?:(?:that|who) )?is\b(?! a\b)| (?:that|who) (?P<has>has)\b)?",
     re.IGNORECASE,
 )
-# Words for who it is, or for the medium: the study's subject says both. "arafed" is a word that BLIP makes up.
+# Words for who it is, or for the medium: the study's subject says both.
 SAID_BY_SUBJECT = re.compile(
-    r"\b(?:ar+af+e?d?|araffe|young|old|older|elderly|middle[- ]aged|aged|adult|beautiful|pretty|attractive|gorgeous"
+    r"\b(?:young|old|older|elderly|middle[- ]aged|aged|adult|beautiful|pretty|attractive|gorgeous"
     r"|lovely|handsome|cute|asian|korean|japanese|chinese|white|black|african|american|european|caucasian|indian"
     r"|cartoon|comic|anime|animated|drawn|painted|watercolou?r|pencil|ink|oil)\b(?![- ]haired) ?",
     re.IGNORECASE,
 )
+MADE_UP = re.compile(r"\bar+af+(?:e|ed|es|ied)?\b ?", re.IGNORECASE)  # "arafed": a word that BLIP makes up
+TALK = re.compile(  # of a chat model to the one who asked it
+    r"(?:(?:sure|certainly|of course)[!,.]+ |(?:here(?: is|'s|’s)|caption|description)\b[^:.]{0,40}: )+", re.IGNORECASE
+)
+BULLET = re.compile(r"(?:^|\n)\s*(?:[-*•]|\d+[.)]) +")
+BREAKS = re.compile(r"(\s+|[,.;:!?])")
 REPEATED = re.compile(r"\b(\w[\w-]*(?:,? [\w-]+){0,5}?)(?:,? (?:and )?\1\b)+", re.IGNORECASE)
 
 
@@ -32,17 +47,42 @@ def compose(machine_text: str, subject: str) -> str:
     text = tidy(machine_text)
     opening = OPENING.match(text)
     if not opening:
-        return f"{subject}, {text}" if text else subject
-    said = SAID_BY_SUBJECT.sub("", opening["adjectives"]).strip()
+        return f"{subject}, {_uncapitalised(text)}" if text else subject
+    said = _uncapitalised(SAID_BY_SUBJECT.sub("", opening["adjectives"]).strip())
     rest = ("with " if opening["has"] else "") + text[opening.end() :].lstrip(" ")
     joined = f"{subject}, {said}" if said else subject
-    if not rest or rest[0] in ",.;:":
+    if not rest or rest[0] in ",.;:'’":
         return joined + rest
     return f"{joined}, {rest}" if said else f"{joined} {rest}"
 
 
 def tidy(text: str) -> str:
-    """`text` without the marks of a word-piece tokenizer ("t - shirt ,") and without repetition ("red red hair")."""
-    text = re.sub(r"(?<=\w) ?([-'’]) ?(?=\w)", r"\1", " ".join(text.split()))
-    text = re.sub(r" +([,.;:!?])", r"\1", text)
-    return REPEATED.sub(r"\1", text).strip(" ,")
+    """`text` as one line without a machine's tics.
+
+    Gone are the marks of a word-piece tokenizer ("t - shirt ,"), made-up words ("arafed"), repetition ("red red hair"),
+    and of chat models their talk ("Sure! Here is a caption:"), bullets, asterisks and the quotes and the full stop
+    around it all.
+    """
+    text = re.sub(r"[*#`]+", "", BULLET.sub(", ", text.strip()))
+    text = TALK.sub("", " ".join(text.split()).lstrip(" ,"), count=1)
+    text = re.sub(r"(?<=\w) ?([-'’]) ?(?=\w)", r"\1", re.sub(r'^(["“])(.*)["”]$', r"\2", text))
+    text = re.sub(r" +([,.;:!?])", r"\1", MADE_UP.sub("", text))
+    return REPEATED.sub(r"\1", text).strip(" ,").removesuffix(".")
+
+
+def marked(before: str, after: str) -> list[tuple[str, str]]:
+    """What became of a text, piece by piece: ("same" | "gone" | "new", words)."""
+    a, b = BREAKS.split(before), BREAKS.split(after)
+    pieces = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if kind == "equal":
+            pieces.append(("same", "".join(a[i:j])))
+            continue
+        pieces += [("gone", "".join(a[i:j]))] if j > i else []
+        pieces += [("new", "".join(b[k:m]))] if m > k else []
+    return pieces
+
+
+def _uncapitalised(text: str) -> str:
+    """`text` with its first letter small, as it now stands in a sentence; what has more capitals keeps them."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

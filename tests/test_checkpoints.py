@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from caplora import files
-from caplora.checkpoints import BusyError, Checkpoints, differences, last_common, only_writer, set_aside
+from caplora.checkpoints import Checkpoints, differences, last_common, set_aside
+from caplora.files import BusyError, only_writer
 
 STATE = {"flat": torch.arange(1000.0)}
 
@@ -112,7 +113,7 @@ def test_last_common_step_counts_whole_checkpoints_alone(tmp_path: Path) -> None
 HOLD = """
 import sys, time
 from pathlib import Path
-from caplora.checkpoints import only_writer
+from caplora.files import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from caplora import cli
 from caplora.cli import main, new_study
-from caplora.study import StudyError, read_study
+from caplora.study import PROJECT, StudyError, read_study, read_yaml
 
 
 def test_new_study_is_the_old_one_with_other_images(tmp_path: Path) -> None:
@@ -14,6 +15,15 @@ def test_new_study_is_the_old_one_with_other_images(tmp_path: Path) -> None:
     made, like = read_study(path), read_study("mini")
     assert made.name == "faces" and made.images_folder == tmp_path / "한글 faces"
     assert made.sampling == like.sampling and made.training == like.training and made.scoring == like.scoring
+
+
+def test_new_study_names_no_file_of_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided = {"accept": ["portrait_001.png"], "refuse": ["portrait_002.png"]}
+    content = read_yaml(PROJECT / "params" / "studies" / "mini.yaml")
+    monkeypatch.setattr(cli, "read_yaml", lambda _: content | {"images": content["images"] | decided})
+    made = read_study(new_study("faces", tmp_path, "mini", tmp_path)).images
+    assert (made.accept, made.refuse) == ((), ())
+    assert made.curation == read_study("mini").images.curation
 
 
 def test_new_study_never_overwrites_one(tmp_path: Path) -> None:

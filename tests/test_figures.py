@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import matplotlib.figure
@@ -14,14 +15,18 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 
-from caplora import diagrams, figures, galleries, style
+from caplora import curation_figures, diagrams, figures, galleries, style
 from caplora.ablation import ablation_arms, ablation_table
+from caplora.curation import RULES
+from caplora.image_table import OF_A_FACE
+from caplora.settings import Curation
 from caplora.statistics import COLUMNS, attribute_effects, cells, effect_table
 from caplora.study import BASELINE, read_study, read_variants
 
 ARMS = [BASELINE, *(v.name for v in read_variants("grid"))]
 PROMPTS = read_study("mini").sampling.test
 BEST = "r8_a16"
+NEAR = "near-duplicate of portrait_of_somebody_with_a_long_name_1.png: 2 of 64 bits differ, at most 6"
 
 
 def scores(arms: list[str], gain: float = 0.05) -> pd.DataFrame:
@@ -66,6 +71,30 @@ def portraits() -> list[np.ndarray]:
     return [np.full((8, 8, 3), 30 * i, np.uint8) for i in range(6)]
 
 
+def curated(faces: bool) -> pd.DataFrame:
+    """A table of thirty images, as `image_table` has it: with faces half of them are flagged, and two clusters."""
+    rng, n = np.random.default_rng(1), 30
+    words = [*RULES, "duplicate"] if faces else ["side_lit"]
+    table = pd.DataFrame({column: rng.normal(0.4, 0.1, n) for column in curation_figures.PANELS})
+    table["file_name"] = [f"portrait_of_somebody_with_a_long_name_{i}.png" for i in range(n)]
+    table["flagged"] = [" ".join(words[i % len(words) : i % len(words) + 3]) if i % 2 else "" for i in range(n)]
+    table["reasons"] = np.where(table["flagged"] == "", "", f"roll −31.2° is beyond ±20° (images.curation.x); {NEAR}")
+    table["cluster"] = pd.array([1, 1, 1, 1, 1, 1, 1, 2, 2, *[None] * (n - 9)], "Int64") if faces else pd.NA
+    table["faces"] = pd.array(rng.integers(0, 3, n) if faces else [None] * n, "Int64")
+    if not faces:
+        table[list(OF_A_FACE)] = np.nan
+    return table
+
+
+def in_a_folder(draw: Callable[[pd.DataFrame, Path], style.Figure]) -> style.Figure:
+    """A gallery of the images of `curated`, each of a single colour."""
+    table = curated(faces=True)
+    with TemporaryDirectory() as folder:
+        for i, name in enumerate(table["file_name"]):
+            Image.new("RGB", (8, 8), (8 * i, 90, 90)).save(Path(folder) / name)
+        return draw(table, Path(folder))
+
+
 DRAWN: dict[str, Callable[[], style.Figure]] = {
     "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
     "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
@@ -77,6 +106,11 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *style.CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
+    "measures": lambda: curation_figures.measures_figure(curated(faces=False), Curation()),
+    "measures of faces": lambda: curation_figures.measures_figure(curated(faces=True), Curation()),
+    "flagged": lambda: in_a_folder(curation_figures.flagged_gallery),
+    "duplicates": lambda: in_a_folder(curation_figures.duplicate_gallery),
+    "no duplicates": lambda: curation_figures.duplicate_gallery(curated(faces=False), Path()),
     "pipeline": diagrams.pipeline_diagram,
     "lora": diagrams.lora_diagram,
 }

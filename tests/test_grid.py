@@ -15,7 +15,8 @@ from safetensors import safe_open
 
 from caplora.adapters import read_adapter, weights_file
 from caplora.base import parts_of
-from caplora.checkpoints import BusyError, ChangedError, only_writer
+from caplora.checkpoints import ChangedError
+from caplora.files import BusyError, only_writer
 from caplora.grid import Grid, claim, plan, read_curve, read_records, train_grid
 from caplora.lora import Pack
 from caplora.sampling import draw_pictures

@@ -1,6 +1,7 @@
 """images.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
+import hashlib
 import io
 import struct
 import unicodedata
@@ -8,15 +9,21 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from PIL import Image, ImageCms
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageFilter
+from pydantic import ValidationError
 
+from caplora.decoding import as_srgb
+from caplora.faces import Box
+from caplora.image_table import OF_A_FACE, image_table
 from caplora.images import (
     Accepted,
     ImagesError,
     Refused,
     Stored,
-    as_srgb,
     contact_sheet,
     import_images,
     scan,
@@ -24,8 +31,9 @@ from caplora.images import (
     write_image,
     write_refused,
 )
-from caplora.settings import Images
+from caplora.settings import Curation, Images, Limit
 from caplora.study import Study, read_study
+from tests.detector import red_square_detector
 
 SETTINGS = Images(folder="unused", resolution=64, smallest=64)
 WHITE = "#ffffff"
@@ -68,11 +76,29 @@ def centre(image: Image.Image) -> tuple[int, ...]:
     return image.getpixel((image.width // 2, image.height // 2))
 
 
-def study_of(tmp_path: Path) -> Study:
+def smooth(seed: int, side: int = 80) -> Image.Image:
+    """A picture of a few soft patches, as photographs are and noise is not."""
+    return picture(seed, 5, 5).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def limits(**curation: Limit) -> Images:
+    return SETTINGS.model_copy(update={"curation": Curation(**curation)})
+
+
+def image_of(study: Study, name: str) -> Image.Image:
+    with Image.open(study.dataset / name) as image:
+        return image.convert("RGB")
+
+
+def study_of(tmp_path: Path, detector: bytes = b"") -> Study:
+    """A study of its own folder, with a detector of faces in it or without."""
+    faces = f"faces: {{model: detector.onnx, sha256: {hashlib.sha256(detector).hexdigest()}}}"
     (tmp_path / "study.yaml").write_text(
-        "name: faces\nimages: {folder: mine, resolution: 64, smallest: 64}\n"
+        f"name: faces\nimages: {{folder: mine, resolution: 64, smallest: 64, {faces}}}\n"
         "sampling: {development: [a], test: [b, c]}\n"
     )
+    if detector:
+        (tmp_path / "detector.onnx").write_bytes(detector)
     (tmp_path / "mine").mkdir()
     return read_study(tmp_path / "study.yaml")
 
@@ -221,6 +247,131 @@ def test_the_crop_never_squashes_and_looks_above_the_middle_of_a_portrait() -> N
     assert (landscape[0, 0], landscape[0, -1]) == (50, 149)
 
 
+@given(
+    width=st.integers(20, 300),
+    height=st.integers(20, 300),
+    at=st.tuples(*[st.floats(0, 1)] * 2),
+    share=st.floats(0.01, 1),
+)
+def test_the_square_holds_the_face_and_no_square_has_it_nearer_to_its_middle(
+    width: int, height: int, at: tuple[float, float], share: float
+) -> None:
+    side = min(width, height)
+    size = share * side
+    face = Box((width - size) * at[0], (height - size) * at[1], size, size)
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    where = [np.asarray(square(Image.fromarray(a.astype(np.float32)), side, face)) for a in (columns, rows)]
+    for places, start, whole in zip(where, face[:2], (width, height), strict=True):
+        low, high = places.min() - 0.5, places.max() + 0.5
+        assert high - low == pytest.approx(side, abs=1e-3)
+        assert low <= start + 0.51 and start + size <= high + 0.51  # cut at whole pixels
+        nearest = min(max(start + size / 2, side / 2), whole - side / 2)
+        assert (low + high) / 2 == pytest.approx(nearest, abs=0.51)
+
+
+def test_a_face_far_from_the_middle_moves_the_square_to_it(tmp_path: Path) -> None:
+    study = study_of(tmp_path, red_square_detector())
+    wide = np.full((320, 640, 3), 90, np.uint8)
+    wide[128:160, 480:512] = (255, 0, 0)
+    Image.fromarray(wide).save(study.images_folder / "a.png")
+    (item,) = import_images(study)
+    assert isinstance(item, Stored)
+    assert (item.measure.faces, item.measure.face_share) == (1, pytest.approx(96 * 128 / (640 * 320)))
+    red, green, _ = np.asarray(image_of(study, "a.png"), int).transpose(2, 0, 1)
+    rows, columns = np.nonzero(red > green + 80)  # the box has its middle at (496, 144), so the square starts at 320
+    assert (columns.mean(), rows.mean()) == pytest.approx(((495.5 - 320) / 5, 143.5 / 5), abs=1)
+
+
+def test_without_a_detector_the_columns_of_faces_are_empty_and_the_crop_is_the_old_one(tmp_path: Path) -> None:
+    study = study_of(tmp_path)
+    wide = picture(0, 160, 80)
+    wide.save(study.images_folder / "a.png")
+    (item,) = import_images(study)
+    assert isinstance(item, Stored)
+    table = image_table([item], study.images.curation)
+    assert table[["faces", *OF_A_FACE]].isna().all(axis=None)
+    assert np.array_equal(image_of(study, "a.png"), square(wide, 64))
+
+
+def test_a_picture_beyond_a_refusing_limit_is_refused_with_value_limit_and_key(tmp_path: Path) -> None:
+    picture(0).save(tmp_path / "noise.png")
+    flat("RGB", (90, 90, 90)).save(tmp_path / "plain.png")
+    found = scanned(tmp_path, limits(blurry=Limit(flag=50, refuse=10), flat=Limit(flag=None)))
+    assert found["plain.png"] == "sharpness 0 is below 10 (images.curation.blurry)"
+    assert isinstance(found["noise.png"], Accepted)
+
+
+def test_a_flagged_picture_is_accepted_with_its_flags(tmp_path: Path) -> None:
+    flat("RGB", (90, 90, 90)).save(tmp_path / "a.png")
+    flags = accepted(tmp_path, "a.png").flags
+    assert [flag.word for flag in flags] == ["blurry", "flat"]
+    assert flags[0].reason == "sharpness 0 is below 40 (images.curation.blurry)"
+
+
+def test_a_near_duplicate_is_flagged_or_refused_by_the_name_of_the_earlier_file(tmp_path: Path) -> None:
+    smooth(1).save(tmp_path / "a.png")
+    smooth(2).save(tmp_path / "b.png")
+    smooth(1).save(tmp_path / "c.jpg", quality=60)
+    flagged = {name: [f.word for f in i.flags] for name, i in scanned(tmp_path).items() if isinstance(i, Accepted)}
+    assert ["duplicate" in words for words in flagged.values()] == [False, False, True]
+    refused = scanned(tmp_path, limits(duplicate=Limit(flag=6, refuse=6)))
+    assert [name for name, item in refused.items() if isinstance(item, str)] == ["c.jpg"]
+    assert str(refused["c.jpg"]).startswith("near-duplicate of a.png: ")
+
+
+def test_a_person_overrules_every_limit_by_name_in_either_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "배우.png") for form in ("NFC", "NFD"))
+    flat("RGB", (90, 90, 90), 20).save(tmp_path / decomposed)
+    picture(0).save(tmp_path / "good.png")
+    settings = limits(blurry=Limit(flag=50, refuse=10))
+    assert str(scanned(tmp_path, settings)[decomposed]).startswith("too small")
+    found = scanned(tmp_path, settings.model_copy(update={"accept": (composed,), "refuse": ("good.png",)}))
+    taken = found[decomposed]
+    assert isinstance(taken, Accepted) and taken.flags == () and (taken.width, taken.height) == (20, 20)
+    assert found["good.png"] == "refused in the study (images.refuse)"
+
+
+def test_no_name_makes_a_damaged_file_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(100, 100))
+    found = scanned(tmp_path, SETTINGS.model_copy(update={"accept": ("a.png",)}))
+    assert found["a.png"] == "truncated: the file ends before its picture does"
+
+
+@pytest.mark.parametrize("key", ["accept", "refuse"])
+def test_a_name_that_is_no_file_is_an_error_that_names_it(tmp_path: Path, key: str) -> None:
+    picture(0).save(tmp_path / "a.png")
+    with pytest.raises(ImagesError, match=rf"images\.{key} names 'b\.png'"):
+        next(scan(tmp_path, SETTINGS.model_copy(update={key: ("a.png", "b.png")})))
+
+
+def test_a_name_cannot_be_accepted_and_refused(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "배우.png") for form in ("NFC", "NFD"))
+    with pytest.raises(ValidationError, match=f"{composed}' stands in accept and in refuse"):
+        Images(folder="unused", accept=(composed,), refuse=("a.png", decomposed))
+
+
+def test_the_table_has_a_row_per_image_and_reads_back(tmp_path: Path) -> None:
+    study = study_of(tmp_path, red_square_detector())
+    red = np.full((80, 80, 3), 90, np.uint8)
+    red[32:36, 40:44] = (255, 0, 0)
+    grey = smooth(1).convert("L")  # has no red
+    for name, image in {
+        "a.png": grey,
+        "b.png": Image.fromarray(red),
+        "c.png": grey.filter(ImageFilter.GaussianBlur(1)),
+    }.items():
+        image.save(study.images_folder / name)
+    stored = [item for item in import_images(study) if isinstance(item, Stored)]
+    table = image_table(stored, study.images.curation)
+    assert list(table["file_name"]) == [item.file_name for item in stored]
+    assert list(table["cluster"].fillna(0)) == [1, 0, 1]
+    assert list(table["faces"]) == [0, 1, 0]
+    read = pd.read_csv(io.StringIO(table.to_csv(index=False)), keep_default_na=False, na_values={"cluster": ""})
+    assert list(read.columns) == list(table.columns)
+    assert list(read["flagged"]) == list(table["flagged"])
+    assert image_table([], study.images.curation).columns.equals(table.columns)
+
+
 def test_truncated_files_are_refused_as_truncated(tmp_path: Path) -> None:
     formats = {"a.jpg": {}, "b.png": {}, "c.webp": {"lossless": True}, "d.tif": {}, "e.bmp": {}, "f.gif": {}}
     for seed, (name, options) in enumerate(formats.items()):
@@ -332,7 +483,8 @@ def test_import_writes_the_dataset_leaves_the_source_alone_and_repeats_itself(tm
     before = {p: p.read_bytes() for p in study.images_folder.iterdir()}
     first = list(import_images(study))
     written = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in study.dataset.iterdir()}
-    assert first == [Stored(Path(f"{i}.jpg"), f"{i}.png", 80, 80) for i in range(3)]
+    told = [(i.source.name, i.file_name, i.width, i.height) for i in first if isinstance(i, Stored)]
+    assert told == [(f"{i}.jpg", f"{i}.png", 80, 80) for i in range(3)]
     assert list(import_images(study)) == first
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in study.dataset.iterdir()} == written
     assert {p: p.read_bytes() for p in study.images_folder.iterdir()} == before

@@ -1,139 +1,194 @@
-"""review.py: every decision is on disk at once, and what people and machines wrote stays text."""
+"""review.py: the queue is by doubt, every decision is on disk at once, and one undo takes back one deed."""
 
-from html.parser import HTMLParser
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import ipywidgets as widgets
-import numpy as np
 import pytest
-from PIL import Image
 
 from caplora.captions import LedgerError, Row, read_ledger, write_ledger
-from caplora.review import kept, review_table, static_table
+from caplora.filters import FilterError
+from caplora.history import Ledger, read_history
+from caplora.lint import Finding
+from caplora.review import Checks, Review, kept
 
-PAYLOAD = "<img src=x onerror=alert(1)>"
-QUOTED = "'\"><img src=x onerror=alert(1)>.png"
+NAMES = ("a.png", "b.png", "c.png", "d.png")
 
 
-class Tags(HTMLParser):
-    """The tags and attributes in a piece of HTML, and its text."""
+def checks(agreement: Mapping[str, float] | None = None) -> Checks:
+    """Checks of words instead of tokens: more than four are too many, and two findings are twice the doubt."""
 
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
+    def lint(captions: Mapping[str, str]) -> list[Finding]:
+        return [Finding(name, "long", "too long") for name, text in captions.items() if len(text.split()) > 4]
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+    def doubt(findings: Sequence[Finding]) -> dict[str, float]:
+        names = [finding.file_name for finding in findings]
+        return {name: float(names.count(name)) for name in names}
 
-    def handle_data(self, data: str) -> None:
-        self.text += data
+    return Checks(
+        count=lambda text: len(text.split()),
+        lost=lambda text: " ".join(text.split()[4:]),
+        lint=lint,
+        doubt=doubt,
+        agreement=agreement or {},
+        limit=4,
+    )
+
+
+def ledger_of(folder: Path) -> Path:
+    for name in NAMES:
+        (folder / name).touch()
+    rows = [
+        Row("a.png", "me in red", "a woman in red", suggestion="me in red"),
+        Row("b.png", "me in red, with very long hair", "a woman", suggestion="me in red, with very long hair"),
+        Row("c.png", "me", "a lady", suggestion="me", flags="blurry"),
+        Row("d.png", "me at last", "a lady", "kept", suggestion="me at last"),
+    ]
+    write_ledger(folder, rows)
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for i, name in enumerate(("a.png", "b.png", QUOTED)):
-        Image.fromarray(np.full((32, 32, 3), 80 * i, np.uint8)).save(tmp_path / name)
-    rows = [
-        Row("a.png", "me, smiling", "a smiling woman", "pending", "train", "a.jpg", "me, smiling"),
-        Row("b.png", "me in red", "a woman in red", "pending", "held_out", "b.jpg", "me in red"),
-        Row(QUOTED, f"me {PAYLOAD}", f"a woman {PAYLOAD}", "pending", "train", "c.jpg", f"me {PAYLOAD}"),
-    ]
-    write_ledger(tmp_path, rows)
-    return tmp_path
+def review(tmp_path: Path) -> Review:
+    return Review(Ledger(ledger_of(tmp_path), who="mina"), checks())
 
 
-def inside(widget: widgets.Widget, kind: type) -> list:
-    """Every widget of a kind, top to bottom."""
-    below = [found for child in getattr(widget, "children", ()) for found in inside(child, kind)]
-    return [widget, *below] if isinstance(widget, kind) else below
+def on_disk(review: Review, name: str) -> Row:
+    return {row.file_name: row for row in read_ledger(review.ledger.folder)}[name]
 
 
-def saved(folder: Path, number: int) -> tuple[str, str, str]:
-    row = read_ledger(folder)[number]
-    return row.text, row.status, row.split
+def test_the_doubtful_come_first_and_the_decided_last(review: Review) -> None:
+    assert review.shown == ["b.png", "c.png", "a.png", "d.png"]
+    assert review.current == "b.png"
 
 
-def test_each_decision_is_on_disk_at_once_and_touches_no_other_row(folder: Path) -> None:
-    before = read_ledger(folder)
-    line = review_table(folder).children[1]
-    text, split, state = (inside(line, kind)[-1] for kind in (widgets.Textarea, widgets.Dropdown, widgets.HTML))
-    keep, reject = inside(line, widgets.Button)
-    keep.click()
-    assert saved(folder, 1) == ("me in red", "kept", "held_out")
-    text.value = "me in a red coat"
-    assert saved(folder, 1) == ("me in a red coat", "edited", "held_out")
-    split.value = "train"
-    assert saved(folder, 1) == ("me in a red coat", "edited", "train")
-    reject.click()
-    assert saved(folder, 1) == ("me in a red coat", "rejected", "train")
-    assert "rejected" in state.value
-    assert "saved" in state.value
-    keep.click()
-    assert saved(folder, 1) == ("me in a red coat", "edited", "train")
-    after = read_ledger(folder)
-    assert (after[0], after[2]) == (before[0], before[2])
+def test_each_decision_is_on_disk_at_once(review: Review) -> None:
+    review.keep("a.png", "me in red")
+    assert (on_disk(review, "a.png").status, on_disk(review, "a.png").text) == ("kept", "me in red")
+    review.keep("b.png", "me in blue")
+    assert (on_disk(review, "b.png").status, on_disk(review, "b.png").text) == ("edited", "me in blue")
+    review.reject("c.png", "eyes shut")
+    assert (on_disk(review, "c.png").status, on_disk(review, "c.png").reason) == ("rejected", "eyes shut")
+    review.put("a.png", "held_out")
+    assert on_disk(review, "a.png").split == "held_out"
+    review.write("a.png", "me in green")
+    assert (on_disk(review, "a.png").status, on_disk(review, "a.png").text) == ("edited", "me in green")
+    assert {change.who for change in read_history(review.ledger.folder)[1:]} == {"mina"}
+    assert review.progress()["reviewed"] == 4
 
 
-def test_opening_the_table_decides_nothing(folder: Path) -> None:
-    before = (folder / "metadata.csv").read_bytes()
-    table = review_table(folder)
-    assert [box.value for box in inside(table, widgets.Textarea)] == [row.text for row in read_ledger(folder)]
-    assert len(inside(table, widgets.Image)) == 3
-    assert (folder / "metadata.csv").read_bytes() == before
+def test_a_blank_caption_is_no_decision_and_a_draft_of_nothing_is_not_saved(review: Review) -> None:
+    with pytest.raises(LedgerError, match="needs words"):
+        review.keep("a.png", " \n")
+    review.write("a.png", " ")
+    assert on_disk(review, "a.png") == review.rows["a.png"] == replace(on_disk(review, "a.png"), text="me in red")
 
 
-def test_a_decision_keeps_what_another_hand_changed_meanwhile(folder: Path) -> None:
-    line = review_table(folder).children[0]
-    rows = read_ledger(folder)
-    write_ledger(folder, [rows[0], kept(rows[1], "by another hand"), rows[2]])
-    inside(line, widgets.Button)[0].click()
-    assert saved(folder, 0)[1] == "kept"
-    assert saved(folder, 1)[0] == "by another hand"
+def test_one_undo_takes_back_one_deed_and_shows_where_it_was(review: Review) -> None:
+    before = read_ledger(review.ledger.folder)
+    assert review.replace_all("me", "she") == 4
+    review.keep("c.png", "she, blurred")
+    review.go("d.png")
+    review.undo()
+    assert (review.current, on_disk(review, "c.png").text) == ("c.png", "she")
+    assert review.stacked() == ("'me' → 'she': 4 captions", "kept: c.png")
+    review.undo()
+    assert read_ledger(review.ledger.folder) == before
+    review.undo()  # nothing more to take back
+    review.redo()
+    review.redo()
+    assert on_disk(review, "c.png").text == "she, blurred"
+    assert review.stacked()[1] == ""
 
 
-def test_what_cannot_be_saved_says_so_and_changes_nothing(folder: Path) -> None:
-    line = review_table(folder).children[0]
-    state = inside(line, widgets.HTML)[-1]
-    inside(line, widgets.Textarea)[0].value = " "
-    assert "not saved: a caption needs words" in state.value
-    (folder / "metadata.csv").unlink()
-    inside(line, widgets.Button)[0].click()
-    assert "not saved" in state.value
-    assert not (folder / "metadata.csv").exists()
+def test_the_next_pending_is_found_past_the_end_and_none_is_said(review: Review) -> None:
+    review.go("d.png")
+    assert review.next_pending()
+    assert review.current == "b.png"
+    for name in NAMES:
+        review.reject(name)
+    assert not review.next_pending()
+
+
+def test_moving_stops_at_both_ends(review: Review) -> None:
+    review.move(-1)
+    assert review.current == "b.png"
+    for _ in range(9):
+        review.move(1)
+    assert review.current == "d.png"
+
+
+def test_a_filter_shows_what_passes_and_a_bad_one_leaves_what_was(review: Review) -> None:
+    review.look_for("status:pending flag:blurry")
+    assert (review.shown, review.current) == (["c.png"], "c.png")
+    with pytest.raises(FilterError):
+        review.look_for("colour:red")
+    assert (review.shown, review.filter) == (["c.png"], "status:pending flag:blurry")
+    review.look_for("tokens:>4 lint:long")
+    assert review.shown == ["b.png"]
+    review.look_for("")
+    assert len(review.shown) == 4
+
+
+def test_what_is_done_to_all_is_done_to_what_is_shown(review: Review) -> None:
+    review.look_for("red")
+    assert review.add_to_all("indoors") == 2
+    assert on_disk(review, "a.png").text == "me in red, indoors"
+    assert on_disk(review, "c.png").text == "me"
+    assert review.add_to_all("Indoors") == 0
+    review.look_for("")
+    assert review.decide_all("rejected", "blurred") == 1  # only what is pending
+    assert [on_disk(review, name).status for name in NAMES] == ["edited", "edited", "rejected", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("find", "into", "regex", "texts"),
+    [
+        ("in red", "in blue", False, {"a.png": "me in blue", "b.png": "me in blue, with very long hair"}),
+        (r"in (\w+)", r"wearing \1", True, {"a.png": "me wearing red", "b.png": "me wearing red, with very long hair"}),
+        ("in .", "x", False, {}),
+        ("", "x", True, {}),
+        ("red", r"\1", False, {"a.png": r"me in \1", "b.png": r"me in \1, with very long hair"}),
+    ],
+)
+def test_replacing_is_previewed_as_it_is_done(
+    review: Review, find: str, into: str, regex: bool, texts: dict[str, str]
+) -> None:
+    assert dict(sorted(review.found(find, into, regex).items())) == texts
+    assert review.replace_all(find, into, regex) == len(texts)
+    assert {name: on_disk(review, name).text for name in texts} == texts
+
+
+@pytest.mark.parametrize(("find", "into"), [("(", "x"), ("red", r"\2")])
+def test_a_bad_expression_is_named(review: Review, find: str, into: str) -> None:
+    with pytest.raises(LedgerError, match="no regular expression"):
+        review.found(find, into, regex=True)
+
+
+def test_replacing_never_leaves_a_caption_without_words(review: Review) -> None:
+    with pytest.raises(LedgerError, match=r"no words left \(4 such"):
+        review.replace_all(".*", "", regex=True)
+    assert on_disk(review, "c.png").text == "me"
+
+
+def test_a_decision_keeps_what_another_hand_changed_meanwhile(review: Review) -> None:
+    rows = read_ledger(review.ledger.folder)
+    write_ledger(review.ledger.folder, [replace(rows[0], text="by another hand"), *rows[1:]])
+    review.keep("b.png", "me")
+    assert on_disk(review, "a.png").text == "by another hand"
 
 
 def test_kept_is_the_machines_wording_and_edited_a_persons() -> None:
     row = Row("a.png", "me in red", "a woman in red", "pending", suggestion="me in red")
     assert kept(row, "me in red").status == "kept"
     assert kept(row, "me in a red coat").status == "edited"
+    assert kept(Row("a.png", "from elsewhere"), "from elsewhere").status == "kept"
+    assert kept(Row("a.png", "mine", status="edited"), "mine").status == "edited"
     with pytest.raises(LedgerError, match="needs words"):
         kept(row, "\n")
 
 
-def test_captions_and_file_names_stay_text(folder: Path) -> None:
-    table = Tags(static_table(folder))
-    assert [tag for tag, _ in table.tags].count("img") == 3  # the thumbnails and nothing else
-    assert not any(name.startswith("on") for _, attributes in table.tags for name in attributes)
-    assert [a["title"] for tag, a in table.tags if tag == "img"] == ["a.png", "b.png", QUOTED]
-    assert f"me {PAYLOAD}" in table.text
-    for shown in inside(review_table(folder), widgets.HTML):
-        assert not {tag for tag, _ in Tags(shown.value).tags} - {"b", "br", "div"}
-    reason = Row("a.png", machine_text=PAYLOAD)
-    write_ledger(folder, [reason])
-    assert PAYLOAD in Tags(inside(review_table(folder), widgets.HTML)[0].value).text
-
-
-def test_an_error_shown_is_text_too(folder: Path) -> None:
-    line = review_table(folder).children[2]
-    write_ledger(folder, read_ledger(folder)[:2])
-    inside(line, widgets.Button)[0].click()
-    state = Tags(inside(line, widgets.HTML)[-1].value)
-    assert [tag for tag, _ in state.tags] == ["b"]
-    assert QUOTED in state.text
-
-
-def test_a_limited_table_says_how_many_it_leaves_out(folder: Path) -> None:
-    assert "and 1 more in metadata.csv" in static_table(folder, limit=2)
-    assert "more in" not in static_table(folder, limit=0)
+def test_words_are_counted_in_what_is_shown(review: Review) -> None:
+    review.look_for("hair")
+    assert ("hair", 1) in review.words()
+    assert ("last", 1) not in review.words()

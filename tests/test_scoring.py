@@ -20,6 +20,7 @@ from caplora.scoring import (
     IdentityEncoder,
     Judge,
     Sample,
+    caption_agreement,
     check_activation,
     clip_scores,
     clip_values,
@@ -28,7 +29,7 @@ from caplora.scoring import (
     read_samples,
     score_rows,
 )
-from caplora.settings import Model, Scoring
+from caplora.settings import Clip, Model, Scoring
 from caplora.study import PROJECT, read_study
 
 PROMPTS = ("an ink drawing of a woman with long red hair", "a photo of a man, smiling", "by the sea")
@@ -77,6 +78,25 @@ def test_clipscore_is_the_published_formula_in_any_batch(
     for sample, cosine in zip(samples, independent_cosines(clip_folder, samples, prefix), strict=True):
         assert table["clip_cosine", sample.prompt] == pytest.approx(cosine, abs=1e-5)
         assert table["clip_score", sample.prompt] == pytest.approx(2.5 * max(cosine, 0), abs=1e-5)
+
+
+@pytest.mark.parametrize("prefix", ["", "A photo depicts "])
+def test_the_agreement_of_a_caption_is_its_raw_cosine_to_its_image(
+    clip_folder: Path, samples: list[Sample], tmp_path: Path, prefix: str
+) -> None:
+    clip = Clip(name=f"local-dir:{clip_folder}")
+    scoring = Scoring(clips=(clip, Clip(name="local-dir:nowhere")), prefix=prefix, batch_size=2)
+    study = read_study("mini").model_copy(update={"scoring": scoring})
+    study._root = tmp_path
+    study.dataset.mkdir(parents=True)
+    for sample in samples:
+        (study.dataset / sample.path.name).write_bytes(sample.path.read_bytes())
+    captions = {sample.path.name: sample.prompt for sample in reversed(samples)}
+    agreement = caption_agreement(study, captions, torch.device("cpu"))
+    assert list(agreement) == list(captions)
+    expected = independent_cosines(clip_folder, samples[::-1], prefix)
+    assert list(agreement.values()) == pytest.approx(expected, abs=1e-5)
+    assert caption_agreement(study, {}, torch.device("cpu")) == {}
 
 
 def test_clipscore_is_zero_below_orthogonal_and_two_and_a_half_at_best() -> None:

@@ -1,9 +1,9 @@
-"""A reviewer who knows what the mini portraits show, and does with a ledger what a person does at the review table."""
+"""A reviewer who knows what the mini portraits show, and does with a ledger what a person does in the review."""
 
 import json
-from functools import partial
 
-from caplora.captions import Row, change_row, read_ledger
+from caplora.captions import Row
+from caplora.history import Ledger
 from caplora.mini.portraits import TRUTH
 from caplora.mini.world import caption
 from caplora.review import kept
@@ -15,8 +15,8 @@ def review_portraits(name: str) -> list[Row]:
 
     `name` is that of a study of the mini portraits; what the machine said stays in the ledger.
     """
-    study = read_study(name)
-    shown = json.loads(TRUTH.read_text(encoding="utf-8"))
-    pending = [row for row in read_ledger(study.dataset) if row.status == "pending"]
-    right = {row.file_name: caption(shown[row.source]) for row in pending}
-    return [change_row(study.dataset, file, partial(kept, text=text)) for file, text in right.items()]
+    ledger, shown = Ledger(read_study(name).dataset), json.loads(TRUTH.read_text(encoding="utf-8"))
+    pending = [row for row in ledger.rows.values() if row.status == "pending"]
+    decided = [kept(row, caption(shown[row.source])) for row in pending]
+    ledger.change({row.file_name: row for row in decided}, "reviewed", "the reviewer who knows the mini portraits")
+    return decided
