@@ -8,10 +8,11 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --scheduler greedy --quiet host reason
+CAPTIONS := --config study=mini_reviewed variants=captions
 AGAIN := the step that failed can be read in runs/, the same command goes on from there (after a kill: make unlock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo study mini lab test lint lock unlock clean
+.PHONY: help demo ablation study mini lab test lint lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -21,6 +22,17 @@ demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: caption
 	@echo
 	@echo "Report:  runs/mini/report.html"
 	@echo "Figures: figures/mini"
+
+ablation: $(INSTALLED)  ## what captions are worth: the mini study trained on five kinds of captions, none to reviewed to shuffled
+	@mkdir -p runs/mini_reviewed/samples
+	@test -d runs/mini_reviewed/samples/baseline || test ! -d runs/mini/samples/baseline || \
+		cp -R runs/mini/samples/baseline runs/mini_reviewed/samples/  # notebook 03 draws it anew if it was drawn otherwise
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --until captions $(CAPTIONS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@$(BIN)/python -c "from caplora.mini.reviewer import review_portraits; review_portraits('mini_reviewed')"
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) $(CAPTIONS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/mini_reviewed/report.html"
+	@echo "Figure:  figures/mini_reviewed/caption_ablation.png"
 
 study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=sd15 (or LIKE=mini, to try)
 	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces: NAME is missing"; exit 2; }

@@ -9,6 +9,7 @@ from accelerate.utils import broadcast_object_list
 from diffusers import StableDiffusionPipeline
 from tqdm.auto import tqdm
 
+from caplora.ablation import other_captions
 from caplora.adapters import kohya_metadata, read_adapter, write_weights
 from caplora.base import device_of, load_base
 from caplora.captions import held_out, read_ledger, trained
@@ -58,8 +59,9 @@ def train_variants(given: argparse.Namespace) -> None:
     pipeline, ledger = load_base(study), read_ledger(study.dataset)
     encoders = Encoders(pipeline, study.run / "cache", study.training)
     captions = [(row.file_name, row.text) for row in trained(ledger)]
+    others = other_captions(study, trained(ledger), chosen)
     kept_back = [(row.file_name, row.text) for row in held_out(ledger) if row.text]
-    inputs = encoders.inputs(study.dataset, tqdm(captions, desc="encoding", unit="image", disable=quiet))
+    inputs = encoders.inputs(study.dataset, tqdm(captions, desc="encoding", unit="image", disable=quiet), others)
     validation = encoders.inputs(study.dataset, kept_back) if kept_back else None
     for prior in filter(None, [study.training.prior]):
         with first.main_process_first():

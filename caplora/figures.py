@@ -3,6 +3,7 @@
 Points are prompt means, intervals are named, n is stated. Statistics come ready in the tables of `effects` and `cells`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -14,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from caplora.files import write_text
 from caplora.study import BASELINE
 from caplora.style import (
+    CAPTIONS,
     GREY,
     METRICS,
     STYLE,
@@ -42,6 +45,13 @@ def save_figure(figure: Figure, folder: Path, name: str) -> Path:
             figure.savefig(part, metadata=metadata, format=suffix[1:], facecolor="white")
             part.replace(folder / f"{name}{suffix}")
     return folder / f"{name}.png"
+
+
+def save_table(table: pd.DataFrame, folder: Path, name: str) -> Path:
+    """Writes the numbers of a figure as `name`.csv beside it; its path."""
+    path = folder / f"{name}.csv"
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    return path
 
 
 @rc_context(STYLE)
@@ -209,6 +219,57 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
     note = f"n = {counts(effects)}. Bars: 95 % t intervals of the paired difference, clustered by prompt. "
     footnote(figure, note + star_note(effects))
     return figure
+
+
+@rc_context(STYLE)
+def caption_ablation(scores: pd.DataFrame, table: pd.DataFrame, note: str = "") -> Figure:
+    """What captions are worth: a row per kind, the primary CLIPScore and identity side by side, the baseline a line.
+
+    `table` is the `ablation_table` of these scores; `note` ends the small print.
+    """
+    first = table.drop_duplicates(["metric", "captions"])  # the models after the first confirm, in the table
+    panels = [rows for metric, rows in first.groupby("metric", sort=False) if metric in ("clip_score", "identity")]
+    labels = [CAPTIONS[kind] for kind in panels[0]["captions"]]
+    figure = Figure((WIDTH, 1.9 + 0.55 * len(labels)), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, rows in zip(grid, panels, strict=True):
+        _arms_of_kinds(axes, scores, rows)
+    grid[0].set_yticks(range(0, -len(labels), -1), labels)
+    grid[0].set(ylabel="trained on captions", ylim=(0.5 - len(labels), 0.5))
+    n = f"{table['n_prompts'].iloc[0]} test prompts × {table['n_seeds'].iloc[0]} seeds"
+    footnote(
+        figure,
+        f"n = {n}. Small points: prompt means; grey line: the baseline. Bars: 95 % t intervals, clustered by\n"
+        "prompt. At the right, what to judge by: the paired difference from reviewed (same prompt, same noise), its\n"
+        f"95 % t interval, clustered by prompt, and p corrected over the arms. One training each. {note}".rstrip(),
+    )
+    return figure
+
+
+def _arms_of_kinds(axes: Axes, scores: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """The prompt means and level of each arm, one below the other from 0 down, and its difference from the reviewed."""
+    metric, model, baseline = rows[["metric", "model", "baseline"]].iloc[0]
+    chosen = scores[(scores["metric"] == metric) & (scores["model"] == model) & (scores["split"] == "test")]
+    axes.axvline(baseline, color=GREY, lw=1.2)
+    axes.grid(False, axis="y")
+    for y, row in enumerate(rows.to_dict("records")):
+        look, points = appearance(row["variant"]), chosen[chosen["variant"] == row["variant"]]
+        means = points.groupby("prompt", sort=False)["value"].mean()
+        spread = np.linspace(-0.25, 0.25, len(means)) - y
+        axes.scatter(means, spread, s=9, color=look["color"], alpha=0.45, lw=0, marker=look["marker"])
+        axes.plot([row["mean_low"], row["mean_high"]], [-y, -y], color=look["color"], lw=2)
+        axes.plot([row["mean"]], [-y], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
+        axes.annotate(_beside(row), (1.03, -y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    axes.set_title(METRICS[metric][0])
+    axes.set_xlabel(f"{METRICS[metric][1]}, by {model}\n(baseline {baseline:.3f})", fontsize=8)
+
+
+def _beside(row: Mapping[Any, Any]) -> str:
+    """The paired difference of an arm as print has it."""
+    if not np.isfinite(row["difference"]):
+        return "the reference"
+    said = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})".replace("-", "−")
+    return f"{said}\np {'< 0.001' if row['p_corrected'] < 0.001 else '= ' + format(row['p_corrected'], '.3f')}"
 
 
 @rc_context(STYLE)

@@ -54,7 +54,7 @@ class Grid:
             "training": settings.model_dump(exclude=CADENCE, mode="json"),
             "precision": precision_of(self.pipeline.device, settings.mixed_precision),
             "base": self.base,
-            "images": self.inputs.sources,
+            "images": self.inputs.sources_of(variant.captions),
             "held_out": self.held_out.sources if self.held_out else {},
         }
 
@@ -216,7 +216,7 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
-    captions = [source["caption"] for source in list(grid.inputs.sources.values())[: len(grid.inputs)]]
+    captions = [source["caption"] for source in list(now["images"].values())[: len(grid.inputs)]]
     metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path) | {
         "ss_num_train_images": str(len(grid.inputs)),
         "ss_learning_rate": f"{now['training']['learning_rate']:g}",

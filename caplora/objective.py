@@ -1,7 +1,7 @@
 """What one step sees and how far off the model is: draws, noise, targets and the loss of every variant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ class Draw:
     """What some rows of a pass see; a row is a sample of one variant."""
 
     images: Int[Tensor, " n"]  # indices of training images
+    texts: Int[Tensor, " n"]  # indices of texts
     flipped: Bool[Tensor, " n"]
     dropped: Bool[Tensor, " n"]  # whose caption is the empty one
     t: Int[Tensor, " n"]
@@ -34,6 +35,10 @@ class Draw:
     def concatenated(draws: Sequence["Draw"]) -> "Draw":
         """The rows of several draws."""
         return Draw(*(torch.cat([getattr(d, field) for d in draws]) for field in Draw.__annotations__))
+
+    def captioned(self, first: int) -> "Draw":
+        """The same rows, seen with the texts of their images that begin at `first`."""
+        return replace(self, texts=self.images + first)
 
 
 def image_at(seed: int, stream: int, position: int, count: int) -> int:
@@ -55,8 +60,10 @@ def draw_samples(
     noise = torch.stack([torch.randn(shape, generator=g) for g in generators])
     if settings.noise_offset:
         noise += settings.noise_offset * torch.stack([torch.randn(shape[0], 1, 1, generator=g) for g in generators])
+    images = torch.tensor([first + image_at(settings.seed, stream, s, count) for s in samples])
     return Draw(
-        images=torch.tensor([first + image_at(settings.seed, stream, s, count) for s in samples]),
+        images=images,
+        texts=images,
         flipped=chances[:, 0] < (0.5 if inputs.moments.shape[1] == 2 else 0.0),
         dropped=chances[:, 1] < settings.caption_dropout,
         t=t,
@@ -84,8 +91,10 @@ def draw_validation(settings: Training, inputs: Inputs, each: int, timesteps: in
     count = len(inputs) * each
     g = generator_of(settings.seed, "validation")
     places = (torch.arange(each).repeat(len(inputs)) + torch.rand(count, generator=g)) / each
+    images = torch.arange(len(inputs)).repeat_interleave(each)
     return Draw(
-        images=torch.arange(len(inputs)).repeat_interleave(each),
+        images=images,
+        texts=images,
         flipped=torch.zeros(count, dtype=torch.bool),
         dropped=torch.zeros(count, dtype=torch.bool),
         t=(places * timesteps).long(),
@@ -113,7 +122,7 @@ class Objective:
         mean, log_variance = inputs.moments[index, drawn.flipped.long().to(device)].float().chunk(2, dim=1)
         latents = self.scaling * (mean + (0.5 * log_variance).exp() * drawn.posterior.to(device))
         noisy = self.scheduler.add_noise(latents, noise, t).to(dtype)
-        texts = self.texts(inputs, index, drawn.dropped.to(device)).to(dtype)
+        texts = self.texts(inputs, drawn.texts.to(device), drawn.dropped.to(device)).to(dtype)
         seen = self.unet(noisy, t, texts).sample.float()
         target = self.scheduler.get_velocity(latents, noise, t) if self.velocity else noise
         return F.mse_loss(seen, target, reduction="none").mean((1, 2, 3)) * self.snr_weights(t)

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from caplora.files import write_text
 from caplora.settings import Sampling, Training, Variant
 from caplora.study import Study, validated
-from caplora.style import percent
+from caplora.style import CAPTIONS, percent
 
 Row = Mapping[Any, Any] | pd.Series  # of the table of effects
 
@@ -85,6 +85,17 @@ def confirmation(effect: Row) -> str:
     return (
         f"{NAMES.get(e['metric'], e['metric'])}, by {e['model']}, {how} the baseline’s: {values}, a difference of "
         f"{signed(e['difference'])} ({interval})."
+    )
+
+
+def captions_sentence(arm: Row) -> str:
+    """What one arm of a caption ablation says beside the reviewed one; a null reads as one."""
+    e = arm
+    reviewed = number(e["mean"] - e["difference"])
+    interval = f"{signed(e['low'])} to {signed(e['high'])}; corrected {p_value(e['p_corrected'])}"
+    return (
+        f"“{CAPTIONS[e['captions']]}” {e['verdict']} “reviewed”: {NAMES[e['metric']]} {number(e['mean'])} against "
+        f"{reviewed}, a difference of {signed(e['difference'])} (95 % interval, clustered by prompt, {interval})."
     )
 
 
@@ -187,11 +198,13 @@ def write_report(
     best: str,
     model: str,
     figures: Mapping[str, Path],
+    ablation: pd.DataFrame | None = None,
 ) -> Path:
     """Writes the report to `path`, whole or not at all, with the PNG files of `figures` inside it; `path`.
 
     `effects` is the whole table of effects, `best` the variant chosen on the development prompts, `model` the CLIP
-    whose CLIPScore is the headline. A figure that is not in `figures` is left out.
+    whose CLIPScore is the headline, `ablation` the table of a caption ablation. A figure that is not in `figures` is
+    left out.
     """
     test = effects[(effects["split"] == "test") & (effects["variant"] == best)].to_dict("records")
     headline = next(e for e in test if e["metric"] == "clip_score" and e["model"] == model)
@@ -201,6 +214,7 @@ def write_report(
         others=[e for e in test if e["metric"] != "clip_cosine" and e is not headline],
         rows=variant_rows(study, variants, effects, model),
         limits=limits(study, headline, len(variants), data["status"].get("pending", 0)),
+        ablation=[] if ablation is None else ablation.to_dict("records"), kinds=CAPTIONS,
         figures={name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()},
     )  # fmt: skip
     write_text(path, page)
@@ -213,6 +227,16 @@ def environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    for words in (signed, percent, p_value, counted, verdict_sentence, power_sentence, confirmation):
+    for words in (
+        signed,
+        percent,
+        p_value,
+        counted,
+        verdict_sentence,
+        power_sentence,
+        confirmation,
+        captions_sentence,
+        number,
+    ):
         found.filters[words.__name__] = words
     return found

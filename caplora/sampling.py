@@ -101,6 +101,15 @@ def is_complete(folder: Path, settings: Sampling) -> bool:
     return (folder / "metadata.csv").is_file() and not missing_samples([folder], settings)
 
 
+def restore_table(folder: Path, settings: Sampling) -> None:
+    """Write the metadata.csv of a folder that lacks nothing else, so that its arm need not be drawn again.
+
+    Snakemake deletes it, as it does the outputs of every job before it runs.
+    """
+    if not missing_samples([folder], settings) and not (folder / "metadata.csv").is_file():
+        write_metadata(folder, wanted_samples(settings))
+
+
 def batch_count(folders: Sequence[Path], settings: Sampling) -> int:
     """How many batches `sample` will yield."""
     return -(-len(missing_samples(folders, settings)) // pairs_per_batch(folders, settings))

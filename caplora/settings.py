@@ -238,7 +238,11 @@ class Scoring(Part):
 
 
 class Variant(Part):
-    """What a study varies: rank and alpha, and what else it says differently from `Training`."""
+    """What a study varies: rank and alpha, and what else it says differently from `Training`.
+
+    `captions` is the kind of captions that it is trained on in a caption ablation: the empty one for every image, the
+    study's subject alone, the machine's raw words, or the ledger's dealt out to other images. None: the ledger's.
+    """
 
     rank: Positive
     alpha: Annotated[float, Field(gt=0)]
@@ -246,17 +250,18 @@ class Variant(Part):
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     seed: int | None = None
     targets: Targets | None = None
+    captions: Literal["none", "subject", "machine", "shuffled"] | None = None
 
     @property
     def name(self) -> str:
-        """`r4_a8`, `r4_a8_rs_lr0.001_s1_qkvo`: the name of its folder, its files and its curve."""
+        """`r4_a8`, `r4_a8_rs_lr0.001_s1_qkvo_shuffled`: the name of its folder, its files and its curve."""
         name = f"r{self.rank}_a{self.alpha:g}" + "_rs" * self.use_rslora
         name += f"_lr{self.learning_rate:g}" if self.learning_rate else ""
         name += f"_s{self.seed}" if self.seed is not None else ""
-        if self.targets is None:
-            return name
-        digest = hashlib.sha256(self.targets.encode()).hexdigest()[:6]
-        return f"{name}_{self.targets if self.targets in TARGETS else 't' + digest}"
+        if self.targets is not None:
+            digest = hashlib.sha256(self.targets.encode()).hexdigest()[:6]
+            name += f"_{self.targets if self.targets in TARGETS else 't' + digest}"
+        return f"{name}_{self.captions}" if self.captions else name
 
     @property
     def scale(self) -> float:

@@ -37,6 +37,7 @@ class Effect:
     """What one adapter changes in one metric, paired with the baseline on the prompts of one split.
 
     `relative` (difference / baseline mean) and its interval are nan where the baseline cannot be told from zero.
+    Where another arm is the reference, that arm is what stands in the baseline's place.
     """
 
     variant: str
@@ -63,7 +64,7 @@ class Effect:
     p_corrected: float  # the same over all variants at once (max-T, Westfall and Young 1993)
     positive: float  # share of samples with D > 0
     detectable: float  # smallest true difference that 4 of 5 such studies would find
-    verdict: str  # "beats", "falls short of" or "cannot be told from" the baseline
+    verdict: str  # "beats", "falls short of" or "cannot be told from" the baseline, or the reference
 
 
 def read_scores(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
@@ -84,8 +85,8 @@ def primary_model(scores: pd.DataFrame) -> str:
     return str(models.iloc[0])
 
 
-def cells(scores: pd.DataFrame, metric: str, model: str, split: str) -> pd.DataFrame:
-    """The values of one metric: a row per (prompt, seed), a column per arm, baseline first, no cell empty.
+def cells(scores: pd.DataFrame, metric: str, model: str, split: str, reference: str = BASELINE) -> pd.DataFrame:
+    """The values of one metric: a row per (prompt, seed), a column per arm, the reference first, no cell empty.
 
     Raises ScoreError naming the first cell that is missing, double or not finite, or what the table holds instead.
     """
@@ -93,7 +94,7 @@ def cells(scores: pd.DataFrame, metric: str, model: str, split: str) -> pd.DataF
     if rows.empty:
         known = sorted(set(zip(scores["metric"], scores["model"], scores["split"], strict=True)))
         raise ScoreError(f"there is no {metric} by {model} on {split} prompts; the scores hold {known}")
-    arms = list(dict.fromkeys([BASELINE, *scores["variant"]]))
+    arms = list(dict.fromkeys([reference, *scores["variant"]]))
     whole = pd.MultiIndex.from_product([arms, rows["prompt"].unique(), rows["seed"].unique()], names=CELL)
     _refuse(rows[rows.duplicated(CELL)], "stands twice: score the samples again (notebook 04)")
     absent = whole.difference(pd.MultiIndex.from_frame(rows[CELL]), sort=False).to_frame()
@@ -114,8 +115,8 @@ def _refuse(rows: pd.DataFrame, why: str) -> None:
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """D = adapter − baseline of a table of `cells`: a row per (prompt, seed), a column per variant."""
-    return table.drop(columns=BASELINE).sub(table[BASELINE], axis=0)
+    """D = adapter − reference of a table of `cells`: a row per (prompt, seed), a column per variant."""
+    return table.iloc[:, 1:].sub(table.iloc[:, 0], axis=0)
 
 
 def prompt_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -123,12 +124,13 @@ def prompt_means(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(level="prompt", sort=False).mean()
 
 
-def effects(scores: pd.DataFrame, metric: str, model: str, split: str) -> list[Effect]:
+def effects(scores: pd.DataFrame, metric: str, model: str, split: str, reference: str = BASELINE) -> list[Effect]:
     """The effect of every variant in the table, in its order; the correction is over exactly these variants.
 
-    Raises ScoreError as `cells` does, and when there are fewer than two prompts or no variant.
+    They are paired with the arm `reference`. Raises ScoreError as `cells` does, and when there are fewer than two
+    prompts or no variant.
     """
-    table = cells(scores, metric, model, split)
+    table = cells(scores, metric, model, split, reference)
     means = prompt_means(differences(table))
     if len(means) < 2 or means.shape[1] == 0:
         raise ScoreError(
@@ -137,19 +139,19 @@ def effects(scores: pd.DataFrame, metric: str, model: str, split: str) -> list[E
         )
     p, corrected = flip_test(means.to_numpy().T, sign_flips(len(means)))
     return [
-        _effect(table[[BASELINE, variant]], metric, model, split, float(p[i]), float(corrected[i]))
+        _effect(table[[reference, variant]], metric, model, split, float(p[i]), float(corrected[i]))
         for i, variant in enumerate(means)
     ]
 
 
 def _effect(pair: pd.DataFrame, metric: str, model: str, split: str, p: float, corrected: float) -> Effect:
-    """The effect of the variant in the second column of `pair`, given its p-values."""
-    variant, prompts = pair.columns[1], prompt_means(pair)
-    baseline, adapter = prompts[BASELINE].to_numpy(), prompts[variant].to_numpy()
+    """The effect of the variant in the second column of `pair` against the arm in the first, given its p-values."""
+    (reference, variant), prompts = pair.columns, prompt_means(pair)
+    baseline, adapter = prompts[reference].to_numpy(), prompts[variant].to_numpy()
     difference = adapter - baseline
     (b, b_low, b_high), (a, a_low, a_high), (d, low, high) = map(interval, (baseline, adapter, difference))
     bootstrap_low, bootstrap_high = bootstrap_interval(
-        (pair[variant] - pair[BASELINE]).to_numpy().reshape(len(prompts), -1)
+        (pair[variant] - pair[reference]).to_numpy().reshape(len(prompts), -1)
     )
     relative, relative_low, relative_high = relative_interval(baseline, difference)
     return Effect(
@@ -160,7 +162,7 @@ def _effect(pair: pd.DataFrame, metric: str, model: str, split: str, p: float, c
         difference=d, low=low, high=high, bootstrap_low=bootstrap_low, bootstrap_high=bootstrap_high,
         relative=relative, relative_low=relative_low, relative_high=relative_high,
         p=p, p_corrected=corrected,
-        positive=float((pair[variant] > pair[BASELINE]).mean()),
+        positive=float((pair[variant] > pair[reference]).mean()),
         detectable=detectable_difference(difference),
         verdict=verdict(low, high, p),
     )  # fmt: skip
@@ -173,14 +175,14 @@ def verdict(low: float, high: float, p: float) -> str:
     return "beats" if low > 0 else "falls short of"
 
 
-def effect_table(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+def effect_table(scores: pd.DataFrame, metrics: Sequence[str] = METRICS, reference: str = BASELINE) -> pd.DataFrame:
     """Every effect on these metrics that the scores hold: a row per (metric, model, split, variant), in their order.
 
-    Its columns are the fields of `Effect`. Raises ScoreError as `effects` does.
+    Every arm is paired with `reference`. Its columns are the fields of `Effect`. Raises ScoreError as `effects` does.
     """
     rows = scores[scores["metric"].isin(metrics)]
     kinds = rows[["metric", "model", "split"]].drop_duplicates().itertuples(index=False, name=None)
-    found = [asdict(effect) for kind in kinds for effect in effects(scores, *kind)]
+    found = [asdict(effect) for m, model, split in kinds for effect in effects(scores, m, model, split, reference)]
     return pd.DataFrame(found, columns=[f.name for f in fields(Effect)])
 
 

@@ -171,18 +171,27 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
 
 
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
-    """Variants as a notebook is given them: the name of a file in `params/variants`, or the list it holds."""
-    where = "variants"
-    if isinstance(variants, str):
-        path = PROJECT / "params" / "variants" / f"{variants}.yaml"
-        where = str(path)
-        if not path.is_file():
-            known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-            raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")
-        content = read_yaml(path)
-        if list(content) != ["variants"]:
-            raise StudyError(f"{path}: the one key must be 'variants', got {sorted(content)}")
-        variants = content["variants"]
+    """Variants as a notebook is given them: a file of `params/variants` by name, or the list it holds.
+
+    Several files are joined by a plus, `grid+captions`; a variant that stands in more than one of them counts once.
+    """
+    if not isinstance(variants, str):
+        return _variants(variants, "variants")
+    return tuple({v.name: v for name in variants.split("+") for v in _variants_of_file(name)}.values())
+
+
+def _variants_of_file(name: str) -> tuple[Variant, ...]:
+    path = PROJECT / "params" / "variants" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")
+    content = read_yaml(path)
+    if list(content) != ["variants"]:
+        raise StudyError(f"{path}: the one key must be 'variants', got {sorted(content)}")
+    return _variants(content["variants"], str(path))
+
+
+def _variants(variants: Any, where: str) -> tuple[Variant, ...]:
     if not isinstance(variants, list) or not variants:
         raise StudyError(f"{where}: a list of at least one {{rank, alpha}} is needed, got {variants!r}")
     read = tuple(validated(Variant, v, f"{where}[{i}]") for i, v in enumerate(variants))

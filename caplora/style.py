@@ -19,11 +19,24 @@ from matplotlib import font_manager, rc_context
 INK, MUTED, GREY, FAINT = "#22252a", "#5c626b", "#8a8f98", "#e6e8eb"
 RANKS = {1: "#882255", 2: "#999933", 4: "#0072b2", 8: "#e08e00", 16: "#009e73", 32: "#c8442a", 64: "#b35c9e"}
 MARKERS, LINES = "oDs^vPX", ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
+CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on → what tells it from the ledger's
+    "none": {"marker": "X", "linestyle": (0, (1, 2.4))},
+    "subject": {"marker": "P", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+    "machine": {"marker": "v", "linestyle": (0, (2.4, 1.2))},
+    "shuffled": {"marker": "d", "linestyle": (0, (9, 3))},
+}
 METRICS = {  # metric → its name, and what its differences are differences of
     "clip_score": ("CLIPScore", "CLIPScore"),
     "clip_cosine": ("CLIP cosine", "cosine"),
     "identity": ("identity", "cosine to held-out portraits"),
     "judge": ("attributes shown", "share of those named"),
+}
+CAPTIONS = {  # kind of captions → its name
+    "none": "no caption",
+    "subject": "class word",
+    "machine": "raw machine",
+    "reviewed": "reviewed",
+    "shuffled": "shuffled",
 }
 FALLBACKS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")  # prompts in Hangul
 STYLE: Any = {  # rcParams
@@ -64,14 +77,18 @@ class Figure(matplotlib.figure.Figure):
 
 
 def appearance(arm: str) -> dict[str, Any]:
-    """Colour, marker and line style of an arm: the rank tells the colour, the alpha the rest; the baseline is grey."""
+    """Colour, marker and line style of an arm: the rank tells the colour, the alpha the rest; the baseline is grey.
+
+    In a caption ablation the kind of captions tells marker and line.
+    """
     named = re.match(r"r(\d+)_a([\d.]+)", arm)
     if not named:
         return {"color": GREY, "marker": "o", "linestyle": "-"}
     rank, alpha = int(named[1]), float(named[2])
     step = round(np.log2(alpha)) if alpha > 0 else 0
     colour = RANKS.get(rank, list(RANKS.values())[rank % len(RANKS)])
-    return {"color": colour, "marker": MARKERS[(step - 2) % len(MARKERS)], "linestyle": LINES[(step - 2) % len(LINES)]}
+    look = {"color": colour, "marker": MARKERS[(step - 2) % len(MARKERS)], "linestyle": LINES[(step - 2) % len(LINES)]}
+    return look | CAPTIONED.get(arm.rsplit("_", 1)[-1], {})
 
 
 def shared_opening(prompts: Sequence[str]) -> str:

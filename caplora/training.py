@@ -301,13 +301,14 @@ class Run:
             learner.stop(f"{error} {advice}; its weights of step {number - 1} are kept")
 
     def draw(self, number: int) -> Draw:
-        """What the rows of a micro-batch see, variant by variant; variants of one seed see the same."""
+        """What the rows of a micro-batch see, variant by variant; those of one seed see the same, captions aside."""
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
         drawn = {
             own.seed: draw_micro_batch(own, self.inputs, number, process, processes, self.objective.timesteps)
             for own in {own.seed: own for own in self.own}.values()
         }
-        return Draw.concatenated([drawn[own.seed] for own in self.own])
+        firsts = [self.inputs.first_text(arm.variant.captions) for arm in self.pack.arms]
+        return Draw.concatenated([drawn[o.seed].captioned(first) for o, first in zip(self.own, firsts, strict=True)])
 
     def variant_losses(self, drawn: Draw) -> Float[Tensor, " v"]:
         """This process's part of each variant's loss: the weighted mean over the rows of a micro-batch."""
@@ -319,7 +320,10 @@ class Run:
 
     @torch.no_grad()
     def validate(self, held_out: Inputs, done: int) -> dict[str, float]:
-        """The loss of every variant on the held-out images, at the same timesteps and noise every time."""
+        """The loss of every variant on the held-out images, at the same timesteps and noise every time.
+
+        Whatever captions a variant is trained on, it is asked to denoise these by those of the ledger.
+        """
         drawn = draw_validation(self.settings, held_out, VALIDATION_DRAWS, self.objective.timesteps)
         total, size = torch.zeros(len(self.learners)), self.settings.batch_size
         self.pack.lay()

@@ -14,6 +14,10 @@ from tests.tiny import tiny_inputs, tiny_pipeline
 
 PLAIN = Training()
 CAPTIONS = {"0.png": "a woman with red hair", "1.png": "a man", "2.png": "a woman with red hair"}
+OTHERS = {
+    "none": dict.fromkeys(CAPTIONS, ""),
+    "shuffled": {"2.png": "a man", "0.png": "a man", "1.png": CAPTIONS["0.png"]},
+}
 
 
 @pytest.fixture
@@ -117,3 +121,41 @@ def test_text_that_does_not_fit_shows_what_would_be_lost() -> None:
     assert encode_texts(pipeline, [fits]).shape == (1, 77, 24)
     with pytest.raises(ValueError, match=r"77 tokens and 75 fit: 'light shadow' would be lost"):
         encode_texts(pipeline, [fits + "light shadow"])
+
+
+def test_other_captions_are_texts_of_the_same_images(folder: Path) -> None:
+    pipeline = tiny_pipeline()
+    inputs = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, reversed(CAPTIONS.items()), OTHERS)
+    assert len(inputs) == 3 and len(inputs.texts) == 9
+    with torch.no_grad():
+        for kind, captions in {None: CAPTIONS, **OTHERS}.items():
+            for i, name in enumerate(sorted(CAPTIONS)):
+                expected = encode_texts(pipeline, [captions[name]])[0]
+                assert torch.equal(inputs.texts[inputs.first_text(kind) + i], expected)
+            assert {name: s["caption"] for name, s in inputs.sources_of(kind).items()} == captions
+    assert inputs.sources_of(None) == inputs.sources
+    assert len(list((folder / "cache").iterdir())) == 3 + 3  # other kinds are made of the same texts
+
+
+def test_other_captions_are_tokens_where_the_text_encoder_is_trained(folder: Path) -> None:
+    encoders = Encoders(tiny_pipeline(), folder, Training(train_text_encoder=True))
+    inputs = encoders.inputs(folder, CAPTIONS.items(), OTHERS)
+    assert inputs.texts.shape == (9, 77) and not inputs.texts.is_floating_point()
+    assert torch.equal(inputs.texts[inputs.first_text("none")], inputs.empty)
+
+
+def test_captions_that_the_inputs_lack_are_named() -> None:
+    for ask in (tiny_inputs().first_text, tiny_inputs().sources_of):
+        with pytest.raises(ValueError, match="captions of the kind 'machine' and these inputs have none"):
+            ask("machine")
+
+
+def test_class_images_have_their_own_caption_whatever_the_others_are(folder: Path) -> None:
+    encoders = Encoders(tiny_pipeline(), folder / "cache", PLAIN)
+    own, of_class = encoders.inputs(folder, CAPTIONS.items(), OTHERS), encoders.inputs(folder, [("1.png", "a face")])
+    both = own.with_class_images(of_class)
+    for kind in (None, *OTHERS):
+        first = both.first_text(kind)
+        assert torch.equal(both.texts[first : first + 3], own.texts[own.first_text(kind) :][:3])
+        assert torch.equal(both.texts[first + 3], of_class.texts[0])
+        assert both.sources_of(kind)["class/1.png"]["caption"] == "a face"

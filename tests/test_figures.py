@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from caplora import curation_figures, diagrams, figures, galleries, style
+from caplora.ablation import ablation_arms, ablation_table
 from caplora.curation import RULES
 from caplora.image_table import OF_A_FACE
 from caplora.settings import Curation
@@ -46,6 +47,9 @@ TABLE = scores(ARMS)
 EFFECTS = effect_table(TABLE)
 HEADLINES = EFFECTS[(EFFECTS["metric"] == "clip_score") & (EFFECTS["model"] == "clip_a")]
 HEADLINE = HEADLINES.set_index("variant", drop=False).loc[BEST]
+ON_CAPTIONS = ablation_arms(read_variants("captions"))
+CAPTION_SCORES = scores([BASELINE, *ON_CAPTIONS.values()])
+ABLATION = ablation_table(CAPTION_SCORES, ON_CAPTIONS)
 VALUES = cells(TABLE, "clip_score", "clip_a", "test")
 
 
@@ -96,8 +100,10 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
     "prompts": lambda: figures.per_prompt_differences(VALUES, HEADLINE),
     "metrics": lambda: figures.panel(EFFECTS, BEST),
+    "caption_ablation": lambda: figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3 captions."),
     "attributes": lambda: figures.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
+    "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *style.CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
     "measures": lambda: curation_figures.measures_figure(curated(faces=False), Curation()),
@@ -173,18 +179,18 @@ def test_a_notebook_shows_a_figure_without_pyplot() -> None:
     assert size["width"] <= 800
 
 
-@pytest.mark.parametrize("name", ["scores", "prompts", "metrics", "teaser"])
+@pytest.mark.parametrize("name", ["scores", "prompts", "metrics", "teaser", "caption_ablation"])
 def test_n_is_stated(name: str) -> None:
     assert "16 test prompts × 4 seeds" in read(drawn(name))
 
 
-@pytest.mark.parametrize("name", ["scores", "metrics", "attributes"])
+@pytest.mark.parametrize("name", ["scores", "metrics", "attributes", "caption_ablation"])
 def test_the_interval_is_named(name: str) -> None:
     assert "95 % t interval" in read(drawn(name))
     assert "clustered by prompt" in read(drawn(name))
 
 
-@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes"])
+@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes", "caption_ablation"])
 def test_every_axis_is_labelled(name: str) -> None:
     figure = drawn(name)
     own = [axes for axes in figure.axes if axes.get_xlabel() or not axes.get_shared_x_axes().get_siblings(axes)[1:]]
@@ -332,3 +338,35 @@ def test_the_diagrams_name_the_notebooks_the_files_and_what_is_trained() -> None
         assert said in pipeline
     for said in ("attn1", "attn2", "W x + (α / r) · B A x", "frozen"):
         assert said in lora
+
+
+def test_caption_ablation_has_a_row_per_kind_in_order_and_the_baseline_as_a_line() -> None:
+    for axes, metric in zip(drawn("caption_ablation").axes, ("clip_score", "identity"), strict=True):
+        rows = ABLATION[(ABLATION["metric"] == metric) & (ABLATION["model"] != "clip_b")]
+        assert axes.lines[0].get_xdata()[0] == rows["baseline"].iloc[0]
+        for row, points in zip(rows.to_dict("records"), axes.collections, strict=True):
+            own = CAPTION_SCORES[(CAPTION_SCORES["variant"] == row["variant"]) & (CAPTION_SCORES["metric"] == metric)]
+            known = own[own["model"] == row["model"]].groupby("prompt", sort=False)["value"].mean()
+            np.testing.assert_allclose(points.get_offsets()[:, 0], known)
+        bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2][1:]
+        np.testing.assert_allclose(bars, rows[["mean_low", "mean_high"]])
+    labels = [t.get_text() for t in drawn("caption_ablation").axes[0].get_yticklabels()]
+    assert labels == ["no caption", "class word", "raw machine", "reviewed", "shuffled"]
+
+
+def test_caption_ablation_says_what_it_is_a_difference_from_and_what_was_not_reviewed() -> None:
+    said = read(drawn("caption_ablation"))
+    assert said.count("the reference") == 2 and "difference from reviewed" in said
+    assert said.endswith("Nobody looked at 3 captions.")
+
+
+def test_kinds_of_captions_differ_in_marker_and_in_line() -> None:
+    looks = [style.appearance(arm) for arm in ON_CAPTIONS.values()]
+    assert len({look["marker"] for look in looks}) == len({str(look["linestyle"]) for look in looks}) == len(looks)
+    assert len({look["color"] for look in looks}) == 1
+
+
+def test_numbers_of_a_figure_are_read_as_they_were_drawn(tmp_path: Path) -> None:
+    pd.testing.assert_frame_equal(
+        pd.read_csv(figures.save_table(ABLATION, tmp_path, "it"), keep_default_na=True), ABLATION
+    )

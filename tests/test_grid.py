@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from caplora.adapters import read_adapter, weights_file
 from caplora.base import parts_of
@@ -22,7 +23,7 @@ from caplora.sampling import draw_pictures
 from caplora.settings import Training, Variant
 from caplora.study import PROJECT, read_study
 from caplora.training import Step
-from tests.tiny import tiny_inputs, tiny_pipeline
+from tests.tiny import captioned_inputs, tiny_inputs, tiny_pipeline
 
 SETTINGS = Training(steps=6, batch_size=2, learning_rate=1e-2, checkpointing_steps=2, validation_steps=3)
 VARIANTS = (Variant(rank=2, alpha=2), Variant(rank=4, alpha=8))
@@ -312,3 +313,52 @@ def test_class_images_are_part_of_the_training(tmp_path: Path) -> None:
     prior = replace(grid, inputs=grid.inputs.with_class_images(tiny_inputs(2, seed=3)))
     with pytest.raises(ChangedError, match=r"images\.class/0\.png: new"):
         claim(prior, VARIANTS)
+
+
+def captioned_grid(root: Path) -> Grid:
+    """A grid whose images have the machine's captions too."""
+    grid = grid_in(root)
+    return replace(grid, inputs=captioned_inputs(grid.inputs, "machine"))
+
+
+CAPTIONED = (VARIANTS[0], VARIANTS[0].model_copy(update={"captions": "machine"}))
+
+
+def test_changed_machine_caption_refuses_the_training_on_it_and_no_other(tmp_path: Path) -> None:
+    run(captioned_grid(tmp_path), steps=4, variants=CAPTIONED)
+    changed = captioned_grid(tmp_path)
+    changed.inputs.others["machine"]["1.png"] = "another"
+    assert claim(changed, CAPTIONED[:1]) == []
+    said = r'r2_a2_machine at step 4 of 6.*\n.*images\.1\.png\.caption: "number 2" → "another"'
+    with pytest.raises(ChangedError, match=said):
+        claim(changed, CAPTIONED)
+    reviewed = captioned_grid(tmp_path)
+    reviewed.inputs.sources["1.png"]["caption"] = "another"
+    with pytest.raises(ChangedError, match="r2_a2 at step 4 of 6"):
+        claim(reviewed, CAPTIONED[:1])
+    assert claim(reviewed, CAPTIONED[1:]) == []
+
+
+def test_identity_of_a_variant_on_the_ledgers_captions_knows_no_others(tmp_path: Path) -> None:
+    assert captioned_grid(tmp_path).identity(VARIANTS[0]) == grid_in(tmp_path).identity(VARIANTS[0])
+
+
+def test_interrupted_ablation_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    whole, cut = captioned_grid(tmp_path / "whole"), captioned_grid(tmp_path / "cut")
+    run(whole, variants=CAPTIONED)
+    run(cut, steps=3, variants=CAPTIONED)
+    run(cut, variants=CAPTIONED)
+    assert files_of(cut, CAPTIONED) == files_of(whole, CAPTIONED)
+
+
+def test_adapter_file_tells_the_captions_that_it_was_trained_on(tmp_path: Path) -> None:
+    grid = captioned_grid(tmp_path)
+    grid.inputs.others["machine"]["1.png"] = "a man, smiling"
+    run(grid, variants=CAPTIONED)
+    tags = []
+    for variant in CAPTIONED:
+        with safe_open(weights_file(grid.study, variant), "pt") as file:
+            tags.append(json.loads(file.metadata()["ss_tag_frequency"])["mini"])
+    assert tags[0] == {f"number {i}": 1 for i in range(5)}
+    assert tags[1] == {"number 1": 1, "a man": 1, "smiling": 1, "number 3": 1, "number 4": 1, "number 0": 1}
+    assert read_records(grid.study, CAPTIONED)[1]["variant"]["captions"] == "machine"

@@ -1,5 +1,6 @@
 """mini/: the portrait world shows what its captions say, and the same seed paints the same world."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caplora.captions import Row, read_ledger, write_ledger
 from caplora.mini.pictures import paint, paint_person, read_pictures
 from caplora.mini.portraits import COUNT, PORTRAITS, TRUTH, the_person
+from caplora.mini.reviewer import review_portraits
 from caplora.mini.styles import render
 from caplora.mini.words import bert_tokenizer, clip_tokenizer, corpus
 from caplora.mini.world import (
@@ -22,6 +25,7 @@ from caplora.mini.world import (
     draw_scene,
     truth,
 )
+from caplora.study import PROJECT
 
 
 def test_same_seed_paints_the_same_pixels() -> None:
@@ -96,3 +100,22 @@ def test_shipped_portraits_are_the_ones_that_the_world_draws() -> None:
     rng = np.random.default_rng(2026)
     for path in files[:3]:
         assert np.array_equal(np.asarray(Image.open(path)), render(the_person(), draw_scene(rng, (NEW_STYLE,)), rng))
+
+
+def test_reviewer_keeps_what_is_right_corrects_what_is_not_and_decides_once(tmp_path: Path) -> None:
+    (tmp_path / "mini.yaml").write_text((PROJECT / "params/studies/mini.yaml").read_text(encoding="utf-8"))
+    folder, shown = tmp_path / "datasets" / "mini", json.loads(TRUTH.read_text(encoding="utf-8"))
+    folder.mkdir(parents=True)
+    names = sorted(shown)[:3]
+    for name in names:
+        (folder / name).write_bytes((PORTRAITS / name).read_bytes())
+    right = [caption(shown[name]) for name in names]
+    said = [Row(n, text=t, machine_text="a cartoon", source=n, suggestion=t) for n, t in zip(names, right, strict=True)]
+    write_ledger(
+        folder, [said[0], replace(said[1], text="a man", suggestion="a man"), replace(said[2], status="rejected")]
+    )
+    assert [row.status for row in review_portraits(str(tmp_path / "mini.yaml"))] == ["kept", "edited"]
+    rows = read_ledger(folder)
+    assert [row.text for row in rows] == right and {row.machine_text for row in rows} == {"a cartoon"}
+    assert [row.status for row in rows] == ["kept", "edited", "rejected"]
+    assert review_portraits(str(tmp_path / "mini.yaml")) == []

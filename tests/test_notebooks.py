@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import papermill
@@ -16,7 +17,7 @@ from PIL import Image
 from caplora.mini.portraits import PORTRAITS
 from caplora.study import PROJECT, Study, read_study, read_variants
 
-VARIANTS = "r4_a8"
+VARIANTS = [{"rank": 4, "alpha": 8}, {"rank": 4, "alpha": 8, "captions": "shuffled"}]
 
 
 def messy_folder(folder: Path) -> set[str]:
@@ -71,7 +72,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, set[str]]:
     return read_study(path), names
 
 
-def run_notebook(name: str, parameters: dict[str, str]) -> None:
+def run_notebook(name: str, parameters: dict[str, Any]) -> None:
     """Run a notebook of the project in the working directory, as papermill does from any."""
     papermill.execute_notebook(
         PROJECT / "notebooks" / f"{name}.ipynb",
@@ -104,10 +105,11 @@ def test_every_image_has_a_caption_that_opens_with_the_subject(ran: tuple[Study,
 
 def test_adapter_says_what_it_is(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
-    [variant] = read_variants(VARIANTS)
+    variant, control = read_variants(VARIANTS)
     record = json.loads((study.adapter(variant) / "settings.json").read_text())
     assert record["variant"] == {"rank": 4, "alpha": 8.0, "use_rslora": False} and record["largest_error"] < 1e-6
     assert len(rows_of(study.adapter(variant) / "losses.csv")) == 4
+    assert json.loads((study.adapter(control) / "settings.json").read_text())["variant"]["captions"] == "shuffled"
 
 
 def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[Study, set[str]]) -> None:
@@ -115,7 +117,7 @@ def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[St
     rows = rows_of(study.scores)
     for metric, models in (("clip_score", 2), ("clip_cosine", 2), ("identity", 1), ("judge", 1)):
         kept = [row for row in rows if row["metric"] == metric]
-        assert len(kept) == models * 2 * 5 * 2  # models × arms × prompts × seeds
+        assert len(kept) == models * 3 * 5 * 2  # models × arms × prompts × seeds
         assert len({(r["model"], r["variant"], r["prompt"], r["seed"]) for r in kept}) == len(kept)
 
 
@@ -127,6 +129,17 @@ def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, s
     assert "data:image/png;base64," in page
     drawn = {path.stem for path in study.figures.glob("*.png")}
     assert drawn and drawn == {path.stem for path in study.figures.glob("*.svg")}
+
+
+def test_caption_ablation_is_drawn_counted_and_told_and_its_control_is_no_candidate(
+    ran: tuple[Study, set[str]],
+) -> None:
+    study, _ = ran
+    rows = rows_of(study.figures / "caption_ablation.csv")
+    assert {row["captions"] for row in rows} == {"reviewed", "shuffled"}
+    page = html.unescape(study.report.read_text(encoding="utf-8"))
+    assert "What captions are worth" in page
+    assert not re.search("<td>r4_a8_shuffled</td>|r4_a8_shuffled (beats|falls|cannot)", page)
 
 
 def test_person_images_are_not_touched(ran: tuple[Study, set[str]]) -> None:

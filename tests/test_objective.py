@@ -1,10 +1,13 @@
 """objective.py: what a step sees is a function of the seed and the sample, and each option does what it says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 
 from caplora.objective import (
+    Draw,
     Objective,
     draw_micro_batch,
     draw_samples,
@@ -119,3 +122,13 @@ def test_validation_rows_spread_over_the_schedule_and_never_change() -> None:
     assert (drawn.t.view(3, 4) // 250).tolist() == [[0, 1, 2, 3]] * 3
     again = draw_validation(Training(batch_size=2, noise_offset=0.5), inputs, 4, 1000)
     assert torch.equal(drawn.noise, again.noise) and torch.equal(drawn.t, again.t)
+
+
+def test_rows_see_the_texts_that_they_are_captioned_with() -> None:
+    inputs, other = tiny_inputs(), tiny_inputs(seed=1)
+    drawn = draw_samples(PLAIN, inputs, range(8), 1000)
+    both = replace(inputs, texts=torch.cat([inputs.texts, other.texts]))
+    seen = losses(PLAIN, both, Draw.concatenated([drawn, drawn.captioned(5)]))
+    assert torch.equal(losses(PLAIN, both, drawn), losses(PLAIN, inputs, drawn))
+    torch.testing.assert_close(seen[:8], losses(PLAIN, inputs, drawn), rtol=1e-5, atol=0)
+    torch.testing.assert_close(seen[8:], losses(PLAIN, replace(inputs, texts=other.texts), drawn), rtol=1e-5, atol=0)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from caplora.ablation import ablation_table
 from caplora.report import confirmation, percent, power_sentence, signed, verdict_sentence, write_report
 from caplora.settings import Variant
 from caplora.statistics import COLUMNS, effect_table
@@ -224,3 +225,22 @@ def test_the_method_is_the_one_that_was_run(study: Study) -> None:
 def test_a_variant_that_stopped_early_is_said_to_have(study: Study) -> None:
     text = Page(report(study, {"r4_a8": 0.1, "r8_a8": 0.0})).text
     assert "The training of r4_a8 stopped early: nan" in text and "The training of r8_a8" not in text
+
+
+def test_caption_ablation_is_a_section_where_there_is_one(study: Study) -> None:
+    arms = {kind or "reviewed": Variant(rank=8, alpha=8, captions=kind).name for kind in (None, "shuffled")}
+    gains = dict(zip(arms.values(), (0.05, -0.05), strict=True))
+    rng, found = np.random.default_rng(0), []
+    for (metric, model), p, (arm, gain) in product(
+        (("clip_score", "clip_a"), ("identity", "eyes")), range(8), {BASELINE: 0.0, **gains}.items()
+    ):
+        found.append((arm, f"test {p}", 0, "test", metric, model, 0.5 + gain + rng.normal(0, 0.01)))
+    table = ablation_table(pd.DataFrame(found, columns=list(COLUMNS)), arms)
+    plain = Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0})).text
+    write_report(study.report, study, VARIANTS, effects({"r4_a8": 0.05}), "r4_a8", "clip_a", {}, table)
+    text = Page(study.report.read_text(encoding="utf-8")).text
+    assert "What captions are worth" in text and "What captions are worth" not in plain
+    row = table[(table["captions"] == "shuffled") & (table["metric"] == "clip_score")].iloc[0]
+    assert "NAME is the file of params/variants that lists r4_a8, r8_a8, r8_a8_shuffled" in text
+    assert "“shuffled” falls short of “reviewed”: CLIPScore" in text
+    assert f"a difference of {signed(row['difference'])} (95 % interval" in text

@@ -15,6 +15,8 @@ from caplora.sampling import (
     draw_batch,
     initial_noise,
     is_complete,
+    missing_samples,
+    restore_table,
     sample,
     sampling_key,
     wanted_samples,
@@ -102,6 +104,19 @@ def test_what_is_complete_is_not_drawn_again_and_lost_tables_come_back(tmp_path:
     assert list(sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS)) == []
     assert (tmp_path / "metadata.csv").read_bytes() == table and is_complete(tmp_path, SETTINGS)
     assert list(sample(pipeline, Pack(parts_of(pipeline), []), [], SETTINGS)) == []
+
+
+def test_only_a_table_that_is_lost_comes_back_without_drawing(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    batches = sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS)
+    next(batches)
+    restore_table(tmp_path, SETTINGS)
+    assert missing_samples([tmp_path], SETTINGS) and not (tmp_path / "metadata.csv").exists()
+    list(batches)
+    table = (tmp_path / "metadata.csv").read_bytes()
+    (tmp_path / "metadata.csv").unlink()
+    restore_table(tmp_path, SETTINGS)
+    assert is_complete(tmp_path, SETTINGS) and (tmp_path / "metadata.csv").read_bytes() == table
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])

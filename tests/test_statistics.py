@@ -305,3 +305,18 @@ def test_the_first_clip_is_primary() -> None:
     assert primary_model(table) == "b"
     with pytest.raises(ScoreError, match="no clip_score"):
         primary_model(rows(GAINS, metric="identity"))
+
+
+def test_arms_are_paired_with_any_reference() -> None:
+    """Against another arm the effect is that of a paired t test of the two, and turned round it changes its sign."""
+    table = rows(GAINS)
+    wide = table.pivot_table(index="prompt", columns="variant", values="value", aggfunc="mean")
+    found = {e.variant: e for e in effects(table, "clip_score", "clip_a", "test", "r8_a8")}
+    assert list(found) == ["baseline", "r4_a4", "r4_a8"]
+    for arm, effect in found.items():
+        known = stats.ttest_rel(wide[arm], wide["r8_a8"]).confidence_interval(0.95)
+        assert (effect.low, effect.high) == pytest.approx((known.low, known.high), rel=1e-9)
+    [there] = effects(table[table["variant"].isin(["r4_a4", "r8_a8"])], "clip_score", "clip_a", "test", "r8_a8")
+    [back] = effects(table[table["variant"].isin(["r4_a4", "r8_a8"])], "clip_score", "clip_a", "test", "r4_a4")
+    assert (there.difference, there.low, there.high) == pytest.approx((-back.difference, -back.high, -back.low))
+    assert (there.p, there.baseline) == pytest.approx((back.p, back.adapter))

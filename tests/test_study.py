@@ -248,6 +248,8 @@ def test_a_local_clip_is_made_absolute_and_a_named_one_is_left(write: Write, tmp
         ([{"rank": True, "alpha": 8}], r"variants\[0\]: rank: .*got True"),
         ([{"rank": 4, "alpha": 0}], r"variants\[0\]: alpha: .*got 0"),
         ([{"rank": 4, "alpha": 8}, {"rank": 4, "alpha": 8.0}], "r4_a8 stands twice"),
+        ([{"rank": 4, "alpha": 8, "captions": "true"}], r"variants\[0\]: captions: .*got 'true'"),
+        ("grid+nope", r"no file of variants .*nope\.yaml"),
     ],
 )
 def test_a_wrong_variant_is_named(variants: Any, why: str) -> None:
@@ -317,6 +319,8 @@ def test_a_value_is_turned_for_once_and_checked_as_any_other(write: Write) -> No
         ({"rank": 16, "alpha": 8, "use_rslora": True}, "r16_a8_rs", 2.0),
         ({"rank": 4, "alpha": 4, "learning_rate": 1e-4, "seed": 0}, "r4_a4_lr0.0001_s0", 1.0),
         ({"rank": 4, "alpha": 4, "targets": "qkvo"}, "r4_a4_qkvo", 1.0),
+        ({"rank": 16, "alpha": 32, "captions": "none"}, "r16_a32_none", 2.0),
+        ({"rank": 4, "alpha": 4, "targets": "qkvo", "captions": "machine"}, "r4_a4_qkvo_machine", 1.0),
     ],
 )
 def test_a_variant_is_named_after_what_it_varies(variant: dict[str, Any], name: str, scale: float) -> None:
@@ -343,3 +347,10 @@ def test_targets_that_are_no_expression_are_named(write: Write) -> None:
 def test_step_rules_go_with_their_schedule(write: Write, rules: dict[str, Any]) -> None:
     with pytest.raises(StudyError, match="lr_step_rules go with lr_scheduler piecewise_constant"):
         read_study(write(training=rules))
+
+
+def test_files_of_variants_are_joined_by_a_plus_and_each_variant_counts_once() -> None:
+    grid, captions = read_variants("grid"), read_variants("captions")
+    both = read_variants("grid+captions")
+    assert {v.name for v in both} == {v.name for v in (*grid, *captions)} and both[: len(grid)] == grid
+    assert len(both) == len(grid) + len(captions) - 1  # r16_a32 stands in both

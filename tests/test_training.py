@@ -19,7 +19,7 @@ from caplora.memory import bytes_kept
 from caplora.objective import draw_micro_batch
 from caplora.settings import TARGETS, Prior, Training, Variant
 from caplora.training import Learner, Run, Step, train
-from tests.tiny import noise_scheduler, tiny_inputs, tiny_pipeline, tiny_unet
+from tests.tiny import captioned_inputs, noise_scheduler, tiny_inputs, tiny_pipeline, tiny_unet
 
 SETTINGS = Training(steps=6, batch_size=2, learning_rate=1e-2, checkpointing_steps=2)
 GENTLE = SETTINGS.model_copy(update={"steps": 20, "learning_rate": 1e-3, "checkpointing_steps": 20})
@@ -357,3 +357,49 @@ def test_batch_that_processes_cannot_share_names_the_setting(tmp_path: Path, mon
     monkeypatch.setattr("caplora.training.Accelerator.num_processes", 3)
     with pytest.raises(ValueError, match=r"training\.batch_size: 2 images cannot be shared by 3 processes"):
         next(steps_of([R4], tmp_path))
+
+
+CAPTIONED = [R4, *(Variant(rank=4, alpha=8, captions=kind) for kind in ("none", "shuffled"))]
+
+
+@pytest.mark.parametrize("trained_text", [False, True], ids=["texts", "tokens"])
+def test_variant_on_the_ledgers_captions_is_the_same_beside_others(trained_text: bool, tmp_path: Path) -> None:
+    """Alone to the byte, whatever other captions lie beside its own; in a pack with those to rounding."""
+    inputs, settings = tiny_inputs(), GENTLE.model_copy(update={"train_text_encoder": trained_text, "steps": 6})
+    if trained_text:
+        ids = torch.randint(300, (5, 77), generator=torch.Generator().manual_seed(0))
+        inputs = replace(inputs, texts=ids, empty=ids[0] * 0)
+    beside = captioned_inputs(inputs, "none", "shuffled")
+    [before] = run([R4], tmp_path / "before", settings, inputs=inputs)
+    [after] = run([R4], tmp_path / "after", settings, inputs=beside)
+    assert torch.equal(flat(before), flat(after))
+    pack = run(CAPTIONED, tmp_path / "pack", settings, inputs=beside)
+    assert distance(pack[0], before) < 1e-5
+    assert min(distance(pack[1], before), distance(pack[2], before), distance(pack[1], pack[2])) > 1e-3
+
+
+def test_each_arm_of_an_ablation_is_the_training_on_its_captions_alone(tmp_path: Path) -> None:
+    inputs = captioned_inputs(tiny_inputs(), "none", "shuffled")
+    pack = run(CAPTIONED, tmp_path / "pack", GENTLE, inputs=inputs)
+    for number, arm in enumerate(pack):
+        only = replace(inputs, texts=inputs.texts[5 * number : 5 * number + 5], others={})
+        [alone] = run([R4], tmp_path / f"alone{number}", GENTLE, inputs=only)
+        assert distance(arm, alone) < 1e-5
+
+
+def test_arms_of_an_ablation_are_validated_by_the_ledgers_captions(tmp_path: Path) -> None:
+    """At a rate that moves nothing, arms on other captions measure the same."""
+    settings = SETTINGS.model_copy(update={"validation_steps": 6, "learning_rate": 1e-12})
+    inputs = captioned_inputs(tiny_inputs(), "none", "shuffled")
+    *_, last = steps_of(CAPTIONED, tmp_path, settings, inputs, held_out=tiny_inputs(3, seed=9))
+    assert list(last.validation.values()) == pytest.approx([last.validation[R4.name]] * 3, rel=1e-6)
+    assert last.losses[R4.name] != pytest.approx(last.losses["r4_a8_none"], rel=1e-6)
+
+
+def test_arms_of_an_ablation_see_the_same_class_images(tmp_path: Path) -> None:
+    prior = SETTINGS.model_copy(update={"prior": Prior(prompt="a face"), "steps": 2})
+    inputs = captioned_inputs(tiny_inputs(), "shuffled").with_class_images(tiny_inputs(3, seed=4))
+    pack = new_pack(tiny_pipeline(), CAPTIONED[::2], prior)
+    drawn = Run(tiny_pipeline(), pack, inputs, prior, []).draw(0)
+    texts = inputs.texts[drawn.texts].view(2, 4, 7, 24)  # variants, own and class images
+    assert torch.equal(texts[0, 2:], texts[1, 2:]) and not torch.equal(texts[0, :2], texts[1, :2])

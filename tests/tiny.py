@@ -1,5 +1,6 @@
 """Tiny real models for the tests: Stable Diffusion with random weights, a fraction of a second a step."""
 
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -105,3 +106,14 @@ def trained_like(host: nn.ModuleDict, rank: int, alpha: float, seed: int = 0, se
     g = torch.Generator().manual_seed(seed + 100)
     weights = {k: (a, 0.1 * torch.randn(b.shape, generator=g)) for k, (a, b) in adapter.weights.items()}
     return Adapter(adapter.variant, weights)
+
+
+def captioned_inputs(inputs: Inputs, *kinds: str) -> Inputs:
+    """The same images with further captions, each kind's the ledger's as they are moved on by one image more."""
+    names, count = list(inputs.sources), len(inputs.sources)
+    dealt = {k: [(i + step) % count for i in range(count)] for step, k in enumerate(kinds, 1)}
+    others = {
+        k: {name: inputs.sources[names[i]]["caption"] for name, i in zip(names, places, strict=True)}
+        for k, places in dealt.items()
+    }
+    return replace(inputs, texts=torch.cat([inputs.texts, *(inputs.texts[p] for p in dealt.values())]), others=others)
