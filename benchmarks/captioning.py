@@ -95,14 +95,16 @@ def sides(tokens: int) -> dict[str, Callable[[list[Image.Image]], list[str]]]:
     return dict(zip(SIDES, (each(theirs), theirs, each(ours_all), ours_all), strict=True))
 
 
-def seconds(side: Callable[[list[Image.Image]], list[str]], pictures: list[Image.Image]) -> tuple[float, list[str]]:
+def seconds(
+    side: Callable[[list[Image.Image]], list[str]], pictures: list[Image.Image], clock: Callable[[], float]
+) -> tuple[float, list[str]]:
     """Seconds an image, and what was said."""
-    began = time.perf_counter()
+    began = clock()
     said = side(pictures)
-    return (time.perf_counter() - began) / len(pictures), said
+    return (clock() - began) / len(pictures), said
 
 
-def large(tokens: int, rounds: int) -> Iterator[str]:
+def large(tokens: int, rounds: int, clock: Callable[[], float]) -> Iterator[str]:
     """The table of BLIP large, row by row; the sides' words must agree."""
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)) for _ in range(BATCH)]
@@ -110,7 +112,7 @@ def large(tokens: int, rounds: int) -> Iterator[str]:
     turns = sides(tokens)
     for name in SIDES:
         turns[name](pictures[:1])
-    measured = [{name: seconds(side, shown[name]) for name, side in turns.items()} for _ in range(rounds)]
+    measured = [{name: seconds(side, shown[name], clock) for name, side in turns.items()} for _ in range(rounds)]
     differ = {tuple(said[:2]) for turn in measured for _, said in turn.values()}
     s = {name: statistics.median(turn[name][0] for turn in measured) for name in SIDES}
     heads = ["tokens", "transformers one by one / ours in batches", "ours one by one / in batches"]
@@ -152,14 +154,20 @@ def main() -> None:
     top.add_argument("model", choices=("large", "mini"))
     top.add_argument("--tokens", type=int, default=20, help="of each caption, exactly; BLIP large says about 15")
     top.add_argument("--rounds", type=int, default=3)
+    top.add_argument(
+        "--shared", action="store_true", help="one thread, and its processor's seconds: others are at work"
+    )
     given = top.parse_args()
+    clock = time.process_time if given.shared else time.perf_counter
+    if given.shared:
+        torch.set_num_threads(1)
     machine = (
         torch.cuda.get_device_name()
         if torch.cuda.is_available()
         else f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
     )
     print(f"{given.model}, {machine}, torch {torch.__version__}\n", flush=True)
-    for row in large(given.tokens, given.rounds) if given.model == "large" else mini(given.rounds):
+    for row in large(given.tokens, given.rounds, clock) if given.model == "large" else mini(given.rounds):
         print(row, flush=True)
 
 
