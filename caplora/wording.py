@@ -71,16 +71,21 @@ def tidy(text: str) -> str:
 
 
 def marked(before: str, after: str) -> list[tuple[str, str]]:
-    """What became of a text, piece by piece: ("same" | "gone" | "new", words)."""
+    """What became of a text, piece by piece: ("same" | "gone" | "new", words); changes beside each other are one."""
     a, b = BREAKS.split(before), BREAKS.split(after)
+    runs: list[tuple[bool, str, str]] = []  # whether it changed, before, after
+    opcodes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    for number, (kind, i, j, k, m) in enumerate(opcodes):
+        old, new = "".join(a[i:j]), "".join(b[k:m])
+        changed = kind != "equal" or (0 < number < len(opcodes) - 1 and old.isspace())
+        if runs and changed and runs[-1][0]:
+            runs[-1] = (True, runs[-1][1] + old, runs[-1][2] + new)
+        else:
+            runs.append((changed, old, new))
     pieces = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        if kind == "equal":
-            pieces.append(("same", "".join(a[i:j])))
-            continue
-        pieces += [("gone", "".join(a[i:j]))] if j > i else []
-        pieces += [("new", "".join(b[k:m]))] if m > k else []
-    return pieces
+    for changed, old, new in runs:
+        pieces += [("gone", old), ("new", new)] if changed else [("same", old)]
+    return [(kind, words) for kind, words in pieces if words]
 
 
 def _uncapitalised(text: str) -> str:

@@ -59,6 +59,7 @@ def test_marks_put_together_give_both_texts(before: str, after: str) -> None:
 def test_the_commonest_corrections_are_counted_by_caption() -> None:
     assert replacements("me in red hair", "me in blue hair, smiling") == [("red", "blue"), ("", ", smiling")]
     assert replacements("me in red", "in red") == [("me", "")]
+    assert replacements("me, in soft light", "me, lit from the left") == [("in soft light", "lit from the left")]
     rows = [Row(f"{i}", "me in blue , blue", status="edited", suggestion="me in red , red") for i in range(3)]
     rows += [Row("k", "me in blue", status="kept", suggestion="me in red"), Row("l", "me", status="edited")]
     assert corrections(rows).values.tolist() == [["red", "blue", 3]]
