@@ -136,11 +136,14 @@ class Plan:
 def plan(grid: Grid, variants: Sequence[Variant], free: int | None = None) -> Plan:
     """Packs of the variants that fit into `free` bytes (None: what the device has).
 
-    Variants that were trained together go on together.
+    Variants that were trained together go on together. On a CPU what a step keeps is counted without gradient
+    checkpointing, which hides what a block needs while it is computed again: rather too much than too little.
     """
     free = free_bytes(grid.pipeline.device) if free is None else free
     pack = grid.fresh_pack([max(variants, key=lambda v: v.rank)])
-    settings = grid.study.training.model_copy(update={"compile": False})
+    measured = grid.pipeline.device.type == "cuda"
+    checkpointing = grid.study.training.gradient_checkpointing and measured
+    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": checkpointing})
     run = Run(grid.pipeline, pack, grid.inputs, settings, [])
     each = bytes_needed(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(grid.pipeline), grid.pipeline.device)
     pack.lift()

@@ -61,6 +61,12 @@ def files_of(grid: Grid, variants: tuple[Variant, ...] = VARIANTS) -> list[bytes
     ]
 
 
+def test_checkpointing_never_makes_a_pack_larger_than_what_is_counted_whole(tmp_path: Path) -> None:
+    plain = plan(grid_in(tmp_path), VARIANTS)
+    less = plan(grid_in(tmp_path, SETTINGS.model_copy(update={"gradient_checkpointing": True})), VARIANTS)
+    assert less.each == plain.each
+
+
 def test_grid_becomes_adapters_that_are_proven(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     steps = run(grid)
