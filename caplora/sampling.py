@@ -29,12 +29,13 @@ class Wanted:
     file_name: str
     prompt: str
     seed: int
-    split: str  # development or test
+    split: str  # development, test or unrelated
 
 
 def wanted_samples(settings: Sampling) -> list[Wanted]:
     """Every prompt with every seed, in the study's order."""
-    prompts = [(p, "development") for p in settings.development] + [(p, "test") for p in settings.test]
+    suites = {"development": settings.development, "test": settings.test, "unrelated": settings.unrelated}
+    prompts = [(prompt, split) for split, suite in suites.items() for prompt in suite]
     return [
         Wanted(f"{number:03d}_{seed}.png", prompt, seed, split)
         for number, (prompt, split) in enumerate(prompts)

@@ -201,6 +201,7 @@ class Sampling(Part):
 
     development: Annotated[tuple[Text, ...], Field(min_length=1)]  # prompts that choose the best variant
     test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
+    unrelated: tuple[Text, ...] = ()  # prompts of what was not trained: how far an adapter drifts there
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
     num_inference_steps: Positive = 30
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
@@ -208,10 +209,14 @@ class Sampling(Part):
 
     @model_validator(mode="after")
     def nothing_stands_twice(self) -> "Sampling":
-        prompts = [*self.development, *self.test]
+        prompts = [*self.development, *self.test, *self.unrelated]
         twice = sorted({p for p in prompts if prompts.count(p) > 1})
         if twice:
-            raise ValueError(f"each prompt may stand once, in development or in test: {twice[0]!r} stands twice")
+            raise ValueError(
+                f"each prompt may stand once, in development, test or unrelated: {twice[0]!r} stands twice"
+            )
+        if len(self.unrelated) == 1:
+            raise ValueError(f"unrelated needs no prompts or at least 2: {self.unrelated[0]!r} alone has no spread")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"each seed may stand once, got {list(self.seeds)}")
         return self

@@ -91,9 +91,24 @@ class Study(Part):
         return self.run / "samples" / arm
 
     @property
+    def embeddings(self) -> Path:
+        """What the encoders of 01 and 04 made of pictures and texts, kept by content."""
+        return self.run / "cache" / "embeddings"
+
+    @property
     def scores(self) -> Path:
         """The table that 04 leaves."""
         return self.run / "scores.csv"
+
+    @property
+    def arms(self) -> Path:
+        """The table of whole arms that 04 leaves beside it."""
+        return self.run / "arms.csv"
+
+    @property
+    def closest(self) -> Path:
+        """The samples most like a training image, as 04 found them."""
+        return self.run / "closest.csv"
 
     @property
     def figures(self) -> Path:

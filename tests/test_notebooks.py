@@ -115,10 +115,32 @@ def test_adapter_says_what_it_is(ran: tuple[Study, set[str]]) -> None:
 def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
     rows = rows_of(study.scores)
-    for metric, models in (("clip_score", 2), ("clip_cosine", 2), ("identity", 1), ("judge", 1)):
+    two = dict.fromkeys(("clip_score", "clip_cosine", "ref_clip_score"), 2)
+    one = dict.fromkeys(("clip_i", "identity", "memorisation", "diversity", "judge"), 1)
+    for metric, models in (two | one).items():
         kept = [row for row in rows if row["metric"] == metric]
-        assert len(kept) == models * 3 * 5 * 2  # models × arms × prompts × seeds
+        assert len(kept) == models * 3 * 7 * 2  # models × arms × prompts × seeds
         assert len({(r["model"], r["variant"], r["prompt"], r["seed"]) for r in kept}) == len(kept)
+
+
+def test_drift_is_of_the_unrelated_prompts_and_none_of_the_baseline_itself(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = [row for row in rows_of(study.scores) if row["metric"] == "drift"]
+    assert {row["split"] for row in rows} == {"unrelated"} and len(rows) == 3 * 2 * 2
+    assert all((float(row["value"]) == 0) == (row["variant"] == "baseline") for row in rows)
+
+
+def test_every_variant_has_its_distances_and_the_closest_samples_are_named(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = rows_of(study.arms)
+    assert {(row["variant"], row["metric"]) for row in rows} == {
+        (variant.name, metric)
+        for variant in read_variants(VARIANTS)
+        for metric in ("kid", "cmmd", "memorised", "diversity")
+    }
+    assert all(0 < float(row["p"]) <= float(row["p_corrected"]) <= 1 for row in rows)
+    for row in rows_of(study.closest):
+        assert (study.samples(row["variant"]) / row["sample"]).is_file() and (study.dataset / row["portrait"]).is_file()
 
 
 def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, set[str]]) -> None:

@@ -40,6 +40,14 @@ def test_every_prompt_meets_every_seed_once() -> None:
     assert [w.split for w in wanted].count("development") == 2
 
 
+def test_unrelated_prompts_come_last_and_move_no_other_sample() -> None:
+    more = wanted_samples(SETTINGS.model_copy(update={"unrelated": ("a bowl", "a lake")}))
+    assert more[:6] == wanted_samples(SETTINGS)
+    assert [(w.prompt, w.split) for w in more[6:]] == [
+        (p, "unrelated") for p in ("a bowl", "a bowl", "a lake", "a lake")
+    ]
+
+
 def test_noise_is_a_function_of_the_seed_alone() -> None:
     both, alone = initial_noise([3, 9], (4, 8, 8)), initial_noise([9], (4, 8, 8))
     assert torch.equal(both[1], alone[0]) and not torch.equal(both[0], both[1])

@@ -9,6 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from caplora.clip import ClipEmbeddings, ClipEncoder, check_activation
+from caplora.embeddings import Embeddings
+from caplora.identity import IdentityEncoder
+from caplora.judge import Judge, JudgeEmbeddings
 from caplora.mini.clip import new_clip, save_clip
 from caplora.mini.identity import new_encoder, processor
 from caplora.mini.judge import new_judge
@@ -16,22 +20,24 @@ from caplora.mini.judge import processor as judge_processor
 from caplora.mini.words import clip_tokenizer
 from caplora.mini.world import ATTRIBUTES, caption, draw_person, draw_scene, truth
 from caplora.scoring import (
-    ClipScorer,
-    IdentityEncoder,
-    Judge,
+    COLUMNS,
     Sample,
     caption_agreement,
-    check_activation,
-    clip_scores,
-    clip_values,
-    identity_values,
-    judge_values,
+    clip_table,
+    diversity_table,
+    drift_table,
+    judge_table,
+    likeness_table,
+    memorisation_table,
     read_samples,
-    score_rows,
+    write_scores,
 )
 from caplora.settings import Clip, Model, Scoring
+from caplora.statistics import read_scores
 from caplora.study import PROJECT, read_study
 
+CPU = torch.device("cpu")
+REFERENCES = ("a photo of a woman", "an ink drawing of a man, sad", "by the sea")
 PROMPTS = ("an ink drawing of a woman with long red hair", "a photo of a man, smiling", "by the sea")
 
 
@@ -53,31 +59,66 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     return made
 
 
+class Published:
+    """Cosines by open_clip's own calls, one picture and one text at a time, in numpy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model, _, self.preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+        self.model.eval()
+        self.tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
+
+    @torch.no_grad()
+    def image(self, path: Path) -> np.ndarray:
+        x = self.model.encode_image(self.preprocess(Image.open(path)).unsqueeze(0)).double().numpy()[0]
+        return x / np.sqrt(x @ x)
+
+    @torch.no_grad()
+    def text(self, text: str) -> np.ndarray:
+        x = self.model.encode_text(self.tokenize([text])).double().numpy()[0]
+        return x / np.sqrt(x @ x)
+
+
 def independent_cosines(folder: Path, samples: list[Sample], prefix: str) -> np.ndarray:
-    """Raw cosines by open_clip's own calls, one pair at a time, in numpy."""
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
-    values = []
-    with torch.no_grad():
-        for s in samples:
-            image = model.eval().encode_image(preprocess(Image.open(s.path)).unsqueeze(0)).double().numpy()[0]
-            text = model.encode_text(tokenize([prefix + s.prompt])).double().numpy()[0]
-            values.append(image @ text / np.sqrt((image @ image) * (text @ text)))
-    return np.array(values)
+    clip = Published(folder)
+    return np.array([clip.image(s.path) @ clip.text(prefix + s.prompt) for s in samples])
+
+
+def clip_of(folder: Path, batch_size: int = 8) -> ClipEmbeddings:
+    return ClipEmbeddings(ClipEncoder(f"local-dir:{folder}", None, "clip", CPU), None, batch_size)
 
 
 @pytest.mark.parametrize("prefix", ["", "A photo depicts "])
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
-def test_clipscore_is_the_published_formula_in_any_batch(
+def test_clipscore_and_refclipscore_are_the_published_formulas_in_any_batch(
     clip_folder: Path, samples: list[Sample], prefix: str, batch_size: int
 ) -> None:
-    scorer = ClipScorer(f"local-dir:{clip_folder}", None, "clip", torch.device("cpu"))
-    settings = Scoring(prefix=prefix, batch_size=batch_size)
-    rows = [row for values in clip_values(scorer, samples, settings) for row in values]
-    table = score_rows(rows, scorer.label).set_index(["metric", "prompt"]).value
+    table = clip_table(clip_of(clip_folder, batch_size), samples, prefix, REFERENCES)
+    values, clip = table.set_index(["metric", "prompt"])["value"], Published(clip_folder)
     for sample, cosine in zip(samples, independent_cosines(clip_folder, samples, prefix), strict=True):
-        assert table["clip_cosine", sample.prompt] == pytest.approx(cosine, abs=1e-5)
-        assert table["clip_score", sample.prompt] == pytest.approx(2.5 * max(cosine, 0), abs=1e-5)
+        score = 2.5 * max(cosine, 0)
+        text = clip.text(prefix + sample.prompt)
+        best = max(max(text @ clip.text(prefix + r) for r in REFERENCES), 0)
+        assert values["clip_cosine", sample.prompt] == pytest.approx(cosine, abs=1e-5)
+        assert values["clip_score", sample.prompt] == pytest.approx(score, abs=1e-5)
+        harmonic = 2 / (1 / score + 1 / best) if score and best else 0
+        assert values["ref_clip_score", sample.prompt] == pytest.approx(harmonic, abs=1e-5)
+
+
+def test_without_references_there_is_no_refclipscore(clip_folder: Path, samples: list[Sample]) -> None:
+    assert set(clip_table(clip_of(clip_folder), samples, "")["metric"]) == {"clip_cosine", "clip_score"}
+
+
+def test_a_score_says_what_it_was_made_with_and_opens_with_the_columns_of_its_readers(
+    clip_folder: Path, samples: list[Sample], tmp_path: Path
+) -> None:
+    clip = clip_of(clip_folder)
+    write_scores([clip_table(clip, samples, "A photo depicts ")], tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv")
+    assert list(scores) == list(COLUMNS) and list(COLUMNS[:7]) == [
+        "variant", "prompt", "seed", "split", "metric", "model", "value"
+    ]  # fmt: skip
+    assert set(scores["prefix"]) == {"A photo depicts "} and set(scores["weights"]) == {clip.encoder.weights}
+    assert all(f"torch {torch.__version__}" in said for said in scores["versions"])
 
 
 @pytest.mark.parametrize("prefix", ["", "A photo depicts "])
@@ -92,17 +133,11 @@ def test_the_agreement_of_a_caption_is_its_raw_cosine_to_its_image(
     for sample in samples:
         (study.dataset / sample.path.name).write_bytes(sample.path.read_bytes())
     captions = {sample.path.name: sample.prompt for sample in reversed(samples)}
-    agreement = caption_agreement(study, captions, torch.device("cpu"))
+    agreement = caption_agreement(study, captions, CPU)
     assert list(agreement) == list(captions)
     expected = independent_cosines(clip_folder, samples[::-1], prefix)
     assert list(agreement.values()) == pytest.approx(expected, abs=1e-5)
-    assert caption_agreement(study, {}, torch.device("cpu")) == {}
-
-
-def test_clipscore_is_zero_below_orthogonal_and_two_and_a_half_at_best() -> None:
-    a = torch.tensor([[1.0, 0.0], [1.0, 0.0], [3.0, 4.0]])
-    b = torch.tensor([[2.0, 0.0], [-1.0, 0.5], [4.0, 3.0]])
-    torch.testing.assert_close(clip_scores(a, b), torch.tensor([2.5, 0.0, 2.5 * 24 / 25]))
+    assert caption_agreement(study, {}, CPU) == {}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +150,7 @@ def test_clipscore_is_zero_below_orthogonal_and_two_and_a_half_at_best() -> None
 )
 def test_weights_of_another_activation_are_refused(name: str, weights: str, write: str) -> None:
     with pytest.raises(ValueError, match=rf"'{name}' computes .*write '{write}'"):
-        ClipScorer(name, weights, "x", torch.device("cpu"))
+        ClipEncoder(name, weights, "x", CPU)
 
 
 @pytest.mark.parametrize(
@@ -126,16 +161,84 @@ def test_weights_of_the_right_activation_and_unknown_ones_pass(name: str, weight
     check_activation(name, weights)
 
 
-def test_identity_of_a_portrait_with_itself_is_one(samples: list[Sample], tmp_path: Path) -> None:
-    new_encoder().save_pretrained(tmp_path)
-    processor().save_pretrained(tmp_path)
-    encoder = IdentityEncoder(
-        read_study(PROJECT / "params/studies/mini.yaml"), Model(path=str(tmp_path)), torch.device("cpu")
-    )
-    [values] = list(identity_values(encoder, samples[:1], [samples[0].path], Scoring()))
-    assert values[0][2] == pytest.approx(1.0, abs=1e-5)
+@pytest.mark.parametrize(
+    ("name", "pretrained"), [("ViT-B-32", None), ("ViT-B-32", "nope"), ("no-such-model", "openai")]
+)
+def test_a_model_without_trained_weights_is_refused(name: str, pretrained: str | None) -> None:
+    with pytest.raises(ValueError, match=f"scoring.clips: .*'{name}'"):
+        ClipEncoder(name, pretrained, "x", CPU)
+
+
+def test_the_model_that_is_named_instead_of_a_wrong_activation_exists() -> None:
+    for name, weights in open_clip.list_pretrained():
+        try:
+            check_activation(name, weights)
+        except ValueError as error:
+            right = str(error).rsplit("write ", 1)[1].strip("'")
+            assert right in open_clip.list_models() and weights in open_clip.list_pretrained_tags_by_model(right)
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
+    folder = tmp_path_factory.mktemp("identity")
+    new_encoder().save_pretrained(folder)
+    processor().save_pretrained(folder)
+    study = read_study(PROJECT / "params/studies/mini.yaml")
+    return Embeddings(IdentityEncoder(study, Model(path=str(folder)), CPU))
+
+
+def test_likeness_is_the_mean_cosine_to_the_portraits_and_one_to_itself(
+    identity: Embeddings, samples: list[Sample]
+) -> None:
+    paths = [s.path for s in samples]
+    unit = identity.images(paths).double().numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    table = likeness_table("identity", identity, samples, paths[:2])
+    assert table["value"].tolist() == pytest.approx((unit @ unit[:2].T).mean(1), abs=1e-5)
+    alone = likeness_table("identity", identity, samples[:1], paths[:1])
+    assert alone["value"].tolist() == pytest.approx([1.0], abs=1e-5) and set(alone["metric"]) == {"identity"}
     with pytest.raises(ValueError, match="held_out"):
-        list(identity_values(encoder, samples, [], Scoring()))
+        likeness_table("clip_i", identity, samples, [])
+
+
+def test_memorisation_of_a_training_image_is_one_and_of_others_the_largest_cosine(
+    identity: Embeddings, samples: list[Sample]
+) -> None:
+    paths = [s.path for s in samples]
+    unit = identity.images(paths).double().numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    values = memorisation_table(identity, samples, paths[1:])["value"].tolist()
+    assert values == pytest.approx([max(unit[0] @ unit[1], unit[0] @ unit[2]), 1, 1], abs=1e-5)
+
+
+def test_diversity_is_the_mean_pairwise_distance_within_a_prompt(identity: Embeddings, samples: list[Sample]) -> None:
+    same = [Sample("baseline", s.path, "by the sea", seed, "test") for seed, s in enumerate(samples)]
+    alone = Sample("r4_a8", samples[0].path, "by the sea", 0, "test")
+    unit = identity.images([s.path for s in samples]).double().numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    pairs = [1 - unit[i] @ unit[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    table = diversity_table(identity, [*same, alone])
+    assert table["variant"].tolist() == ["baseline"] * 3
+    assert table["value"].mean() == pytest.approx(np.mean(pairs), abs=1e-5)
+
+
+def test_drift_is_the_distance_to_the_baseline_from_the_same_noise_and_nothing_where_nothing_changed(
+    identity: Embeddings, samples: list[Sample]
+) -> None:
+    a, b, c = (s.path for s in samples)
+    drawn = [
+        Sample("baseline", a, "a bowl", 0, "unrelated"),
+        Sample("baseline", b, "a bowl", 1, "unrelated"),
+        Sample("r4_a8", c, "a bowl", 0, "unrelated"),
+        Sample("r4_a8", b, "a bowl", 1, "unrelated"),
+    ]
+    unit = identity.images([a, c]).double().numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    values = drift_table(identity, [*drawn, *samples])["value"].tolist()
+    assert values[:2] == [0, 0] and values[3] == 0 and values[2] == pytest.approx(1 - unit[0] @ unit[1], abs=1e-5)
+    assert list(drift_table(identity, samples)["value"]) == []
+    with pytest.raises(ValueError, match=r"baseline lacks .*'a bowl', seed 1, which r4_a8 has"):
+        drift_table(identity, [drawn[0], drawn[3]])
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +246,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     folder = tmp_path_factory.mktemp("judge")
     new_judge().save_pretrained(folder)
     judge_processor().save_pretrained(folder)
-    return Judge(read_study(PROJECT / "params/studies/mini.yaml"), Model(path=str(folder)), torch.device("cpu"))
+    return Judge(read_study(PROJECT / "params/studies/mini.yaml"), Model(path=str(folder)), CPU)
 
 
 def test_judge_reads_every_attribute_that_a_caption_names(judge: Judge) -> None:
@@ -156,25 +259,25 @@ def test_judge_reads_every_attribute_that_a_caption_names(judge: Judge) -> None:
 
 def test_judge_reads_every_prompt_of_the_mini_study(judge: Judge) -> None:
     sampling = read_study(PROJECT / "params/studies/mini.yaml").sampling
-    for prompt in (*sampling.development, *sampling.test):
+    for prompt in (*sampling.development, *sampling.test, *sampling.unrelated):
         assert {"style", "kind", "hair", "hair_colour", "expression", "clothes", "clothes_colour", "background"} <= set(
             judge.named(prompt)
         ), prompt
 
 
 def test_judge_gives_the_share_of_named_attributes_that_are_seen(judge: Judge, samples: list[Sample]) -> None:
-    [seen] = judge.seen([Image.open(samples[0].path)])
+    [seen] = judge.seen(judge.embed_images([Image.open(samples[0].path)]))
     assert set(seen) == set(ATTRIBUTES)
-    [values] = list(judge_values(judge, samples[:1], Scoring()))
-    right = {m.removeprefix("judge_"): v for _, m, v in values if m != "judge"}
+    values = judge_table(JudgeEmbeddings(judge), samples[:1]).set_index("metric")["value"]
+    right = {m.removeprefix("judge_"): v for m, v in values.items() if m != "judge"}
     assert right == {a: float(seen[a] == v) for a, v in judge.named(samples[0].prompt).items()}
-    assert values[0][2] == pytest.approx(np.mean(list(right.values())))
+    assert values["judge"] == pytest.approx(np.mean(list(right.values())))
 
 
 def test_prompt_that_names_nothing_the_judge_knows_has_no_value(judge: Judge, samples: list[Sample]) -> None:
     nothing = Sample("baseline", samples[0].path, "quantum foam", 0, "test")
-    [values] = judge_values(judge, [nothing, samples[1]], Scoring())
-    assert {s.prompt for s, _, _ in values} == {samples[1].prompt}
+    assert set(judge_table(JudgeEmbeddings(judge), [nothing, samples[1]])["prompt"]) == {samples[1].prompt}
+    assert list(judge_table(JudgeEmbeddings(judge), [nothing])) == list(COLUMNS)
 
 
 def test_missing_samples_say_which_notebook_makes_them(tmp_path: Path) -> None:

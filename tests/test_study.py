@@ -103,7 +103,13 @@ def test_every_mistake_of_a_file_is_told_at_once(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "twice", [{"development": ["a", "a"], "test": ["b", "c"]}, {"development": ["a"], "test": ["a", "b"]}]
+    "twice",
+    [
+        {"development": ["a", "a"], "test": ["b", "c"]},
+        {"development": ["a"], "test": ["a", "b"]},
+        {"development": ["d"], "test": ["b", "c"], "unrelated": ["a", "a"]},
+        {"development": ["d"], "test": ["a", "b"], "unrelated": ["a", "c"]},
+    ],
 )
 def test_a_prompt_stands_once(write: Write, twice: dict[str, list[str]]) -> None:
     with pytest.raises(StudyError, match=r"sampling: .*'a' stands twice"):
@@ -116,6 +122,7 @@ def test_a_prompt_stands_once(write: Write, twice: dict[str, list[str]]) -> None
         ({"sampling": {"development": [], "test": ["b", "c"]}}, "sampling.development: .*at least 1"),
         ({"sampling": {"development": ["a"], "test": ["b"]}}, "sampling.test: .*at least 2"),
         ({"sampling": {"development": ["a"], "test": ["b", "c"], "seeds": []}}, "sampling.seeds: .*at least 1"),
+        ({"sampling": {"development": ["a"], "test": ["b", "c"], "unrelated": ["d"]}}, "unrelated .*at least 2: 'd'"),
         ({"sampling": {"development": ["a"], "test": ["b", "c"], "seeds": [1, 1]}}, r"each seed .*\[1, 1\]"),
         ({"images": {"folder": "x", "held_out": 0.0}}, "images.held_out: .*greater than 0"),
     ],

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import BitImageProcessor, ResNetConfig, ResNetForImageClassification
 
+from caplora.judge import named_attributes
 from caplora.mini.fitting import as_pixels, batch_of, device_of, fit
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, WORDS
-from caplora.scoring import named_attributes
 
 
 def phrases() -> dict[str, dict[str, list[str]]]:

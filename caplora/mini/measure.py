@@ -11,12 +11,12 @@ from PIL import Image
 from transformers import BertTokenizer, BlipForConditionalGeneration, ResNetForImageClassification
 
 from caplora.files import write_text
+from caplora.judge import named_attributes
 from caplora.mini.fitting import as_pixels, device_of
 from caplora.mini.judge import judged, phrases
 from caplora.mini.pictures import Pictures
 from caplora.mini.world import ATTRIBUTES, BASE_STYLES, caption, draw_person, draw_scene, truth
 from caplora.sampling import decode, draw_batch
-from caplora.scoring import named_attributes
 from caplora.study import read_study
 
 HERE = Path(__file__).resolve().parent
