@@ -1,4 +1,4 @@
-"""What the commands do that need more than the study: captions, train, merge, extract, resize, convert."""
+"""What the commands do that need more than the study: captions, train, score, merge, extract, resize, convert."""
 
 import argparse
 import sys
@@ -13,15 +13,18 @@ from caplora.ablation import other_captions
 from caplora.adapters import kohya_metadata, read_adapter, write_weights
 from caplora.base import device_of, load_base
 from caplora.captions import held_out, read_ledger, trained
+from caplora.clip import ClipEmbeddings, ClipEncoder
 from caplora.dataset import Encoders
 from caplora.exchange import compared, imported, read_captions, write_captions
+from caplora.files import write_text
 from caplora.grid import Grid, claim, plan, train_grid
 from caplora.history import Ledger, read_history
+from caplora.image_folder import read_texts, score_folder, summary
 from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
 from caplora.merging import extract, left_out, merge, resize
 from caplora.sampling import draw_class_images
-from caplora.settings import Variant
+from caplora.settings import Clip, Scoring, Variant
 from caplora.study import read_study, read_variants
 from caplora.tokens import load_tokenizer
 
@@ -84,6 +87,28 @@ def train_variants(given: argparse.Namespace) -> None:
         say(str(study.adapter(variant)))
 
 
+def score_pictures(given: argparse.Namespace) -> None:
+    """Write raw cosine and CLIPScore of each picture of a folder, and say their means."""
+    folder, settings = given.images_dir.expanduser(), Scoring()
+    texts = read_texts(folder, given.text)
+    clip = Clip(name=given.model, pretrained=given.pretrained) if given.model else settings.clips[0]
+    if given.pretrained and not given.model:
+        raise ValueError("--pretrained goes with --model: say which model these are the weights of")
+    label = f"{clip.name}/{clip.pretrained}" if clip.pretrained else clip.name.rsplit("/", 1)[-1]
+    views = ClipEmbeddings(ClipEncoder(clip.name, clip.pretrained, label, device_of()), None, settings.batch_size)
+    batches = -(-len(texts) // settings.batch_size)
+    for _ in tqdm(views.add([folder / name for name in texts]), total=batches, desc="embedding", unit="batch"):
+        pass
+    scores = score_folder(views, folder, texts, settings.prefix if given.prefix is None else given.prefix)
+    out = given.out or folder / "scores.csv"
+    write_text(out, scores.to_csv(index=False))
+    for metric, own in scores.groupby("metric"):
+        say(f"{metric} by {label}: {summary(own['value'].to_numpy())}")
+    if given.text is not None:
+        say("one text for all is a weak measure: it says nothing of whether each picture shows what was asked for")
+    say(str(out))
+
+
 def merge_adapter(given: argparse.Namespace) -> None:
     """Write the base model with an adapter added to its weights, as a model that diffusers loads."""
     pipeline = read_pipeline(given.base)
@@ -141,6 +166,7 @@ def say(text: str) -> None:
 RUN = {
     "captions": exchange_captions,
     "train": train_variants,
+    "score": score_pictures,
     "merge": merge_adapter,
     "extract": extract_adapter,
     "resize": resize_adapter,
