@@ -1,5 +1,6 @@
 """Notebook 01 in a real JupyterLab in a real browser: a person reviews by keyboard, and every decision is on disk."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_ten_captions_are_reviewed_by_keyboard_and_outlive_the_kernel(folder: Pa
         assert studio.get_attribute("data-current") == undone
         press(page, "k")
         expect(studio).to_contain_text("10 of 14 reviewed")
+
+        whole = (folder / "datasets/lab/metadata.csv").read_bytes()
+        (folder / "datasets/lab/metadata.csv").write_bytes(whole.replace(b",pending,", b",done,"))  # as by a slip
+        page.keyboard.press("e")
+        page.keyboard.type(", typed in vain")
+        page.keyboard.press("Control+Enter")
+        expect(studio.locator(".caplora-saved")).to_contain_text("not done")
+        expect(studio.get_by_label("caption", exact=True)).to_have_value(re.compile("typed in vain$"))
+        (folder / "datasets/lab/metadata.csv").write_bytes(whole)
+        page.keyboard.press("e")
+        for _ in ", typed in vain":
+            page.keyboard.press("Backspace")
+        page.keyboard.press("Escape")
+        expect(studio.locator(".caplora-saved")).not_to_contain_text("not done")
 
         page.keyboard.press("/")
         page.keyboard.type("text:ink")
