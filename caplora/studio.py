@@ -70,8 +70,9 @@ class Studio(anywidget.AnyWidget):
             if answer := answers.get(message["do"]):
                 answer(message)
                 return
+            said = self._done(message)
+            self.saved = said or ("" if self.failed else self.saved)
             self.failed = False
-            self.saved = self._done(message) or self.saved
         except Exception as error:
             self.failed, self.saved = True, f"not done: {error}"
         self.view = self._view()
