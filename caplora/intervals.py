@@ -68,7 +68,8 @@ def flip_test(means: Array, flips: Array) -> tuple[Array, Array]:
     size = np.sqrt((means**2).sum(-1, keepdims=True))
     unit = means / np.where(size > 0, size, 1)
     observed = np.abs(unit.sum(-1, keepdims=True)) - TIE  # (…, V, 1)
-    flipped = np.abs(unit @ flips.T)  # (…, V, B)
+    flipped = unit @ flips.T  # (…, V, B)
+    np.abs(flipped, out=flipped)
     return (flipped >= observed).mean(-1), (flipped.max(-2, keepdims=True) >= observed).mean(-1)
 
 

@@ -102,7 +102,7 @@ def crossed_interval(samples: Array) -> Crossed:
     df = np.array([len(means) - 1 for means in levels])
     mean, error = float(samples.mean()), float(np.sqrt(squares.sum()))
     if error == 0:
-        return Crossed(mean, mean, mean, float(mean == 0), 0.0)
+        return Crossed(mean, mean, mean, SMALLEST_P if mean else 1.0, 0.0)
     half = _critical((1 - LEVEL), squares, df) * error
     return Crossed(mean, mean - half, mean + half, _p(abs(mean) / error, squares, df), error)
 
