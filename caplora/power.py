@@ -32,7 +32,7 @@ def detectable_effect(prompts: int, seeds: int, spread: Spread = STANDARD) -> fl
 def provable_margin(prompts: int, seeds: int, spread: Spread = STANDARD) -> float:
     """The smallest margin within which 4 of 5 studies of equal arms show equivalence, in the unit of √`spread`.
 
-    (t(0.95) + t(0.90)) standard errors, for both one-sided tests must reject (Chow and Liu 2009, section 5.3).
+    (t(0.95) + t(0.90)) standard errors, for both one-sided tests must reject (Chow and Liu 2009).
     """
     t = stats.t.ppf([(1 + INNER) / 2, (1 + POWER) / 2], prompts - 1)
     return float(t.sum()) * spread.standard_error(prompts, seeds)

@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 
 from caplora.intervals import LEVEL, Array
 from caplora.statistics import cells, differences
+from caplora.study import BASELINE
 
 AXES = ("training", "prompt", "seed")  # of an array of differences; a study with one training has the last two
 SMALLEST_P = 1e-12
@@ -58,10 +59,10 @@ class Crossed:
 def variance_split(samples: Array, names: Sequence[str] = AXES) -> pd.DataFrame:
     """What each axis and each interaction adds to the variance of a difference and of the mean: a row each.
 
-    `samples` has an axis for each of the last `names`, crossed, one value per cell. Moments estimator (Searle, Casella
-    and McCulloch 1992, section 4.3): mean squares equal their expectations, E[MS_A] = Σ over B ⊇ A of σ²_B · cells per
-    level of B. Estimates below zero are kept in `of_mean` and `moment`, and are zero in `variance`. Axes of one level
-    are left out: what they would add cannot be told.
+    `samples` has an axis for each of the last `names`, crossed, one value per cell. Moments estimator for balanced data
+    (Searle, Casella and McCulloch 1992, chapter 4): mean squares equal their expectations, E[MS_A] = Σ over B ⊇ A of
+    σ²_B · cells per level of B. Estimates below zero are kept in `of_mean` and `moment`, and are zero in `variance`.
+    Axes of one level are left out: what they would add cannot be told.
     """
     names = [name for name, n in zip(names[-samples.ndim :], samples.shape, strict=True) if n > 1]
     samples = samples.squeeze()
@@ -92,10 +93,10 @@ def _mean_square(samples: Array, axes: set[int]) -> tuple[int, float]:
 def crossed_interval(samples: Array) -> Crossed:
     """The mean of crossed draws with its 95 % interval over every axis that was drawn more than once.
 
-    Each axis adds the squared standard error of its means (Cameron, Gelbach and Miller 2011, eq. 2.13, without what is
-    subtracted there, so that interactions count twice). The critical value is the mean of the axes' t, weighted by what
-    each adds (Cochran and Cox 1950, section 4.14). Both make the interval too wide rather than too narrow: with three
-    trainings, Satterthwaite's degrees of freedom would turn a 5 % test into one of 7 %.
+    Each axis adds the squared standard error of its means (Cameron, Gelbach and Miller 2011, without what they
+    subtract, so that interactions count twice). The critical value is the mean of the axes' t, weighted by what each
+    adds (Cochran and Cox 1950). Both make the interval too wide rather than too narrow: with three trainings,
+    Satterthwaite's degrees of freedom would turn a 5 % test into one of 7 %.
     """
     levels = [samples.mean(tuple(set(range(samples.ndim)) - {a})) for a, n in enumerate(samples.shape) if n > 1]
     squares = np.array([means.var(ddof=1) / len(means) for means in levels])
@@ -117,6 +118,15 @@ def _p(t: float, squares: Array, df: NDArray[np.integer]) -> float:
     if t >= _critical(SMALLEST_P, squares, df):
         return SMALLEST_P
     return float(brentq(lambda p: _critical(p, squares, df) - t, SMALLEST_P, 1.0, xtol=1e-14))
+
+
+def crossed_effect(scores: pd.DataFrame, metric: str, model: str, split: str, variant: str) -> Crossed:
+    """The mean difference of one variant from the baseline, with its interval over prompts and noises.
+
+    The headline's is over prompts alone: it takes the study's noises as given. Raises ScoreError as `cells` does.
+    """
+    table = differences(cells(scores[scores["variant"].isin([BASELINE, variant])], metric, model, split))
+    return crossed_interval(sample_array(table)[0])
 
 
 def spread_of(samples: Array) -> Spread:

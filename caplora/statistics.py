@@ -27,6 +27,7 @@ from caplora.study import BASELINE
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
 CELL = ["variant", "prompt", "seed"]
+EQUIVALENT = "is equivalent to"  # the verdict within the margin
 METRICS = ("clip_score", "clip_cosine", "identity", "judge")  # what a study is judged by
 
 
@@ -178,7 +179,7 @@ def _effect(
         positive=float((pair[variant] > pair[reference]).mean()),
         detectable=detectable_difference(difference),
         margin=np.nan if margin is None else margin,
-        verdict="is equivalent to" if equivalent(inner_low, inner_high, margin) else verdict(low, high, p[0]),
+        verdict=EQUIVALENT if equivalent(inner_low, inner_high, margin) else verdict(low, high, p[0]),
     )  # fmt: skip
 
 

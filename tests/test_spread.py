@@ -6,7 +6,15 @@ import pytest
 from scipy import stats
 
 from caplora.intervals import interval
-from caplora.spread import Spread, crossed_interval, sample_array, spread_of, study_spread, variance_split
+from caplora.spread import (
+    Spread,
+    crossed_effect,
+    crossed_interval,
+    sample_array,
+    spread_of,
+    study_spread,
+    variance_split,
+)
 from caplora.statistics import COLUMNS
 
 TRUE = {
@@ -151,6 +159,18 @@ def test_spread_of_a_study_is_that_of_its_differences() -> None:
     scores = pd.DataFrame(rows, columns=list(COLUMNS))
     found, known = study_spread(scores, "clip_score", "a"), spread_of(gain)
     assert (found.prompt, found.rest, found.seed) == pytest.approx((known.prompt, known.rest, known.seed))
+
+
+def test_crossed_effect_is_that_of_the_variant_beside_others_that_lack_cells() -> None:
+    rng = np.random.default_rng(12)
+    base, gain = rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
+    rows = [
+        (arm, f"prompt {p}", s, "test", "clip_score", "a", base[p, s] + (arm == "r4_a8") * gain[p, s])
+        for p in range(5) for s in range(3) for arm in ("baseline", "r4_a8", "r8_a8")
+    ]  # fmt: skip
+    found = crossed_effect(pd.DataFrame(rows[:-1], columns=list(COLUMNS)), "clip_score", "a", "test", "r4_a8")
+    known = crossed_interval(gain)
+    assert (found.low, found.high, found.p) == pytest.approx((known.low, known.high, known.p))
 
 
 def test_array_has_an_axis_for_variants_prompts_and_seeds() -> None:
