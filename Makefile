@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --scheduler greedy --quiet host reason
 CAPTIONS := --config study=mini_reviewed variants=captions
-AGAIN := the step that failed can be read in runs/, the same command goes on from there (after a kill: make unlock)
+AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: make lab); the same command goes on from there (after a kill: make unlock)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation study mini lab test lint lock unlock clean

@@ -11,7 +11,7 @@ import torch
 from caplora.captions import LEDGER, LedgerError, Row
 from caplora.seeds import generator_of
 from caplora.settings import Variant
-from caplora.statistics import effect_table, verdict
+from caplora.statistics import EQUIVALENT, effect_table, verdict
 from caplora.study import BASELINE, Study
 
 REVIEWED = "reviewed"  # the ledger's own captions, what `captions: null` of a variant means
@@ -82,17 +82,21 @@ def _kinds_of(reviewed: Variant, variants: Sequence[Variant]) -> dict[str, str]:
     return {v.captions or REVIEWED: v.name for v in same}
 
 
-def ablation_table(scores: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame:
+def ablation_table(
+    scores: pd.DataFrame, arms: Mapping[str, str], margins: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """What each arm of an ablation reaches on the test prompts, and its paired difference from the reviewed arm.
 
     A row per (metric, model, arm), the arms in their order. `p_corrected` is over the arms of one metric and model, and
-    `verdict` goes by it; the reviewed arm's own row has no difference. Raises ScoreError as `effects` does.
+    `verdict` goes by it, unless the difference is within the metric's margin; the reviewed arm's own row has no
+    difference. Raises ScoreError as `effects` does.
     """
     test = scores[scores["split"] == "test"]
     test = pd.concat([test[test["variant"] == arm] for arm in (BASELINE, *arms.values())])
     level = effect_table(test).rename(columns=lambda column: column.replace("adapter", "mean"))
-    paired = effect_table(test[test["variant"] != BASELINE], reference=arms[REVIEWED])
-    paired["verdict"] = [verdict(*e) for e in paired[["low", "high", "p_corrected"]].itertuples(index=False, name=None)]
+    paired = effect_table(test[test["variant"] != BASELINE], reference=arms[REVIEWED], margins=margins)
+    judged = [verdict(*e) for e in paired[["low", "high", "p_corrected"]].itertuples(index=False, name=None)]
+    paired["verdict"] = paired["verdict"].where(paired["verdict"] == EQUIVALENT, judged)
     table = level[LEVEL].merge(paired[PAIRED], how="left", on=PAIR)
     table.insert(0, "captions", table["variant"].map({arm: kind for kind, arm in arms.items()}))
     return table

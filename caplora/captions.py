@@ -19,6 +19,7 @@ LEDGER = "metadata.csv"
 STATUSES = ("pending", "kept", "edited", "rejected")
 SPLITS = ("train", "held_out")
 
+csv.field_size_limit(2**31 - 1)  # a caption may be as long as a person pastes
 COMMON = re.compile(r"an?|and|at|by|for|from|has|her|his|in|is|its?|of|on|that|the|their|there|to|with")
 
 

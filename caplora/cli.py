@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     flag("--compare", type=Path, metavar="PATH", help="show where they differ from those in any of these, both ways")
     flag("--lint", action="store_true", help="show what is doubtful about them")
     flag("--history", action="store_true", help="show who changed what, when and why")
+    flag("--restore", action="store_true", help="write a metadata.csv that is gone anew, from its history")
     flag = command(
         "train", "train variants as notebook 02 does; several processes: accelerate launch -m caplora train …"
     )

@@ -55,12 +55,14 @@ class ClipEmbeddings(Embeddings):
 
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """The embeddings of texts as given, in their order: a prefix is the caller's."""
-        ids = self.encoder.token_ids(texts)
+        own = list(dict.fromkeys(texts))
+        ids = self.encoder.token_ids(own)
         keys = [hashlib.sha256(f"text {row}".encode()).hexdigest() for row in ids.tolist()]
         lacking = {key: row for key, row in zip(keys, ids, strict=True) if key not in self.kept}
         for batch in batches(list(lacking), self.batch_size):
             self._keep(list(batch), self.encoder.embed_tokens(torch.stack([lacking[key] for key in batch])))
-        return torch.stack([self.kept[key] for key in keys])
+        key_of = dict(zip(own, keys, strict=True))
+        return torch.stack([self.kept[key_of[text]] for text in texts])
 
 
 def check_weights(name: str, pretrained: str | None) -> None:

@@ -18,7 +18,7 @@ from caplora.dataset import Encoders
 from caplora.exchange import compared, imported, read_captions, write_captions
 from caplora.files import write_text
 from caplora.grid import Grid, claim, plan, train_grid
-from caplora.history import Ledger, read_history
+from caplora.history import Ledger, read_history, restore_ledger
 from caplora.image_folder import read_texts, score_folder, summary
 from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
@@ -32,11 +32,14 @@ from caplora.tokens import load_tokenizer
 def exchange_captions(given: argparse.Namespace) -> None:
     """Write captions for other tools, read them back, or say what there is to say of them; in this order."""
     study = read_study(given.study)
+    if given.restore:
+        say(f"{len(restore_ledger(study.dataset))} rows restored")
     rows = {row.file_name: row for row in read_ledger(study.dataset)}
     if given.source:
         cells = read_captions(given.source)
-        new = imported(rows, cells, str(given.source), given.partial)
-        changed = Ledger(study.dataset).change(new, f"import {given.source}")
+        changed = Ledger(study.dataset).amend(
+            lambda now: imported(now, cells, str(given.source), given.partial), f"import {given.source}"
+        )
         say(f"{len(changed.rows) if changed else 0} captions changed")
         rows = {row.file_name: row for row in read_ledger(study.dataset)}
     if given.compare:

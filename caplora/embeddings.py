@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +24,7 @@ from caplora.files import replacing
 from caplora.settings import Images
 
 ANY = Images(folder=".", smallest=1)  # a picture of any size, transparency on white
+_CONTENTS: dict[tuple[Path, int, int, int], str] = {}  # a file as it was seen → the hash of its pixels
 
 
 @runtime_checkable
@@ -62,13 +62,18 @@ def open_picture(path: Path) -> Image.Image:
 
 def content_of(path: Path) -> str:
     """A hash of the pixels in a file, which is read again only if it has changed."""
+    return _look(path)[0]
+
+
+def _look(path: Path) -> tuple[str, Image.Image | None]:
+    """The hash of a picture's pixels, and the picture if it had to be read for that."""
     stat = path.stat()
-    return _content(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=100_000)
-def _content(path: Path, *_: int) -> str:
-    return pixels_hash(open_picture(path))
+    key = (path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    if key in _CONTENTS:
+        return _CONTENTS[key], None
+    image = open_picture(path)
+    _CONTENTS[key] = pixels_hash(image)
+    return _CONTENTS[key], image
 
 
 class Embeddings:
@@ -85,15 +90,24 @@ class Embeddings:
         Raises ValueError naming a file that is no picture, and FileNotFoundError.
         """
         for batch in batches(paths, self.batch_size):
-            lacking = {c: path for path in batch if (c := content_of(path)) not in self.kept}
+            lacking = self._lacking(batch)
             if lacking:
-                self._keep(list(lacking), self.encoder.embed_images([open_picture(p) for p in lacking.values()]))
+                self._keep(list(lacking), self.encoder.embed_images(list(lacking.values())))
             yield batch
 
     def images(self, paths: Sequence[Path]) -> Float[Tensor, "n d"]:
         """The embeddings of pictures, in their order; the same pixels have the same one to the last bit."""
         deque(self.add(paths), maxlen=0)
         return torch.stack([self.kept[content_of(path)] for path in paths])
+
+    def _lacking(self, paths: Sequence[Path]) -> dict[str, Image.Image]:
+        """Content → picture of those that are not kept; each is decoded once, for its hash and to be embedded."""
+        found = {}
+        for path in paths:
+            content, image = _look(path)
+            if content not in self.kept:
+                found[content] = image or open_picture(path)
+        return found
 
     def _keep(self, keys: list[str], made: Tensor) -> None:
         made = made.float().cpu()

@@ -1,13 +1,12 @@
 """Images and what is said of them → rows of the ledger: who joins, who leaves, who is held out, what a person keeps."""
 
 import hashlib
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from caplora.captions import LEDGER, LedgerError, Row, Said
-from caplora.exchange import own_words
+from caplora.exchange import nfc, own_words
 from caplora.history import MACHINE, UNKNOWN, Ledger
 from caplora.study import Study
 from caplora.wording import compose
@@ -35,13 +34,14 @@ def update_ledger(
         if not rows:
             why = study.dataset / "refused.csv"
             raise LedgerError(f"no image of {study.images_folder} could be used: {why} says why")
-        rows = [_in_own_words(row, own.get(_nfc(row.source))) for row in rows]
-        return {row.file_name: None for row in gone} | {row.file_name: row for row in rows}
+        rows = [_in_own_words(row, own.get(nfc(row.source))) for row in rows]
+        return {**{row.file_name: None for row in gone}, **{row.file_name: row for row in rows}}
 
     ledger = Ledger(study.dataset)
     ledger.amend(updated, "the images of the study", MACHINE)
     for row in gone:
-        (study.dataset / row.file_name).unlink(missing_ok=True)
+        if row.file_name not in sources:
+            (study.dataset / row.file_name).unlink(missing_ok=True)
     return list(ledger.rows.values())
 
 
@@ -84,22 +84,21 @@ def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[R
     return list(ledger.rows.values())
 
 
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
 def _gone(study: Study, rows: Iterable[Row], sources: Mapping[str, str], refused: Collection[str]) -> list[Row]:
-    """The rows whose image is gone or refused; raises LedgerError where a person's caption would go with it."""
-    lost = [
-        row
-        for row in rows
-        if row.file_name not in sources and (row.source in refused or not (study.images_folder / row.source).is_file())
-    ]
+    """The rows whose image is gone, refused, or another now; raises LedgerError where a person's caption would go."""
+    lost = []
+    for row in rows:
+        there = (study.images_folder / row.source).is_file()
+        if row.file_name not in sources:
+            lost += [] if there and row.source not in refused else [row]
+        elif sources[row.file_name] != row.source and there:  # not moved: another file has its name
+            lost.append(row)
     for row in lost:
         if row.status in ("kept", "edited"):
             raise LedgerError(
                 f"{study.images_folder / row.source} is gone or refused, but {study.dataset / LEDGER} holds your"
                 f" caption of it ({row.file_name}, {row.status}): put the image back, or delete that row"
+                + (f"; {sources[row.file_name]} has its name now" if row.file_name in sources else "")
             )
     return lost
 
@@ -117,7 +116,8 @@ def _known(study: Study, row: Row, flags: Mapping[str, str]) -> Row:
 
 
 def _in_own_words(row: Row, caption: str | None) -> Row:
-    return replace(row, text=caption, status="edited") if caption and row.status == "pending" else row
+    untouched = row.status == "pending" and row.text in ("", row.suggestion)
+    return replace(row, text=caption, status="edited") if caption and untouched else row
 
 
 def _described(row: Row, said: Said | None, subject: str, hand: str) -> Row:

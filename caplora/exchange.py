@@ -68,8 +68,8 @@ def write_captions(rows: Iterable[Row], path: Path) -> None:
 def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partial: bool = False) -> dict[str, Row]:
     """The rows that `given` cells change; a caption without a status is a person's: edited, where it differs.
 
-    An empty caption changes nothing. Raises LedgerError listing both ways the images that only one side has, unless
-    `partial` allows that the ledger has more.
+    Empty cells, and a status of pending, change nothing. Raises LedgerError listing both ways the images that only one
+    side has, unless `partial` allows that the ledger has more.
     """
     found, stray = _matched(_finder(rows.values()), given)
     names = {row.file_name for row, _ in found}
@@ -141,43 +141,57 @@ def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]
 
 
 def _with(row: Row, cells: Cells) -> Row:
-    given = {key: value for key, value in cells.items() if key not in ("file_name", "source")}
-    if not given["text"].strip():
-        del given["text"]
+    given = {key: value for key, value in cells.items() if value and key not in ("file_name", "source")}
+    if not cells["text"].strip():
+        given.pop("text", None)
+    if given.get("status") == "pending":  # nobody decided there; a decision here stays
+        del given["status"]
     now = replace(row, **given)
     return replace(now, status="edited") if "status" not in given and now.text != row.text else now
 
 
-def _finder(rows: Iterable[Row]) -> list[dict[str, Row]]:
-    """Rows by their names: the whole, without the folder, without the ending."""
-    finder: list[dict[str, Row]] = [{}, {}, {}]
+def _finder(rows: Iterable[Row]) -> list[dict[str, list[Row]]]:
+    """Rows by their names: the whole, without the ending, without the folder, without both."""
+    finder: list[dict[str, list[Row]]] = [{}, {}, {}, {}]
     for row in rows:
-        for name in (row.file_name, row.source):
-            for known, key in zip(finder, _keys(name), strict=True):
-                known.setdefault(key, row)
+        for known, keys in zip(
+            finder, zip(_keys(row.file_name), _keys(row.source or row.file_name), strict=True), strict=True
+        ):
+            for key in {*keys}:
+                known.setdefault(key, []).append(row)
     return finder
 
 
-def _matched(finder: Sequence[Mapping[str, Row]], given: Iterable[Cells]) -> tuple[list[tuple[Row, Cells]], list[str]]:
-    """The rows that cells are of, with them, and the names that no row has."""
+def _matched(
+    finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells]
+) -> tuple[list[tuple[Row, Cells]], list[str]]:
+    """The rows that cells are of, with them, and the names that no row has; raises LedgerError for a name of two."""
     pairs = [(_find(finder, cells["file_name"]), cells) for cells in given]
+    found: dict[str, str] = {}
+    for row, cells in pairs:
+        if row and found.setdefault(row.file_name, cells["file_name"]) != cells["file_name"]:
+            raise LedgerError(
+                f"{found[row.file_name]!r} and {cells['file_name']!r} are both of {row.file_name}: leave one"
+            )
     return [(row, cells) for row, cells in pairs if row], [cells["file_name"] for row, cells in pairs if not row]
 
 
-def _find(finder: Sequence[Mapping[str, Row]], name: str) -> Row | None:
-    whole, base, stem = _keys(name)
-    tries = (
-        (finder[0], whole),
-        (finder[1], base),
-        (finder[2], base),
-        (finder[2], stem),
-    )  # the third came without ending
-    return next((known[key] for known, key in tries if key in known), None)
+def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
+    """The row that a name is of, the whole name first; one without an ending is another's without it."""
+    whole, bare, base, stem = _keys(name)
+    for level, key in ((0, whole), (1, whole), (1, bare), (2, base), (3, base), (3, stem)):
+        rows = finder[level].get(key, [])
+        if len(rows) > 1:
+            others = " and ".join(row.source or row.file_name for row in rows[:2])
+            raise LedgerError(f"{name!r} may be {others}: write its folder and its ending")
+        if rows:
+            return rows[0]
+    return None
 
 
-def _keys(name: str) -> tuple[str, str, str]:
+def _keys(name: str) -> tuple[str, str, str, str]:
     path = PurePosixPath(nfc(name))
-    return str(path), path.name, path.stem
+    return str(path), str(path.with_suffix("")) if path.name else "", path.name, path.stem
 
 
 def _listed(names: Sequence[str]) -> str:

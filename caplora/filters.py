@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from caplora.captions import SPLITS, STATUSES, Row, words_of
 
-TOKEN = re.compile(r'\s*(\(|\)|-?(?:\w+:)?"[^"]*"|[^\s()"]+)')
+TOKEN = re.compile(r'\s*(-?\(|\)|-?(?:\w+:)?"[^"]*"|[^\s()"]+)')
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "": operator.eq}
 CHOICES = {"status": STATUSES, "split": SPLITS}
 
@@ -96,12 +96,12 @@ def _one(tokens: list[str]) -> Test:
     token = tokens.pop(0)
     if token.upper() == "NOT":
         return _negated(_one(tokens))
-    if token == "(":
+    if token in ("(", "-("):
         test = _either(tokens)
         if not tokens:
             raise FilterError("a ( is not closed")
         tokens.pop(0)
-        return test
+        return _negated(test) if token == "-(" else test
     if len(token) > 1 and token[0] == "-":
         return _negated(_term(token[1:]))
     return _term(token)

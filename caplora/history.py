@@ -6,6 +6,7 @@ not, another hand changed it, and that too is written down.
 
 import getpass
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from caplora.captions import LEDGER, LedgerError, Row, read_ledger, write_ledger
 from caplora.files import synced
 
 HISTORY = "history.jsonl"
-MACHINE, UNKNOWN = "caplora", "another hand"  # who made a change, where it was no person at a prompt
+MACHINE, UNKNOWN = "caplora itself", "another hand"  # who made a change, where it was no person at a prompt
 Cells = dict[str, str]
 Pairs = dict[str, tuple[Cells | None, Cells | None]]  # file name → cells before and after; None is no row
 Kind = Literal["change", "undo", "redo"]
@@ -57,7 +58,7 @@ def read_history(folder: Path) -> list[Change]:
             changes.append(Change(**fields))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LedgerError(
-                f"{path}, line {number} cannot be read ({error}): restore it, or delete the line"
+                f"{path}, line {number} cannot be read ({error}): restore it, or set {HISTORY} aside; {LEDGER} stays"
             ) from error
     return changes
 
@@ -69,7 +70,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, who: str = "") -> None:
-        self.folder, self.who = folder, who or getpass.getuser()
+        self.folder, self.who = folder, who or _user()
         self.history: list[Change] = []
         self.rows: dict[str, Row] = {}
         self._seen: tuple[int, ...] = ()
@@ -88,7 +89,10 @@ class Ledger:
             return self._write(change(self.rows), why, who or self.who)
 
     def undo(self) -> Change | None:
-        """Take back the last change that a person made and that still stands; None if there is none."""
+        """Take back the last change that a person made; None if there is none.
+
+        Rows that another hand has changed since stay; LedgerError says so if none is left to take back.
+        """
         return self._move(0, "undo")
 
     def redo(self) -> Change | None:
@@ -102,16 +106,19 @@ class Ledger:
                 return None
             last = stacked[-1]
             swapped = {name: cells if kind == "redo" else cells[::-1] for name, cells in last.rows.items()}
-            rows = {name: self._moved(name, *cells, last, kind) for name, cells in swapped.items()}
-            return self._write(rows, last.why, self.who, kind, last.number)
+            stands = {name: cells for name, cells in swapped.items() if self._stands(name, cells[0])}
+            rows = {name: _with(self.rows.get(name), then) for name, (_, then) in stands.items()}
+            made = self._write(rows, last.why, self.who, kind, last.number)
+            if made is None:
+                self._remember({}, last.why, self.who, kind, last.number)
+                left = ", ".join(list(swapped)[:3])
+                raise LedgerError(f"{left}: changed since by another hand, so it stays; once more goes past it")
+            return made
 
-    def _moved(self, name: str, now: Cells | None, then: Cells | None, last: Change, kind: str) -> Row | None:
+    def _stands(self, name: str, now: Cells | None) -> bool:
+        """Whether a row still has these cells, or None still is no row."""
         row = self.rows.get(name)
-        if now != (None if row is None else {key: getattr(row, key) for key in now or {}}):
-            raise LedgerError(f"{name} was changed since by another hand: {kind} of {last.why!r} would lose that")
-        if then is None:
-            return None
-        return replace(row, **then) if row else Row(**then)
+        return (row is None) == (now is None) and all(getattr(row, key) == cell for key, cell in (now or {}).items())
 
     def _write(
         self,
@@ -125,8 +132,15 @@ class Ledger:
         now = {name: row for name, row in merged.items() if row is not None}
         if not (pairs := differing(self.rows, now)):
             return None
-        write_ledger(self.folder, now.values())
-        made = self._remember(pairs, why, who, kind, of)
+        path = self.folder / HISTORY
+        size, before = path.stat().st_size if path.is_file() else 0, list(self.history)
+        try:
+            made = self._remember(pairs, why, who, kind, of)
+            write_ledger(self.folder, now.values())
+        except BaseException:  # nothing was changed, so nothing is remembered
+            os.truncate(path, size)
+            self.history = before
+            raise
         self.rows = now
         self._seen = self._state()
         return made
@@ -152,16 +166,27 @@ class Ledger:
     def _read(self) -> None:
         _drop_torn_line(self.folder / HISTORY)
         self.history = read_history(self.folder)
-        begun = self.history or (self.folder / LEDGER).is_file()
+        begun = (self.folder / LEDGER).is_file()
+        if self.history and not begun:
+            raise LedgerError(
+                f"{self.folder / LEDGER} is gone, and {HISTORY} remembers it: put it back (python -m caplora captions"
+                f" <study> --restore writes it anew), or set {HISTORY} aside to begin anew"
+            )
         self.rows = {row.file_name: row for row in read_ledger(self.folder)} if begun else {}
-        known, names = replayed(self.history), {*self.rows}
-        rows = {
-            name: difference(known.get(name), self.rows.get(name)) for name in [*self.rows, *sorted({*known} - names)]
-        }
-        rows = {name: pair for name, pair in rows.items() if pair[0] != pair[1]}
-        if rows:
+        known = replayed(self.history)
+        if self._was_cut_off(known):
+            write_ledger(self.folder, known.values())
+            self.rows = known
+        if rows := differing(known, self.rows):
             self._remember(rows, "as found" if not known else "changed outside caplora", UNKNOWN)
         self._seen = self._state()
+
+    def _was_cut_off(self, known: Mapping[str, Row]) -> bool:
+        """Whether a crash came between the last line of the history and the ledger that it leads to."""
+        times = [path.stat().st_mtime_ns for path in (self.folder / LEDGER, self.folder / HISTORY) if path.is_file()]
+        if len(times) < 2 or times[0] > times[1] or not differing(known, self.rows):
+            return False
+        return not differing(replayed(self.history[:-1]), self.rows)
 
     def _state(self) -> tuple[int, ...]:
         """What tells whether another hand wrote: the files' sizes and times."""
@@ -174,10 +199,11 @@ def stacks(history: list[Change]) -> tuple[list[Change], list[Change]]:
     done: list[Change] = []
     undone: list[Change] = []
     for change in history:
-        if change.kind == "undo":
-            undone.append(done.pop())
-        elif change.kind == "redo":
-            done.append(undone.pop())
+        if change.kind != "change":
+            source, target = (done, undone) if change.kind == "undo" else (undone, done)
+            moved = [earlier for earlier in source if earlier.number == change.of]
+            source[:] = [earlier for earlier in source if earlier.number != change.of]
+            target += moved
         elif change.who not in (MACHINE, UNKNOWN):
             done.append(change)
             undone.clear()
@@ -189,11 +215,35 @@ def replayed(history: list[Change]) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for change in history:
         for name, (_, after) in change.rows.items():
-            if after is None:
+            row = _with(rows.get(name), after)
+            if row is None:
                 rows.pop(name, None)
             else:
-                rows[name] = replace(rows[name], **after) if name in rows else Row(**after)
+                rows[name] = row
     return rows
+
+
+def restore_ledger(folder: Path) -> list[Row]:
+    """Write the ledger that the history adds up to in the place of the one that is gone; its rows."""
+    rows = list(replayed(read_history(folder)).values())
+    if not rows or (folder / LEDGER).is_file():
+        raise LedgerError(f"{folder} has {'a ' + LEDGER if rows else 'no history'}: there is nothing to restore")
+    write_ledger(folder, rows)
+    return rows
+
+
+def _with(row: Row | None, cells: Cells | None) -> Row | None:
+    """A row with these cells; none where there are none, or too few for a row."""
+    if cells is None or (row is None and "file_name" not in cells):
+        return None
+    return replace(row, **cells) if row else Row(**cells)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may run as a number without a name
+        return f"user {os.getuid()}"
 
 
 def differing(before: Mapping[str, Row], after: Mapping[str, Row]) -> Pairs:

@@ -18,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from caplora.files import write_text
 from caplora.settings import Sampling, Training, Variant
+from caplora.spread import Crossed
+from caplora.statistics import EQUIVALENT
 from caplora.study import Study, validated
 from caplora.style import CAPTIONS, percent
 
@@ -76,10 +78,25 @@ def power_sentence(effect: Row) -> str:
     )
 
 
+def noise_sentence(noise: Crossed, effect: Row, errors: pd.DataFrame) -> str:
+    """What holds over prompts and noises, where the headline is over prompts; and how often each test errs."""
+    rate = dict(zip(errors["test"], errors["rate"], strict=True))
+    return (
+        f"Every prompt starts from the same {counted(effect['n_seeds'], 'noise')}, which more prompts do not average"
+        f" away: over prompts and noises the interval is {signed(noise.low)} to {signed(noise.high)}"
+        f" ({p_value(noise.p)}). Where nothing is to be found, with this study’s own spread, the test by prompts finds"
+        f" something in {100 * rate['verdict']:.0f} % of simulated studies, that by prompts and noises in"
+        f" {100 * rate['crossed interval']:.0f} %, and one that takes samples for independent in"
+        f" {100 * rate['samples as if independent']:.0f} %."
+    )
+
+
 def confirmation(effect: Row) -> str:
     """What another metric, or another model, says of the same variant."""
     e = effect
-    how = {"beats": "is higher than", "falls short of": "is lower than"}.get(e["verdict"], "cannot be told from")
+    how = {"beats": "is higher than", "falls short of": "is lower than", EQUIVALENT: EQUIVALENT}.get(
+        e["verdict"], "cannot be told from"
+    )
     values = f"{number(e['adapter'])} against {number(e['baseline'])}"
     interval = f"{signed(e['low'])} to {signed(e['high'])}; {p_value(e['p'])}"
     return (
@@ -199,12 +216,13 @@ def write_report(
     model: str,
     figures: Mapping[str, Path],
     ablation: pd.DataFrame | None = None,
+    noise: str = "",
 ) -> Path:
     """Writes the report to `path`, whole or not at all, with the PNG files of `figures` inside it; `path`.
 
     `effects` is the whole table of effects, `best` the variant chosen on the development prompts, `model` the CLIP
-    whose CLIPScore is the headline, `ablation` the table of a caption ablation. A figure that is not in `figures` is
-    left out.
+    whose CLIPScore is the headline, `ablation` the table of a caption ablation, `noise` what holds over noises. A
+    figure that is not in `figures` is left out.
     """
     test = effects[(effects["split"] == "test") & (effects["variant"] == best)].to_dict("records")
     headline = next(e for e in test if e["metric"] == "clip_score" and e["model"] == model)
@@ -214,7 +232,7 @@ def write_report(
         others=[e for e in test if e["metric"] != "clip_cosine" and e is not headline],
         rows=variant_rows(study, variants, effects, model),
         limits=limits(study, headline, len(variants), data["status"].get("pending", 0)),
-        ablation=[] if ablation is None else ablation.to_dict("records"), kinds=CAPTIONS,
+        noise=noise, ablation=[] if ablation is None else ablation.to_dict("records"), kinds=CAPTIONS,
         figures={name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()},
     )  # fmt: skip
     write_text(path, page)

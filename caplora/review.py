@@ -33,8 +33,8 @@ def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
     """The checks of a study, with its own tokenizer; what was found in a caption is remembered."""
     tokenizer = load_tokenizer(study)
     return Checks(
-        count=lru_cache(lambda text: token_count(text, tokenizer)),
-        lost=lru_cache(lambda text: lost_words(text, tokenizer)),
+        count=lru_cache(10_000)(lambda text: token_count(text, tokenizer)),
+        lost=lru_cache(10_000)(lambda text: lost_words(text, tokenizer)),
         lint=lambda captions: lint(captions, tokenizer, study.captioning, agreement),
         doubt=doubt,
         agreement=agreement,
@@ -49,6 +49,9 @@ class Review:
         self.ledger, self.checks = ledger, checks
         self.findings: dict[str, list[Finding]] = {}
         self.filter, self.began, self.decided = "", time.monotonic(), 0
+        self.order: list[str] = []
+        self.shown: list[str] = []
+        self.current = ""
         self._check()
         self.order = self._by_doubt()
         self.shown = list(self.order)
@@ -93,24 +96,27 @@ class Review:
                 return True
         return False
 
-    def keep(self, name: str, text: str) -> None:
-        """Decide that `text` is the caption of an image: kept as suggested, or edited."""
-        self._decide({name: kept(self.rows[name], text)}, "kept")
+    def keep(self, name: str, text: str, seen: str | None = None) -> None:
+        """Decide that `text` is the caption of an image: kept as suggested, or edited.
 
-    def write(self, name: str, text: str) -> None:
-        """Save a text as it is being written; a text that differs is edited, and blank ones wait."""
-        if text.strip() and text != self.rows[name].text:
-            self._decide({name: kept(self.rows[name], text)}, "edited")
+        `seen` is the caption that the person saw; LedgerError says so if another hand has changed it since.
+        """
+        self._decide([name], lambda row: kept(unchanged(row, text, seen), text), "kept")
+
+    def write(self, name: str, text: str, seen: str | None = None) -> None:
+        """Save a text as it is being written: that decides nothing, and blank ones wait."""
+        if text.strip():
+            self._decide([name], lambda row: reworded(unchanged(row, text, seen), text), "written")
 
     def reject(self, name: str, reason: str = "") -> None:
         """Decide that an image is not used."""
-        self._decide({name: replace(self.rows[name], status="rejected", reason=reason)}, "rejected")
+        self._decide([name], lambda row: replace(row, status="rejected", reason=reason), "rejected")
 
     def put(self, name: str, split: str) -> None:
         """Train on an image, or hold it out."""
         if split not in SPLITS:
             raise LedgerError(f"unknown split {split!r}: use {', '.join(SPLITS)}")
-        self._decide({name: replace(self.rows[name], split=split)}, f"put to {split}")
+        self._decide([name], lambda row: replace(row, split=split), f"put to {split}")
 
     def undo(self) -> None:
         """Take the last change back and show where it was."""
@@ -125,38 +131,34 @@ class Review:
 
         Raises LedgerError for what is no regular expression.
         """
-        if not find:
-            return {}
-        try:
-            pattern = re.compile(find if regex else re.escape(find))
-            replaced = {n: pattern.sub(into if regex else lambda _: into, self.rows[n].text) for n in self._used()}
-        except (re.error, IndexError) as error:
-            raise LedgerError(f"{find!r} → {into!r} is no regular expression: {error}") from error
-        return {name: text for name, text in replaced.items() if text != self.rows[name].text}
+        reword = replacing(find, into, regex)
+        texts = {name: reword(self.rows[name].text) for name in self._used()}
+        return {name: text for name, text in texts.items() if text != self.rows[name].text}
 
     def replace_all(self, find: str, into: str, regex: bool = False) -> int:
         """Replace in all captions shown, as one change; how many there were."""
-        texts = self.found(find, into, regex)
+        reword, texts = replacing(find, into, regex), self.found(find, into, regex)
         if blank := [name for name, text in texts.items() if not text.strip()]:
             raise LedgerError(f"{blank[0]} would have no words left ({len(blank)} such captions)")
-        self._decide({name: reworded(self.rows[name], text) for name, text in texts.items()}, f"{find!r} → {into!r}")
+        self._decide(list(texts), lambda row: reworded(row, reword(row.text)), f"{find!r} → {into!r}")
         return len(texts)
 
     def decide_all(self, status: str, reason: str = "") -> int:
         """Keep or reject all that is shown and pending, as one change; how many there were."""
         names = [name for name in self.shown if self.rows[name].status == "pending"]
         if status == "kept":
-            rows = {name: kept(self.rows[name], self.rows[name].text) for name in names}
+            self._decide(names, lambda row: kept(row, row.text), "all shown kept")
         else:
-            rows = {name: replace(self.rows[name], status="rejected", reason=reason) for name in names}
-        self._decide(rows, f"all shown {status}")
+            self._decide(names, lambda row: replace(row, status="rejected", reason=reason), "all shown rejected")
         return len(names)
 
     def add_to_all(self, words: str) -> int:
         """Add words to the end of all captions shown that lack them, as one change; how many there were."""
-        names = [n for n in self._used() if words.strip() and words.lower() not in self.rows[n].text.lower()]
-        texts = {name: f"{self.rows[name].text.rstrip(' .,')}, {words.strip()}" for name in names}
-        self._decide({name: reworded(self.rows[name], text) for name, text in texts.items()}, f"{words!r} added to all")
+        words = words.strip()
+        lacks = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)", re.IGNORECASE)
+        texts = {name: self.rows[name].text for name in self._used()}
+        names = [name for name, text in texts.items() if words and text.strip() and not lacks.search(text)]
+        self._decide(names, lambda row: reworded(row, f"{row.text.rstrip(' .,')}, {words}"), f"{words!r} added to all")
         return len(names)
 
     def words(self, commonest: int = 40) -> list[tuple[str, int]]:
@@ -178,11 +180,20 @@ class Review:
     def _used(self) -> list[str]:
         return [name for name in self.shown if self.rows[name].status != "rejected"]
 
-    def _decide(self, rows: dict[str, Row], why: str) -> None:
+    def _decide(self, names: Sequence[str], decide: Callable[[Row], Row], why: str) -> None:
+        """Change these rows as they are on disk now; raises LedgerError for one that has gone."""
         before = sum(row.status == "pending" for row in self.rows.values())
-        self.ledger.change(rows, why)
+
+        def decided(rows: Mapping[str, Row]) -> dict[str, Row]:
+            if gone := [name for name in names if name not in rows]:
+                raise LedgerError(f"{gone[0]} is no longer in the ledger: its image was taken away")
+            return {name: decide(rows[name]) for name in names}
+
+        try:
+            self.ledger.amend(decided, why)
+        finally:
+            self._check()
         self.decided += max(0, before - sum(row.status == "pending" for row in self.rows.values()))
-        self._check()
 
     def _show(self, change: Change | None) -> None:
         if change is not None:
@@ -190,10 +201,16 @@ class Review:
             self.current = next(iter(change.rows))
 
     def _check(self) -> None:
+        """See what is doubtful now, and which images have left or joined meanwhile."""
         used = {name: row.text for name, row in self.rows.items() if row.status != "rejected"}
         self.findings = {}
         for finding in self.checks.lint(used):
             self.findings.setdefault(finding.file_name, []).append(finding)
+        joined = [name for name in self.rows if name not in self.order]
+        self.order = [name for name in self.order if name in self.rows] + joined
+        self.shown = [name for name in self.shown if name in self.rows] + joined
+        if self.current not in self.rows:
+            self.current = next(iter(self.shown), "")
 
     def _by_doubt(self) -> list[str]:
         """Pending first, the most doubtful at the front; the rest as the ledger has it."""
@@ -210,13 +227,35 @@ def _last(changes: Sequence[Change]) -> str:
 
 
 def kept(row: Row, text: str) -> Row:
-    """`row` with `text` as its caption: kept as suggested, or edited. Raises LedgerError for a blank one."""
+    """`row` with `text` as its caption: kept as suggested, or edited. Raises LedgerError for one without words."""
     if not text.strip():
         raise LedgerError("a caption needs words: write some, or reject the image")
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise LedgerError("the caption holds half a character, which no file can keep: write it again")
     as_suggested = text == (row.suggestion or (row.text if row.status != "edited" else None))
     return replace(row, text=text, status="kept" if as_suggested else "edited", reason="")
 
 
+def unchanged(row: Row, text: str, seen: str | None) -> Row:
+    """`row`, if its caption is the one that was seen or already `text`; else LedgerError says what it is now."""
+    if seen is not None and row.text not in (seen, text):
+        raise LedgerError(f"another hand has changed this caption meanwhile, to: {row.text}")
+    return row
+
+
+def replacing(find: str, into: str, regex: bool) -> Callable[[str], str]:
+    """What replaces `find` in a text; nothing if there is nothing to find. Raises LedgerError for a bad expression."""
+    if not find:
+        return lambda text: text
+    try:
+        pattern = re.compile(find if regex else re.escape(find))
+        replacement = into if regex else into.replace("\\", r"\\")
+        pattern.sub(replacement, "")  # a reference to a group that there is not
+    except (re.error, IndexError) as error:
+        raise LedgerError(f"{find!r} → {into!r} is no regular expression: {error}") from error
+    return lambda text: pattern.sub(replacement, text)
+
+
 def reworded(row: Row, text: str) -> Row:
     """`row` with other words, as one of many: nobody has looked at it by itself, so a pending one stays pending."""
-    return replace(row, text=text) if row.status == "pending" else kept(row, text)
+    return replace(kept(row, text), status="pending") if row.status == "pending" else kept(row, text)

@@ -242,6 +242,14 @@ class Scoring(Part):
     batch_size: Positive = 32
 
 
+class Claims(Part):
+    """What is said in advance of the differences that a study looks for."""
+
+    # metric → the difference too small to matter, in its own unit (`{clip_score: 0.02}`): a variant whose 90 % interval
+    # lies within ± that is equivalent to the baseline. A metric without one is never said to be.
+    margin: dict[Text, Annotated[float, Field(gt=0)]] = {}
+
+
 class Variant(Part):
     """What a study varies: rank and alpha, and what else it says differently from `Training`.
 

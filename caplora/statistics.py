@@ -5,27 +5,30 @@ The prompt is the unit. Samples of one prompt resemble each other, so they are a
 the table of scores and nothing of pictures or models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
+from caplora.intervals import (
+    INNER,
+    LEVEL,
+    bootstrap_interval,
+    detectable_difference,
+    equivalent,
+    flip_test,
+    interval,
+    relative_interval,
+    sign_flips,
+)
 from caplora.study import BASELINE
-
-Array = NDArray[np.floating]
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
 CELL = ["variant", "prompt", "seed"]
+EQUIVALENT = "is equivalent to"  # the verdict within the margin
 METRICS = ("clip_score", "clip_cosine", "identity", "judge")  # what a study is judged by
-LEVEL = 0.95  # of every interval
-POWER = 0.80  # of the minimum detectable effect
-EXACT = 16  # prompts up to which all 2^P flips are counted, so that p has no noise of its own
-FLIPS = 20_000  # drawn beyond that
-TIE = 1e-9  # flips that differ by rounding alone are as large as the study itself
 
 
 class ScoreError(ValueError):
@@ -55,6 +58,8 @@ class Effect:
     difference: float  # mean of D = adapter − baseline
     low: float  # 95 % t interval of the difference, clustered by prompt: what to judge by, for it is paired
     high: float
+    inner_low: float  # 90 % t interval of the difference, clustered by prompt: what is held against the margin
+    inner_high: float
     bootstrap_low: float  # 95 % percentile interval of the difference, over prompts and then seeds
     bootstrap_high: float
     relative: float
@@ -62,9 +67,11 @@ class Effect:
     relative_high: float
     p: float  # two-sided sign-flip test on the prompt means
     p_corrected: float  # the same over all variants at once (max-T, Westfall and Young 1993)
+    n_variants: int  # that the correction is over
     positive: float  # share of samples with D > 0
     detectable: float  # smallest true difference that 4 of 5 such studies would find
-    verdict: str  # "beats", "falls short of" or "cannot be told from" the baseline, or the reference
+    margin: float  # of equivalence; nan where the study sets none
+    verdict: str  # "beats", "falls short of", "is equivalent to" or "cannot be told from" the baseline (or reference)
 
 
 def read_scores(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
@@ -124,10 +131,13 @@ def prompt_means(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(level="prompt", sort=False).mean()
 
 
-def effects(scores: pd.DataFrame, metric: str, model: str, split: str, reference: str = BASELINE) -> list[Effect]:
+def effects(
+    scores: pd.DataFrame, metric: str, model: str, split: str, reference: str = BASELINE, margin: float | None = None
+) -> list[Effect]:
     """The effect of every variant in the table, in its order; the correction is over exactly these variants.
 
-    They are paired with the arm `reference`. Raises ScoreError as `cells` does, and when there are fewer than two
+    They are paired with the arm `reference`; a variant whose 90 % interval lies within ±`margin` is equivalent to it,
+    whether or not the interval includes zero. Raises ScoreError as `cells` does, and when there are fewer than two
     prompts or no variant.
     """
     table = cells(scores, metric, model, split, reference)
@@ -139,12 +149,14 @@ def effects(scores: pd.DataFrame, metric: str, model: str, split: str, reference
         )
     p, corrected = flip_test(means.to_numpy().T, sign_flips(len(means)))
     return [
-        _effect(table[[reference, variant]], metric, model, split, float(p[i]), float(corrected[i]))
+        _effect(table[[reference, variant]], (metric, model, split), (float(p[i]), float(corrected[i])), len(p), margin)
         for i, variant in enumerate(means)
     ]
 
 
-def _effect(pair: pd.DataFrame, metric: str, model: str, split: str, p: float, corrected: float) -> Effect:
+def _effect(
+    pair: pd.DataFrame, kind: tuple[str, str, str], p: tuple[float, float], n_variants: int, margin: float | None
+) -> Effect:
     """The effect of the variant in the second column of `pair` against the arm in the first, given its p-values."""
     (reference, variant), prompts = pair.columns, prompt_means(pair)
     baseline, adapter = prompts[reference].to_numpy(), prompts[variant].to_numpy()
@@ -153,18 +165,21 @@ def _effect(pair: pd.DataFrame, metric: str, model: str, split: str, p: float, c
     bootstrap_low, bootstrap_high = bootstrap_interval(
         (pair[variant] - pair[reference]).to_numpy().reshape(len(prompts), -1)
     )
+    _, inner_low, inner_high = interval(difference, INNER)
     relative, relative_low, relative_high = relative_interval(baseline, difference)
     return Effect(
-        variant=variant, metric=metric, model=model, split=split,
+        variant=variant, metric=kind[0], model=kind[1], split=kind[2],
         n_prompts=len(prompts), n_seeds=len(pair) // len(prompts),
         baseline=b, baseline_low=b_low, baseline_high=b_high,
         adapter=a, adapter_low=a_low, adapter_high=a_high,
-        difference=d, low=low, high=high, bootstrap_low=bootstrap_low, bootstrap_high=bootstrap_high,
+        difference=d, low=low, high=high,
+        inner_low=inner_low, inner_high=inner_high, bootstrap_low=bootstrap_low, bootstrap_high=bootstrap_high,
         relative=relative, relative_low=relative_low, relative_high=relative_high,
-        p=p, p_corrected=corrected,
+        p=p[0], p_corrected=p[1], n_variants=n_variants,
         positive=float((pair[variant] > pair[reference]).mean()),
         detectable=detectable_difference(difference),
-        verdict=verdict(low, high, p),
+        margin=np.nan if margin is None else margin,
+        verdict=EQUIVALENT if equivalent(inner_low, inner_high, margin) else verdict(low, high, p[0]),
     )  # fmt: skip
 
 
@@ -175,15 +190,32 @@ def verdict(low: float, high: float, p: float) -> str:
     return "beats" if low > 0 else "falls short of"
 
 
-def effect_table(scores: pd.DataFrame, metrics: Sequence[str] = METRICS, reference: str = BASELINE) -> pd.DataFrame:
+def effect_table(
+    scores: pd.DataFrame,
+    metrics: Sequence[str] = METRICS,
+    reference: str = BASELINE,
+    margins: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """Every effect on these metrics that the scores hold: a row per (metric, model, split, variant), in their order.
 
-    Every arm is paired with `reference`. Its columns are the fields of `Effect`. Raises ScoreError as `effects` does.
+    Every arm is paired with `reference`; `margins` has the margin of equivalence of a metric, as `claims.margin` of the
+    study does. Its columns are the fields of `Effect`. Raises ScoreError as `effects` does.
     """
-    rows = scores[scores["metric"].isin(metrics)]
+    rows, margins = scores[scores["metric"].isin(metrics)], margins or {}
+    _refuse_strange(margins, list(rows["metric"].unique()))
     kinds = rows[["metric", "model", "split"]].drop_duplicates().itertuples(index=False, name=None)
-    found = [asdict(effect) for m, model, split in kinds for effect in effects(scores, m, model, split, reference)]
-    return pd.DataFrame(found, columns=[f.name for f in fields(Effect)])
+    found = [effects(scores, m, model, split, reference, margins.get(m)) for m, model, split in kinds]
+    table = [asdict(effect) for of_kind in found for effect in of_kind]
+    return pd.DataFrame(table, columns=[f.name for f in fields(Effect)])
+
+
+def _refuse_strange(margins: Mapping[str, float], metrics: Sequence[str]) -> None:
+    """Raises ScoreError naming the first margin of a metric that was not scored."""
+    for metric in margins:
+        if metric not in metrics:
+            raise ScoreError(
+                f"claims.margin is given for {metric!r}, which was not scored: name one of {', '.join(metrics)}"
+            )
 
 
 def attribute_effects(scores: pd.DataFrame, variant: str) -> pd.DataFrame:
@@ -206,66 +238,3 @@ def best_variant(scores: pd.DataFrame, metric: str, model: str) -> str:
     if len(variants) == 1:
         return str(variants[0])
     return str(differences(cells(scores, metric, model, "development")).mean().idxmax())
-
-
-def interval(means: Array) -> tuple[float, float, float]:
-    """The mean of independent prompt means, (P,), with its 95 % t interval: mean ± t(P−1) · sd / √P."""
-    margin = float(stats.t.ppf((1 + LEVEL) / 2, len(means) - 1)) * _standard_error(means)
-    return float(means.mean()), float(means.mean()) - margin, float(means.mean()) + margin
-
-
-def relative_interval(baseline: Array, difference: Array) -> tuple[float, float, float]:
-    """Mean difference / mean baseline of prompt means, (P,) each, with its 95 % interval (Fieller 1954).
-
-    The baseline's own uncertainty counts, and the interval excludes zero exactly when that of the difference does.
-    All three are nan where the baseline's interval touches zero: then nothing is so many per cent of it.
-    """
-    if interval(baseline)[1] <= 0:
-        return np.nan, np.nan, np.nan
-    t2 = float(stats.t.ppf((1 + LEVEL) / 2, len(baseline) - 1)) ** 2 / len(baseline)
-    (vb, c), (_, vd) = t2 * np.cov(baseline, difference)
-    b, d = baseline.mean(), difference.mean()
-    a, half, last = b * b - vb, b * d - c, d * d - vd  # a·R² − 2·half·R + last ≤ 0
-    root = np.sqrt(max(half * half - a * last, 0.0))
-    return float(d / b), float((half - root) / a), float((half + root) / a)
-
-
-def sign_flips(prompts: int, seed: int = 0) -> Array:
-    """Signs ±1 for each prompt, (B, P), the first row all +1: every combination up to 16 prompts, else 20 000 drawn."""
-    if prompts <= EXACT:
-        return 1.0 - 2.0 * ((np.arange(2**prompts)[:, None] >> np.arange(prompts)) & 1)
-    drawn = 1.0 - 2.0 * np.random.default_rng(seed).integers(0, 2, (FLIPS, prompts))
-    return np.vstack([np.ones((1, prompts)), drawn])
-
-
-def flip_test(means: Array, flips: Array) -> tuple[Array, Array]:
-    """Two-sided p of each variant's prompt means, (V, P), and p corrected over the variants; in (0, 1], (V,) each.
-
-    p = (1 + #{|Δ*| ≥ |Δ|}) / (B + 1), the 1 being the row of `flips` that flips nothing. The correction is max-T
-    with shared flips (Westfall and Young 1993): each mean is divided by its root mean square, which no flip changes
-    and which orders flips and variants as their t would.
-    """
-    size = np.sqrt((means**2).sum(1, keepdims=True))
-    unit = means / np.where(size > 0, size, 1)
-    observed = np.abs(unit.sum(1)) - TIE
-    flipped = np.abs(flips @ unit.T)  # (B, V)
-    return (flipped >= observed).mean(0), (flipped.max(1, keepdims=True) >= observed).mean(0)
-
-
-def bootstrap_interval(samples: Array, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean of D, (P, S): prompts drawn with replacement, then seeds in each."""
-    rng = np.random.default_rng(seed)
-    prompts = rng.integers(0, len(samples), (resamples, len(samples), 1))
-    seeds = rng.integers(0, samples.shape[1], (resamples, *samples.shape))
-    low, high = np.quantile(samples[prompts, seeds].mean((1, 2)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def detectable_difference(means: Array) -> float:
-    """The minimum detectable effect, (t(0.975) + t(0.80)) · sd / √P: a true one as large is found 4 times in 5."""
-    t = stats.t.ppf([(1 + LEVEL) / 2, POWER], len(means) - 1)
-    return float(t.sum()) * _standard_error(means)
-
-
-def _standard_error(means: Array) -> float:
-    return float(means.std(ddof=1) / np.sqrt(len(means)))

@@ -17,18 +17,30 @@ function node(tag, attributes = {}, ...children) {
 
 const pieces = (list) => list.map(([kind, words]) => (kind === "same" ? words : node("span", { class: `caplora-${kind}` }, words)));
 
+function keyOf(event) {
+  const letter = event.code.startsWith("Key") && event.key > "~" ? event.code[3] : event.key; // a Hangul layout
+  return letter === event.key || event.shiftKey ? letter : letter.toLowerCase();
+}
+
 function render({ model, el }) {
   const thumbs = new Map(), pictures = new Map(), asked = new Set();
-  let shown = null, dirty = false, writing = 0, counting = 0, finding = 0;
+  let shown = null; // the image on the card
+  let seen = ""; // its caption as the kernel last said it
+  let typed = false; // whether the text holds what was not sent yet
+  let writing = 0, counting = 0, finding = 0;
 
   const send = (message) => model.send({ name: shown, ...message });
-  const act = (message) => { clearTimeout(writing); send(message); dirty = false; };
+  const sendText = (message) => {
+    clearTimeout(writing);
+    send({ ...message, text: text.value, seen });
+    [typed, seen] = [false, text.value]; // until the kernel says what became of it
+  };
   const button = (label, key, does) => node("button", { onclick: does, title: key ? `key: ${key}` : "" }, label, key ? node("kbd", {}, key) : null);
 
-  const save = () => { if (dirty) act({ do: "save", text: text.value }); };
+  const save = () => { if (typed && text.value.trim()) sendText({ do: "save" }); };
   const then = (message) => { save(); send(message); };
   const deeds = {
-    keep: () => act({ do: "keep", text: text.value }),
+    keep: () => sendText({ do: "keep" }),
     reject: () => then({ do: "reject", value: reason.value }),
     next: () => then({ do: "move", value: 1 }),
     previous: () => then({ do: "move", value: -1 }),
@@ -88,30 +100,34 @@ function render({ model, el }) {
   regex.addEventListener("change", look);
 
   text.addEventListener("input", () => {
-    dirty = true;
+    typed = true;
     saved.textContent = "writing …";
     saved.className = "caplora-saved";
     clearTimeout(counting); clearTimeout(writing);
     counting = setTimeout(() => send({ do: "count", text: text.value }), 60);
-    writing = setTimeout(save, 1500);
+    writing = setTimeout(save, 3000);
   });
   text.addEventListener("blur", save);
   filter.addEventListener("change", () => then({ do: "filter", value: filter.value }));
 
   root.addEventListener("keydown", (event) => {
     const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName) && event.target.type !== "checkbox";
-    if (event.target === text && event.key === "Enter" && (event.ctrlKey || event.metaKey)) { deeds.keep(); root.focus(); }
+    const command = event.ctrlKey || event.metaKey, deed = KEYS[keyOf(event)];
+    if (event.isComposing || event.keyCode === 229) { event.stopPropagation(); return; } // a syllable is being put together
+    if (event.target === text && event.key === "Enter" && command) { deeds.keep(); root.focus(); }
     else if (typing && event.key === "Escape") root.focus();
     else if (event.target === filter && event.key === "Enter") root.focus();
     else if (typing) { event.stopPropagation(); return; }
-    else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") (event.shiftKey ? deeds.redo : deeds.undo)();
-    else if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
+    else if (command && keyOf(event).toLowerCase() === "z") (event.shiftKey ? deeds.redo : deeds.undo)();
+    else if (command || event.altKey || !deed) return;
     else if (event.target.tagName === "BUTTON" && [" ", "Enter"].includes(event.key)) return;
-    else deeds[KEYS[event.key]]();
+    else if (!(event.repeat && ["keep", "reject"].includes(deed))) deeds[deed](); // a key held down decides once
     event.preventDefault();
     event.stopPropagation();
   });
   root.addEventListener("click", (event) => { if (event.target.tagName === "BUTTON" || !event.target.closest("input,textarea,select,label")) root.focus({ preventScroll: true }); });
+
+  const watched = new IntersectionObserver((entries) => ask(entries.filter((e) => e.isIntersecting).map((e) => e.target.name), false), { root: strip, rootMargin: "200px" });
 
   function ask(names, large) {
     const wanted = names.filter((name) => !asked.has(`${large}${name}`));
@@ -129,9 +145,15 @@ function render({ model, el }) {
     tell(tokens, [`${number} of ${limit} tokens`, ...over], number > limit);
   }
 
-  function drawCard(card) {
-    if (card.file_name !== shown || !dirty) { text.value = card.text; dirty = false; }
+  function drawCard(card, failed) {
+    const another = card.file_name !== shown;
+    if (another) save(); // what was typed since is of the image that leaves
+    if (failed && !another && text.value !== card.text) typed = true; // it could not be saved: it stays to be tried again
+    if (another || !typed) { text.value = card.text; typed = false; }
+    if (another || document.activeElement !== reason) reason.value = card.reason;
     shown = card.file_name;
+    seen = card.text;
+    split.value = card.split;
     picture.alt = card.file_name;
     if (pictures.has(shown)) picture.src = pictures.get(shown); else picture.removeAttribute("src");
     root.dataset.current = shown;
@@ -140,11 +162,9 @@ function render({ model, el }) {
     const agreement = card.agreement === null ? null : node("span", { class: "caplora-label" }, `CLIP ${card.agreement.toFixed(2)}`);
     tell(title, [node("b", {}, card.file_name), ...chips, node("span", { class: "caplora-label" }, `${card.at[0]} of ${card.at[1]}`), agreement].filter(Boolean));
     tell(machine, [card.machine_text || "nothing yet"]);
-    tell(changes, pieces(card.pieces));
+    if (!typed) tell(changes, pieces(card.pieces));
     tell(findings, card.findings.map((message) => node("li", {}, message)));
-    drawTokens(card.tokens, card.limit, card.lost);
-    reason.value = card.reason;
-    split.value = card.split;
+    if (!typed) drawTokens(card.tokens, card.limit, card.lost);
   }
 
   function drawStrip(marks) {
@@ -158,7 +178,8 @@ function render({ model, el }) {
         thumb.name = name;
         return thumb;
       }));
-      ask(marks.map(([name]) => name), false);
+      watched.disconnect();
+      for (const thumb of strip.children) watched.observe(thumb);
     }
     marks.forEach(([name, status, doubt], i) => {
       const thumb = strip.children[i];
@@ -184,16 +205,16 @@ function render({ model, el }) {
     const view = model.get("view");
     told.style.display = view.told ? "" : "none";
     told.textContent = view.told;
-    if (view.card) drawCard(view.card);
-    drawStrip(view.marks);
+    if (view.card) drawCard(view.card, view.failed);
     const at = view.marks.findIndex(([name]) => name === shown);
-    ask(view.marks.slice(Math.max(at - 1, 0), at + 4).map(([name]) => name).concat(shown || []), true);
+    ask([...(shown ? [shown] : []), ...view.marks.slice(Math.max(at - 1, 0), at + 4).map(([name]) => name)], true);
+    drawStrip(view.marks);
     const { reviewed, total, per_minute } = view.progress;
     count.textContent = `${reviewed} of ${total} reviewed`;
     pace.textContent = `${per_minute} a minute`;
     meter.style.width = `${total ? (100 * reviewed) / total : 0}%`;
-    if (document.activeElement !== filter) filter.value = view.filter;
-    tell(saved, [view.saved], view.saved.startsWith("not done"));
+    if (document.activeElement !== filter && !view.failed) filter.value = view.filter;
+    tell(saved, [typed && !view.failed ? "writing …" : view.saved], view.failed);
     [[undo, view.undo], [redo, view.redo]].forEach(([part, what]) => { part.disabled = !what; part.title = what || "nothing"; });
     drawWords(view.words);
   }
@@ -201,6 +222,7 @@ function render({ model, el }) {
   function received(message, buffers) {
     if (message.pictures) {
       message.pictures.forEach((name, i) => {
+        if (!buffers[i].byteLength) return; // it cannot be read
         const url = URL.createObjectURL(new Blob([buffers[i]], { type: "image/jpeg" }));
         (message.large ? pictures : thumbs).set(name, url);
         if (message.large && name === shown) picture.src = url;
@@ -225,6 +247,7 @@ function render({ model, el }) {
   requestAnimationFrame(() => root.focus({ preventScroll: true }));
   return () => {
     save();
+    watched.disconnect();
     model.off("change:view", draw);
     model.off("msg:custom", received);
     for (const url of [...thumbs.values(), ...pictures.values()]) URL.revokeObjectURL(url);

@@ -21,7 +21,6 @@ from PIL import Image
 
 from caplora.captions import LEDGER, LedgerError, read_ledger
 from caplora.files import BusyError, only_writer
-from caplora.filters import FilterError
 from caplora.history import Ledger
 from caplora.review import Checks, Review
 from caplora.wording import marked
@@ -46,8 +45,8 @@ class Studio(anywidget.AnyWidget):
 
     def __init__(self, folder: Path, checks: Checks, who: str = "") -> None:
         read_ledger(folder)  # or an error that says how to make one
-        self.folder, self.saved, self.told = folder.resolve(), "", ""
-        self.held = ExitStack()
+        self.folder, self.saved, self.told, self.failed = folder.resolve(), "", "", False
+        self.review, self.held, self.answers = Review(Ledger(folder, who), checks), ExitStack(), 0
         if (earlier := self.open_ones.pop(self.folder, None)) is not None:
             earlier.shut("This studio was opened again: go on there.")
         try:
@@ -55,7 +54,6 @@ class Studio(anywidget.AnyWidget):
             self.open_ones[self.folder] = self
         except BusyError as error:
             self.told = f"Another studio is open here, so this one only shows: {error}."
-        self.review = Review(Ledger(folder, who), checks)
         super().__init__(view=self._view())
         self.on_msg(self._received)
 
@@ -68,13 +66,15 @@ class Studio(anywidget.AnyWidget):
     def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message says; an error is shown, because one raised in a callback is seen by nobody."""
         answers = {"pictures": self._pictures, "count": self._count, "find": self._find}
-        if answer := answers.get(message["do"]):
-            answer(message)
-            return
         try:
-            self.saved = self._done(message) or self.saved
-        except (LedgerError, FilterError, OSError) as error:
-            self.saved = f"not done: {error}"
+            if answer := answers.get(message["do"]):
+                answer(message)
+                return
+            said = self._done(message)
+            self.saved = said or ("" if self.failed else self.saved)
+            self.failed = False
+        except Exception as error:
+            self.failed, self.saved = True, f"not done: {error}"
         self.view = self._view()
 
     def _done(self, message: dict[str, Any]) -> str:
@@ -98,9 +98,9 @@ class Studio(anywidget.AnyWidget):
             "move": lambda: review.move(value),
             "pending": lambda: None if review.next_pending() else "nothing is pending here",
             "filter": lambda: review.look_for(value),
-            "keep": lambda: self._decided(lambda: review.keep(name, text)),
-            "save": lambda: review.write(name, text),
-            "reject": lambda: self._decided(lambda: review.reject(name, value)),
+            "keep": lambda: self._decided(name, lambda: review.keep(name, text, message.get("seen"))),
+            "save": lambda: review.write(name, text, message.get("seen")),
+            "reject": lambda: self._decided(name, lambda: review.reject(name, value)),
             "split": lambda: review.put(name, value),
             "undo": review.undo,
             "redo": review.redo,
@@ -109,17 +109,23 @@ class Studio(anywidget.AnyWidget):
             "add": lambda: review.add_to_all(value),
         }
 
-    def _decided(self, decide: Callable[[], None]) -> None:
-        """Decide on one image, then go on to the next that nobody has decided on."""
+    def _decided(self, name: str, decide: Callable[[], None]) -> None:
+        """Decide on one image, then go on from it to the next that nobody has decided on."""
         decide()
-        self.review.next_pending()
+        if name == self.review.current:
+            self.review.next_pending()
 
     def _pictures(self, message: dict[str, Any]) -> None:
-        """Send pictures, thumbnails or large, as JPEG."""
+        """Send pictures, thumbnails or large, as JPEG; one that cannot be read is empty."""
         names = [name for name in message["names"] if name in self.review.rows]
         side = PICTURE if message["large"] else THUMBNAIL
-        files = [jpeg(self.folder / name, side) for name in names]
-        self.send({"pictures": names, "large": message["large"]}, buffers=files)
+        self.send({"pictures": names, "large": message["large"]}, buffers=[self._jpeg(name, side) for name in names])
+
+    def _jpeg(self, name: str, side: int) -> bytes:
+        try:
+            return jpeg(self.folder / name, side)
+        except (OSError, SyntaxError, ValueError):  # what Pillow raises for a damaged file
+            return b""
 
     def _count(self, message: dict[str, Any]) -> None:
         """Say what is to be known of a text while it is being written: its tokens, what falls off, what changed."""
@@ -140,7 +146,10 @@ class Studio(anywidget.AnyWidget):
     def _view(self) -> dict[str, Any]:
         review = self.review
         undo, redo = review.stacked()
+        self.answers += 1  # so that every message is answered, though nothing else has changed
         return {
+            "answers": self.answers,
+            "failed": self.failed,
             "marks": [
                 [name, review.rows[name].status, len(review.findings.get(name, ())) + bool(review.rows[name].flags)]
                 for name in review.shown

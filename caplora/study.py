@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import Field, PrivateAttr, ValidationError
 
-from caplora.settings import Captioning, Clip, Images, Model, Part, Sampling, Scoring, Text, Training, Variant
+from caplora.settings import Captioning, Claims, Clip, Images, Model, Part, Sampling, Scoring, Text, Training, Variant
 
 PROJECT = Path(__file__).resolve().parents[1]
 BASELINE = "baseline"  # the arm without an adapter
@@ -37,6 +37,7 @@ class Study(Part):
     training: Training = Training()
     sampling: Sampling
     scoring: Scoring = Scoring()
+    claims: Claims = Claims()
     _root: Path = PrivateAttr(default=PROJECT)
 
     def path(self, path: str) -> Path:

@@ -124,6 +124,14 @@ def test_correction_is_over_the_arms_of_the_ablation_and_the_verdict_goes_by_it(
     assert rows.set_index("captions").loc["none", "verdict"] == "falls short of"
 
 
+def test_arm_within_the_margin_of_the_reviewed_one_is_equivalent_to_it() -> None:
+    table = ablation_table(scores(), ARMS, {"clip_score": 0.04}).query("metric == 'clip_score'").set_index("captions")
+    assert table.loc["machine", "verdict"] == "is equivalent to"
+    assert table.loc["none", "verdict"] == "falls short of"
+    bare = ablation_table(scores(), ARMS)
+    assert "is equivalent to" not in set(bare["verdict"])
+
+
 def test_reviewed_mini_study_is_the_mini_study_under_another_name() -> None:
     """So that what differs between them is what the reviewer did, and the baseline of one is that of the other."""
     mini, reviewed = read_study("mini"), read_study("mini_reviewed")

@@ -169,3 +169,32 @@ def test_words_replaced_in_the_studio_outlive_the_captioner_and_stay_pending(tmp
     ledger.change({"a.png": replace(ledger.rows["a.png"], text=f"{ME}, laughing")}, "'smiling' → 'laughing'")
     (row,) = captioned(tmp_path, {"a.png": Said("another caption")}, ME)
     assert (row.text, row.status, row.machine_text) == (f"{ME}, laughing", "pending", "another caption")
+
+
+def test_a_persons_caption_never_moves_to_another_picture_of_the_same_name(tmp_path: Path) -> None:
+    study = study_of(tmp_path, ("a.jpg", "b.jpg"))
+    update_ledger(study, sources("a.jpg", "b.jpg"))
+    ledger = Ledger(study.dataset, who="mina")
+    ledger.change({"a.png": replace(ledger.rows["a.png"], text="mine", status="edited")}, "edited")
+    (study.images_folder / "0").mkdir()
+    (study.images_folder / "0" / "a.jpg").touch()
+    now = {"a.png": "0/a.jpg", "b.png": "b.jpg"}
+    with pytest.raises(LedgerError, match=r"your caption of it \(a\.png, edited\).*0/a\.jpg has its name now"):
+        update_ledger(study, now, ["a.jpg"])
+    ledger.undo()
+    assert {row.file_name: (row.source, row.status) for row in update_ledger(study, now, ["a.jpg"])} == {
+        "b.png": ("b.jpg", "pending"),
+        "a.png": ("0/a.jpg", "pending"),
+    }
+    (study.images_folder / "0" / "a.jpg").rename(study.images_folder / "0" / "c.jpg")  # moved: the caption goes with it
+    rows = {row.file_name: row for row in update_ledger(study, {"a.png": "0/c.jpg", "b.png": "b.jpg"})}
+    assert rows["a.png"].source == "0/c.jpg"
+    assert (study.dataset / "a.png").exists()
+
+
+def test_own_words_never_replace_what_a_person_changed_in_the_ledger(tmp_path: Path) -> None:
+    study = study_of(tmp_path, ("a.jpg",))
+    update_ledger(study, sources("a.jpg"))
+    write_ledger(study.dataset, [replace(row, text="from a spreadsheet") for row in read_ledger(study.dataset)])
+    (study.images_folder / "captions.json").write_text('{"a.jpg": "another"}')
+    assert [row.text for row in update_ledger(study, sources("a.jpg"))] == ["from a spreadsheet"]

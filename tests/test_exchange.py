@@ -69,22 +69,29 @@ def test_out_and_back_is_the_identity(form: str, pairs: list[tuple[str, str]]) -
         if not rows and form == "sidecars":
             return
         given = read_captions(path)
-    blank = [row if form not in WHOLE else Row(row.file_name, row.text, source=row.source) for row in rows]
-    back = {row.file_name: row for row in blank} | imported({row.file_name: row for row in blank}, given, form)
-    assert list(back.values()) == [r if form not in WHOLE or r.text.strip() else replace(r, text=r.text) for r in rows]
+    bare = {row.file_name if form != "sidecars" else row.file_name.removesuffix(".png"): row for row in rows}
+    assert {cells["file_name"]: cells["text"] for cells in given} == {name: row.text for name, row in bare.items()}
+    if form in WHOLE:
+        assert [Row(**cells) for cells in given] == rows
+    others = {row.file_name: Row(row.file_name, "other words", source=row.source) for row in rows}
+    new = imported(others, given, form)
+    assert {name: row.text for name, row in new.items() if row.text != "other words"} == {
+        row.file_name: row.text for row in rows if row.text.strip()
+    }
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from caplora.captions import read_ledger, write_ledger
-from caplora.exchange import imported, read_captions, write_captions
+from caplora.exchange import read_captions, write_captions
 folder = Path(sys.argv[1])
 rows = read_ledger(folder)
 for form in ("captions.json", "metadata.jsonl", "all.csv", "sidecars"):
     path = folder.parent / form
     write_captions(rows, path)
-    assert not imported({r.file_name: r for r in rows}, read_captions(path), form), form
+    read = [cells["text"] for cells in read_captions(path)]
+    assert sorted(read) == sorted(row.text for row in rows), form
 write_ledger(folder, rows)
 """
 
@@ -124,6 +131,32 @@ def test_an_imported_caption_is_a_persons(tmp_path: Path) -> None:
         "a.png": replace(rows["a.png"], text="me in red", status="edited")
     }
     assert imported(rows, [{"file_name": "a.png", "text": " "}], "x", partial=True) == {}
+
+
+def test_of_two_pictures_of_one_name_each_gets_its_own_words(tmp_path: Path) -> None:
+    for name in ("x/a.jpg", "y/a.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+        (tmp_path / name).with_suffix(".txt").write_text(f"caption of {name}")
+    assert own_words(tmp_path) == {"x/a.jpg": "caption of x/a.jpg", "y/a.jpg": "caption of y/a.jpg"}
+    (tmp_path / "x/a.txt").unlink()
+    assert own_words(tmp_path) == {"y/a.jpg": "caption of y/a.jpg"}
+    (tmp_path / "captions.json").write_text('{"a.jpg": "whose?"}')
+    with pytest.raises(LedgerError, match=r"'a\.jpg' may be x/a\.jpg and y/a\.jpg: write its folder"):
+        own_words(tmp_path)
+
+
+def test_two_captions_of_one_row_are_not_silently_one() -> None:
+    given = [{"file_name": "a.jpg", "text": "one"}, {"file_name": "a.png", "text": "two"}]
+    with pytest.raises(LedgerError, match=r"'a\.jpg' and 'a\.png' are both of a\.png: leave one"):
+        imported({"a.png": Row("a.png", source="a.jpg")}, given, "x")
+
+
+def test_an_older_export_undoes_no_decision() -> None:
+    now = Row("a.png", "mine", status="edited", source="a.jpg", consent="signed")
+    old = {"file_name": "a.png", "text": "mine", "status": "pending", "consent": ""}
+    assert imported({"a.png": now}, [old], "x") == {}
+    assert imported({"a.png": now}, [old | {"text": "new"}], "x") == {"a.png": replace(now, text="new")}
 
 
 def test_what_only_one_side_has_is_listed_both_ways() -> None:

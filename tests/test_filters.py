@@ -32,6 +32,8 @@ ENTRIES = {
         ("(smiling OR laughing) NOT glasses", "a"),
         ("(smiling OR laughing) -glasses", "a"),
         ("NOT (smiling OR laughing)", "c"),
+        ("-(smiling OR laughing)", "c"),
+        ("hair -(status:kept OR status:rejected)", "a"),
         ("-status:pending -status:kept", "c"),
         ("status:pending tokens:>75 flag:blurry \"long hair\"", "a"),
         ("tokens:>=20 tokens:<80", "bc"),

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caplora.captions import LedgerError, Row, read_ledger, write_ledger
-from caplora.history import HISTORY, MACHINE, UNKNOWN, Ledger, read_history, replayed
+from caplora.captions import LEDGER, LedgerError, Row, read_ledger, write_ledger
+from caplora.history import HISTORY, MACHINE, UNKNOWN, Ledger, read_history, replayed, restore_ledger
 
 NAMES = ("a.png", "b.png", "c.png")
 
@@ -97,11 +97,77 @@ def test_undo_passes_over_the_machine_and_keeps_what_another_hand_wrote(folder: 
 
 def test_an_undo_that_would_lose_a_later_hand_says_so_and_changes_nothing(folder: Path) -> None:
     ledger = Ledger(folder, who="mina")
+    write(ledger, "b.png", "mine too")
     write(ledger, "a.png", "mine", "my words")
-    write_ledger(folder, [replace(row, text="theirs") for row in read_ledger(folder)])
-    with pytest.raises(LedgerError, match=r"a\.png was changed since by another hand: undo of 'my words'"):
+    rows = read_ledger(folder)
+    write_ledger(folder, [replace(rows[0], text="theirs"), *rows[1:]])
+    with pytest.raises(
+        LedgerError, match=r"a\.png: changed since by another hand, so it stays; once more goes past it"
+    ):
         ledger.undo()
-    assert texts(folder) == ["theirs"] * 3
+    assert texts(folder) == ["theirs", "mine too", "caption of c.png"]
+    ledger.undo()
+    assert texts(folder) == ["theirs", "caption of b.png", "caption of c.png"]
+
+
+def test_of_many_rows_an_undo_takes_back_those_that_still_stand(folder: Path) -> None:
+    ledger = Ledger(folder, who="mina")
+    ledger.change({name: replace(row, text="mine") for name, row in ledger.rows.items()}, "all")
+    write_ledger(
+        folder, [replace(row, text="theirs" if row.file_name == "b.png" else row.text) for row in ledger.rows.values()]
+    )
+    ledger.undo()
+    assert texts(folder) == ["caption of a.png", "theirs", "caption of c.png"]
+
+
+def test_a_write_that_fails_is_not_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(folder, who="mina")
+    write(ledger, "a.png", "mine")
+    before = ((folder / HISTORY).read_bytes(), texts(folder))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("caplora.history.write_ledger", full)
+    for deed in (ledger.undo, lambda: write(ledger, "b.png", "more")):
+        with pytest.raises(OSError, match="No space"):
+            deed()
+    monkeypatch.undo()
+    assert ((folder / HISTORY).read_bytes(), texts(folder)) == before
+    ledger.undo()
+    assert texts(folder)[0] == "caption of a.png"
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew_by_accident(folder: Path) -> None:
+    write(Ledger(folder, who="mina"), "a.png", "mine")
+    before = read_ledger(folder)
+    (folder / LEDGER).unlink()
+    with pytest.raises(LedgerError, match=r"--restore writes it anew\), or set history\.jsonl aside"):
+        Ledger(folder)
+    assert restore_ledger(folder) == read_ledger(folder) == before
+    with pytest.raises(LedgerError, match="nothing to restore"):
+        restore_ledger(folder)
+
+
+def test_who_has_no_name_has_a_number(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert Ledger(folder).who == f"user {os.getuid()}"
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_history_with_a_line_taken_out_is_still_read(folder: Path, lost: int) -> None:
+    ledger = Ledger(folder, who="mina")
+    write(ledger, "a.png", "mine")
+    ledger.undo()
+    lines = (folder / HISTORY).read_bytes().splitlines(keepends=True)
+    (folder / HISTORY).write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
+    again = Ledger(folder, who="mina")
+    again.undo()
+    again.redo()
+    assert texts(folder)[1:] == ["caption of b.png", "caption of c.png"]
 
 
 def test_rows_that_join_and_leave_are_taken_back_too(folder: Path) -> None:
@@ -120,6 +186,17 @@ def test_a_line_cut_short_by_a_crash_is_dropped_and_its_change_kept(folder: Path
     ledger = Ledger(folder)
     assert ledger.rows["a.png"].text == "mine"
     assert [change.who for change in read_history(folder)] == [UNKNOWN, UNKNOWN]
+
+
+def test_a_crash_between_the_two_writes_loses_neither_the_change_nor_who_made_it(folder: Path) -> None:
+    before = (folder / LEDGER).read_bytes()
+    write(Ledger(folder, who="mina"), "a.png", "mine")
+    (folder / LEDGER).write_bytes(before)
+    os.utime(folder / LEDGER, ns=(0, 0))
+    again = Ledger(folder, who="mina")
+    assert texts(folder)[0] == "mine" and read_history(folder)[-1].who == "mina"
+    again.undo()
+    assert texts(folder)[0] == "caption of a.png"
 
 
 def test_a_damaged_line_is_an_error_that_names_it(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Notebook 01 in a real JupyterLab in a real browser: a person reviews by keyboard, and every decision is on disk."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -59,9 +60,11 @@ def test_ten_captions_are_reviewed_by_keyboard_and_outlive_the_kernel(folder: Pa
             press(page, "k")
         edited = studio.get_attribute("data-current")
         page.keyboard.press("e")
-        page.keyboard.type(f", {PAYLOAD}, with freckles")
-        expect(studio.locator(".caplora-new").last).to_have_text(f", {PAYLOAD}, with freckles")
+        page.keyboard.type(", with freckles")
+        expect(studio.locator(".caplora-new").last).to_have_text(", with freckles")
         shot(page, "studio_edit")
+        page.keyboard.type(f", {PAYLOAD}")
+        expect(studio.locator(".caplora-new").last).to_have_text(f", with freckles, {PAYLOAD}")
         press(page, "Control+Enter")
         rejected = studio.get_attribute("data-current")
         press(page, "r")
@@ -71,6 +74,20 @@ def test_ten_captions_are_reviewed_by_keyboard_and_outlive_the_kernel(folder: Pa
         assert studio.get_attribute("data-current") == undone
         press(page, "k")
         expect(studio).to_contain_text("10 of 14 reviewed")
+
+        whole = (folder / "datasets/lab/metadata.csv").read_bytes()
+        (folder / "datasets/lab/metadata.csv").write_bytes(whole.replace(b",pending,", b",done,"))  # as by a slip
+        page.keyboard.press("e")
+        page.keyboard.type(", typed in vain")
+        page.keyboard.press("Control+Enter")
+        expect(studio.locator(".caplora-saved")).to_contain_text("not done")
+        expect(studio.get_by_label("caption", exact=True)).to_have_value(re.compile("typed in vain$"))
+        (folder / "datasets/lab/metadata.csv").write_bytes(whole)
+        page.keyboard.press("e")
+        for _ in ", typed in vain":
+            page.keyboard.press("Backspace")
+        page.keyboard.press("Escape")
+        expect(studio.locator(".caplora-saved")).not_to_contain_text("not done")
 
         page.keyboard.press("/")
         page.keyboard.type("text:ink")
@@ -88,7 +105,7 @@ def test_ten_captions_are_reviewed_by_keyboard_and_outlive_the_kernel(folder: Pa
         sketches = [row for row in on_disk.values() if row.text.startswith("an ink sketch of a woman")]
         assert len(sketches) == COUNT - 1
         assert [row.status for row in on_disk.values()].count("pending") == COUNT - 10
-        assert on_disk[edited].text.endswith(", with freckles")
+        assert on_disk[edited].text.endswith(f", with freckles, {PAYLOAD}")
         assert on_disk[rejected].status == "rejected"
         assert on_disk[rejected].text.startswith("an ink drawing")
         kinds = [change.kind for change in read_history(folder / "datasets" / "lab")]

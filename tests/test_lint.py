@@ -57,7 +57,7 @@ def test_what_a_mini_caption_says_is_never_reported_missing_and_what_it_leaves_o
 
 
 def test_the_example_ledger_is_clean() -> None:
-    with (PROJECT / "datasets" / "metadata_example.csv").open(encoding="utf-8", newline="") as file:
+    with (PROJECT / "datasets" / "metadata_example.csv").open(encoding="utf-8-sig", newline="") as file:
         captions = {row["file_name"]: row["text"] for row in csv.DictReader(file)}
     assert captions
     assert lint(captions, TOKENIZER, read_study("mini").captioning) == []

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from caplora.ablation import ablation_table
-from caplora.report import confirmation, percent, power_sentence, signed, verdict_sentence, write_report
+from caplora.report import confirmation, noise_sentence, percent, power_sentence, signed, verdict_sentence, write_report
 from caplora.settings import Variant
+from caplora.spread import Crossed
 from caplora.statistics import COLUMNS, effect_table
 from caplora.study import BASELINE, Study, read_study
 
@@ -244,3 +245,15 @@ def test_caption_ablation_is_a_section_where_there_is_one(study: Study) -> None:
     assert "NAME is the file of params/variants that lists r4_a8, r8_a8, r8_a8_shuffled" in text
     assert "“shuffled” falls short of “reviewed”: CLIPScore" in text
     assert f"a difference of {signed(row['difference'])} (95 % interval" in text
+
+
+def test_what_holds_over_noises_is_said_beside_what_each_test_errs() -> None:
+    tests = ("verdict", "crossed interval", "samples as if independent")
+    errors = pd.DataFrame({"test": tests, "rate": (0.073, 0.022, 0.239)})
+    said = noise_sentence(Crossed(0.2, -0.01, 0.41, 0.06, 0.1), row(0.2), errors)
+    assert "from the same 2 noises" in said and "−0.010 to +0.410 (p = 0.060)" in said
+    assert "in 7 % of simulated" in said and "noises in 2 %" in said and "independent in 24 %" in said
+
+
+def test_an_equivalent_metric_reads_as_one() -> None:
+    assert "is equivalent to the baseline’s" in confirmation(row(0.0) | {"verdict": "is equivalent to"})

@@ -196,3 +196,50 @@ def test_words_are_counted_in_what_is_shown(review: Review) -> None:
     review.look_for("hair")
     assert ("hair", 1) in review.words()
     assert ("last", 1) not in review.words()
+
+
+def test_a_decision_keeps_what_another_hand_changed_in_the_same_row(review: Review) -> None:
+    rows = read_ledger(review.ledger.folder)
+    write_ledger(review.ledger.folder, [replace(rows[0], consent="signed 2026", split="held_out"), *rows[1:]])
+    review.keep("a.png", "me in red", seen="me in red")
+    now = on_disk(review, "a.png")
+    assert (now.status, now.consent, now.split) == ("kept", "signed 2026", "held_out")
+
+
+def test_a_caption_that_another_hand_changed_meanwhile_is_not_overwritten_unseen(review: Review) -> None:
+    rows = read_ledger(review.ledger.folder)
+    write_ledger(review.ledger.folder, [replace(rows[0], text="theirs"), *rows[1:]])
+    for deed in (review.keep, review.write):
+        with pytest.raises(LedgerError, match="another hand has changed this caption meanwhile, to: theirs"):
+            deed("a.png", "mine", "me in red")
+    review.keep("a.png", "mine", seen="theirs")  # now it was seen
+    assert on_disk(review, "a.png").text == "mine"
+
+
+def test_images_that_leave_and_join_meanwhile_are_noticed(review: Review) -> None:
+    folder = review.ledger.folder
+    (folder / "e.png").touch()
+    write_ledger(folder, [*read_ledger(folder)[1:], Row("e.png", "new")])
+    with pytest.raises(LedgerError, match=r"a\.png is no longer in the ledger"):
+        review.keep("a.png", "me in red")
+    assert "a.png" not in review.shown and review.shown[-1] == "e.png"
+    assert [row.file_name for row in read_ledger(folder)] == ["b.png", "c.png", "d.png", "e.png"]
+    review.words()
+    assert review.next_pending()
+
+
+def test_writing_decides_nothing(review: Review) -> None:
+    review.write("a.png", "me in green")
+    assert (on_disk(review, "a.png").text, on_disk(review, "a.png").status) == ("me in green", "pending")
+    review.write("d.png", "me in green")
+    assert on_disk(review, "d.png").status == "edited"
+
+
+def test_half_a_character_is_refused_before_anything_is_written(review: Review) -> None:
+    with pytest.raises(LedgerError, match="half a character"):
+        review.keep("a.png", "me \ud83d")
+
+
+def test_words_are_added_where_the_word_itself_lacks(review: Review) -> None:
+    review.replace_all("red", "that coat")
+    assert review.add_to_all("hat") == 4

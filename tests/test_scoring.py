@@ -104,6 +104,22 @@ def test_clipscore_and_refclipscore_are_the_published_formulas_in_any_batch(
         assert values["ref_clip_score", sample.prompt] == pytest.approx(harmonic, abs=1e-5)
 
 
+def test_embeddings_kept_by_one_clip_are_read_by_the_same_and_by_no_other(
+    clip_folder: Path, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept(folder: Path) -> ClipEmbeddings:
+        return ClipEmbeddings(ClipEncoder(f"local-dir:{folder}", None, "clip", CPU), tmp_path / "kept", 2)
+
+    first = clip_table(kept(clip_folder), samples, "", REFERENCES)
+    tokenizer = clip_tokenizer()
+    save_clip(new_clip(len(tokenizer), 1).eval(), tokenizer, tmp_path / "other")
+    other = clip_table(kept(tmp_path / "other"), samples, "", REFERENCES)
+    assert (first["value"] != other["value"]).any() and set(first["weights"]).isdisjoint(other["weights"])
+    for name in ("embed_images", "embed_tokens"):
+        monkeypatch.setattr(ClipEncoder, name, lambda *_: pytest.fail("embedded again"))
+    assert clip_table(kept(clip_folder), samples, "", REFERENCES).equals(first)
+
+
 def test_without_references_there_is_no_refclipscore(clip_folder: Path, samples: list[Sample]) -> None:
     assert set(clip_table(clip_of(clip_folder), samples, "")["metric"]) == {"clip_cosine", "clip_score"}
 

@@ -8,22 +8,26 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from caplora.intervals import (
+    INNER,
+    bootstrap_interval,
+    detectable_difference,
+    equivalent,
+    flip_test,
+    interval,
+    relative_interval,
+    sign_flips,
+)
 from caplora.statistics import (
     COLUMNS,
     ScoreError,
     attribute_effects,
     best_variant,
-    bootstrap_interval,
     cells,
-    detectable_difference,
     effect_table,
     effects,
-    flip_test,
-    interval,
     primary_model,
     read_scores,
-    relative_interval,
-    sign_flips,
     verdict,
 )
 
@@ -197,6 +201,44 @@ def test_a_verdict_needs_the_interval_and_the_test() -> None:
     assert {verdict(0.01, 0.03, 0.06), verdict(-0.01, 0.03, 0.02), verdict(-0.03, -0.01, 0.2)} == {
         "cannot be told from"
     }
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.018, 0.022, -0.03])
+def test_equivalence_is_what_two_one_sided_t_tests_say(gain: float) -> None:
+    """Schuirmann 1987: both say at 5 % that the difference is nearer to zero than the margin."""
+    means = gain + np.random.default_rng(3).normal(0, 0.01, 12)
+    _, low, high = interval(means, 0.90)
+    for margin in (0.001, 0.01, 0.02, 0.03, 0.1):
+        above = stats.ttest_1samp(means, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(means, margin, alternative="less").pvalue
+        assert equivalent(low, high, margin) == (max(above, below) < 0.05)
+    assert not equivalent(low, high, None)
+
+
+def test_a_study_without_a_margin_claims_no_equivalence_and_one_with_it_says_so_first() -> None:
+    table = rows({"baseline": 0.0, "r4_a4": 0.008, "r8_a8": 0.05})
+    found = {m: effect_table(table, margins=m and {"clip_score": m}).set_index("variant") for m in (None, 0.03, 0.2)}
+    assert found[None]["verdict"].tolist() == ["cannot be told from", "beats"]
+    assert found[None]["margin"].isna().all()
+    assert found[0.03]["verdict"].tolist() == ["is equivalent to", "beats"]
+    assert found[0.2]["verdict"].tolist() == ["is equivalent to", "is equivalent to"]
+    assert (found[0.2]["margin"] == 0.2).all()
+
+
+def test_a_variant_on_the_margin_is_called_equivalent_one_time_in_twenty() -> None:
+    """The error of the claim is largest where the true difference is the margin itself: 5 %."""
+    draws = np.random.default_rng(4).normal(1.0, 1.0, (4000, 50))  # sd/√P = 0.14: −1 is far away
+    called = [equivalent(*interval(means, INNER)[1:], 1.0) for means in draws]
+    assert np.mean(called) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 4000))
+
+
+def test_a_margin_of_a_metric_that_was_not_scored_is_refused() -> None:
+    with pytest.raises(ScoreError, match=r"claims\.margin .*'clipscore', .* clip_score"):
+        effect_table(rows(GAINS), margins={"clipscore": 0.02})
+
+
+def test_the_correction_says_over_how_many_variants_it_is() -> None:
+    assert [e.n_variants for e in effects(rows(GAINS), "clip_score", "clip_a", "test")] == [3, 3, 3]
 
 
 def test_the_best_variant_is_chosen_on_development_prompts_alone() -> None:

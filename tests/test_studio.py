@@ -163,3 +163,26 @@ def test_captions_and_file_names_stay_text_in_the_static_table(folder: Path) -> 
 def test_a_limited_table_says_how_many_it_leaves_out(folder: Path) -> None:
     assert "and 1 more in metadata.csv" in static_table(folder, limit=2)
     assert "more in" not in static_table(folder, limit=0)
+
+
+def test_every_message_is_answered_and_what_failed_is_marked(studio: Studio) -> None:
+    first = do(studio, "keep", "a.png", text=" ")
+    again = do(studio, "keep", "a.png", text=" ")
+    assert first["failed"] and again["failed"] and again["answers"] > first["answers"]
+    mended = do(studio, "move", value=1)
+    assert (mended["failed"], mended["saved"]) == (False, "")
+    assert do(studio, "no such deed")["saved"].startswith("not done")
+
+
+def test_a_decision_that_comes_twice_skips_nobody(studio: Studio) -> None:
+    do(studio, "go", value="a.png")
+    assert do(studio, "keep", "a.png", text="me, smiling")["card"]["file_name"] == "b.png"
+    assert do(studio, "keep", "a.png", text="me, smiling")["card"]["file_name"] == "b.png"
+
+
+def test_a_damaged_picture_keeps_no_other_from_being_shown(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[bytes]] = []
+    monkeypatch.setattr(studio, "send", lambda content, buffers=None: sent.append(buffers))
+    (studio.folder / "a.png").write_bytes(b"not a picture")
+    do(studio, "pictures", names=["a.png", "b.png"], large=True)
+    assert [len(file) > 0 for file in sent[0]] == [False, True]

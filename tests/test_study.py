@@ -361,3 +361,12 @@ def test_files_of_variants_are_joined_by_a_plus_and_each_variant_counts_once() -
     both = read_variants("grid+captions")
     assert {v.name for v in both} == {v.name for v in (*grid, *captions)} and both[: len(grid)] == grid
     assert len(both) == len(grid) + len(captions) - 1  # r16_a32 stands in both
+
+
+def test_a_margin_is_a_positive_number_for_a_metric(tmp_path: Path) -> None:
+    path = tmp_path / "faces.yaml"
+    path.write_text(yaml.safe_dump(SMALLEST | {"claims": {"margin": {"clip_score": 0.02}}}), encoding="utf-8")
+    assert read_study(path).claims.margin == {"clip_score": 0.02}
+    path.write_text(yaml.safe_dump(SMALLEST | {"claims": {"margin": {"clip_score": 0.0}}}), encoding="utf-8")
+    with pytest.raises(StudyError, match=r"claims\.margin\.clip_score: .*greater than 0, got 0"):
+        read_study(path)
