@@ -29,13 +29,12 @@ class Wanted:
     file_name: str
     prompt: str
     seed: int
-    split: str  # development, test or unrelated
+    split: str  # development, test, edits or unrelated
 
 
 def wanted_samples(settings: Sampling) -> list[Wanted]:
     """Every prompt with every seed, in the study's order."""
-    suites = {"development": settings.development, "test": settings.test, "unrelated": settings.unrelated}
-    prompts = [(prompt, split) for split, suite in suites.items() for prompt in suite]
+    prompts = [(prompt, split) for split, suite in settings.suites.items() for prompt in suite]
     return [
         Wanted(f"{number:03d}_{seed}.png", prompt, seed, split)
         for number, (prompt, split) in enumerate(prompts)

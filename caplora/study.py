@@ -112,6 +112,16 @@ class Study(Part):
         return self.run / "closest.csv"
 
     @property
+    def scales(self) -> Path:
+        """The scores of adapters used at other scales than 1."""
+        return self.run / "scales.csv"
+
+    @property
+    def controls(self) -> Path:
+        """What must come out right in every study, and whether it did."""
+        return self.run / "controls.csv"
+
+    @property
     def figures(self) -> Path:
         """Where 05 draws."""
         return self._root / "figures" / self.name
