@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from caplora.distances import cmmd, cmmd_weights, kid, kid_weights
 from caplora.embeddings import Embeddings
-from caplora.scoring import Sample, diversity_table, paths_of
+from caplora.samples import Sample
+from caplora.scoring import diversity_table, paths_of
 from caplora.similarities import nearest
 from caplora.statistics import flip_test, sign_flips
 from caplora.study import BASELINE

@@ -94,9 +94,7 @@ def draw_batch(
 
 
 @torch.no_grad()
-def decode(
-    pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"]
-) -> tuple[list[Image.Image], list[str]]:
+def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"]) -> tuple[list[Image.Image], list[str]]:
     """The pictures of the latents, and of each why it cannot be scored: "not finite", "black", or nothing.
 
     What is not finite is drawn black.

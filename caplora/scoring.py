@@ -169,10 +169,10 @@ def scale_table(scores: pd.DataFrame, settings: Sampling) -> pd.DataFrame:
     Scale 0 is the baseline, for every variant, and scale 1 is the variant as it stands among the scores.
     """
     drawn = scores[scores["split"].isin(SCALED) & (scores["seed"] == settings.seeds[0])]
-    arm = drawn["variant"].str.partition("@")
-    own = drawn.assign(variant=arm[0], scale=pd.to_numeric(arm[2].replace("", "1")))
-    variants = own.loc[arm[1] == "@", "variant"].unique()
+    arm = drawn["variant"].str.extract(r"^([^@]+)@?(.*)$")  # its variant and its scale
+    own = drawn.assign(variant=arm[0], scale=pd.to_numeric(arm[1].replace("", "1")))
+    scaled = own[arm[1] != ""]
+    variants = scaled["variant"].unique()
     none = own[own["variant"] == BASELINE]
     table = pd.concat([own[own["variant"].isin(variants)], *(none.assign(variant=v, scale=0.0) for v in variants)])
-    kinds = set(own.loc[arm[1] == "@", "metric"])
-    return table.loc[table["metric"].isin(kinds), ["variant", "scale", *SCORED[1:]]].reset_index(drop=True)
+    return table.loc[table["metric"].isin(scaled["metric"]), ["variant", "scale", *SCORED[1:]]].reset_index(drop=True)

@@ -94,4 +94,3 @@ def excludes_zero(draws: Array) -> NDArray[np.bool_]:
     n = draws.shape[-1]
     half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(-1, ddof=1) / np.sqrt(n)
     return np.abs(draws.mean(-1)) > half
-
