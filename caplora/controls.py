@@ -16,8 +16,9 @@ from caplora.clip import ClipEmbeddings
 from caplora.files import write_text
 from caplora.intervals import flip_test, interval, sign_flips
 from caplora.lora import NOTHING, Adapter, Pack, rescaled
+from caplora.memory import even_packs
 from caplora.samples import Sample, Wanted
-from caplora.sampling import draw_batch, parts
+from caplora.sampling import draw_batch
 from caplora.settings import Sampling
 from caplora.similarities import WEIGHT, all_cosines
 
@@ -36,7 +37,7 @@ def scale_zero(
     bits of a product of matrices depend on its shape.
     """
     rows = []
-    for names in parts(list(adapters), settings.batch_size) if adapters else ():
+    for names in even_packs(list(adapters), settings.batch_size):
         drawn = []
         for arms in ([NOTHING] * len(names), [rescaled(adapters[name], 0) for name in names]):
             pack = Pack(parts_of(pipeline), arms)

@@ -6,7 +6,7 @@ weights meanwhile. What files look like is in `samples.py`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from caplora.base import encode_texts, noise_of, parts_of
 from caplora.checkpoints import file_hash
 from caplora.dataset import weights_hash
 from caplora.lora import NOTHING, Adapter, Pack, rescaled
+from caplora.memory import even_packs
 from caplora.merging import Merged
 from caplora.samples import (
     DARKEST,
@@ -146,17 +147,10 @@ def plan(arms: Sequence[Arm], settings: Sampling) -> list[Job]:
         groups.setdefault(tuple(arm.folder for arm in own), (own, []))[1].append(wanted)
     jobs = []
     for own, missing in groups.values():
-        for together in parts(own, settings.batch_size):
+        for together in even_packs(own, settings.batch_size):
             size = settings.batch_size // len(together)
-            jobs += [Job(tuple(together), tuple(missing[i : i + size])) for i in range(0, len(missing), size)]
+            jobs += [Job(together, tuple(missing[i : i + size])) for i in range(0, len(missing), size)]
     return jobs
-
-
-def parts(items: Sequence, most: int) -> list[Sequence]:
-    """The items in as few parts of at most `most` as there can be, of even size."""
-    count = -(-len(items) // most)
-    bounds = [round(i * len(items) / count) for i in range(count + 1)]
-    return [items[a:b] for a, b in pairwise(bounds)]
 
 
 def sample(pipeline: StableDiffusionPipeline, jobs: Sequence[Job], settings: Sampling) -> Iterator[list[Drawn]]:
@@ -194,8 +188,8 @@ def draw_job(
 def halves(job: Job) -> list[Job]:
     """A job as two: fewer samples if there are several, else fewer arms."""
     if len(job.wanted) > 1:
-        return [Job(job.arms, tuple(part)) for part in parts(job.wanted, -(-len(job.wanted) // 2))]
-    return [Job(tuple(part), job.wanted) for part in parts(job.arms, -(-len(job.arms) // 2))]
+        return [Job(job.arms, half) for half in even_packs(job.wanted, -(-len(job.wanted) // 2))]
+    return [Job(half, job.wanted) for half in even_packs(job.arms, -(-len(job.arms) // 2))]
 
 
 def draw_arms(
