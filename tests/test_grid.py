@@ -14,12 +14,11 @@ from PIL import Image
 from safetensors import safe_open
 
 from caplora.adapters import read_adapter, weights_file
-from caplora.base import parts_of
 from caplora.checkpoints import ChangedError
 from caplora.files import BusyError, only_writer
 from caplora.grid import Grid, claim, plan, read_curve, read_records, train_grid
-from caplora.lora import Pack
-from caplora.sampling import draw_pictures
+from caplora.samples import wanted_samples
+from caplora.sampling import Arm, Job, draw_arms, wear
 from caplora.settings import Training, Variant
 from caplora.study import PROJECT, read_study
 from caplora.training import Step
@@ -191,10 +190,10 @@ def test_previews_are_what_the_saved_adapter_draws(tmp_path: Path) -> None:
     steps = run(grid)
     assert [bool(s.previews) for s in steps] == [False, False, True] * 2
     saved = [read_adapter(weights_file(grid.study, v)) for v in VARIANTS]
-    Pack(parts_of(grid.pipeline), saved).lay()
-    sampling = grid.study.sampling
-    drawn = draw_pictures(grid.pipeline, 2, list(sampling.development[:2]), sampling.seeds[:1] * 2, sampling)
-    for variant, images in zip(VARIANTS, drawn, strict=True):
+    wanted = tuple(w for w in wanted_samples(grid.study.sampling) if w.seed == grid.study.sampling.seeds[0])[:2]
+    arms = tuple(Arm(tmp_path / v.name, a, wanted, {}) for v, a in zip(VARIANTS, saved, strict=True))
+    drawn = draw_arms(grid.pipeline, wear(grid.pipeline, saved), Job(arms, wanted), grid.study.sampling)
+    for variant, (images, _) in zip(VARIANTS, drawn, strict=True):
         assert [i.tobytes() for i in steps[-1].previews[variant.name]] == [i.tobytes() for i in images]
         kept = grid.study.adapter(variant) / "previews" / "step_000006_1.png"
         assert Image.open(kept).tobytes() == images[1].tobytes()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from caplora import memory
-from caplora.memory import bytes_kept, free_bytes, packs_within
+from caplora.memory import bytes_kept, even_packs, free_bytes, packs_within
 
 
 def test_bytes_kept_are_the_inputs_of_each_product_and_not_the_weights() -> None:
@@ -41,3 +41,11 @@ def test_free_memory_is_within_the_limit_of_the_container(tmp_path: Path, monkey
     assert free_bytes(torch.device("cpu")) == 600000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_bytes(torch.device("cpu")) > 600000
+
+
+@pytest.mark.parametrize("count", range(9))
+def test_even_packs_hold_everything_in_order_and_differ_by_one_at_most(count: int) -> None:
+    packs = even_packs(range(count), 3)
+    assert [item for pack in packs for item in pack] == list(range(count))
+    assert len(packs) == -(-count // 3) and all(0 < len(pack) <= 3 for pack in packs)
+    assert max(map(len, packs), default=0) - min(map(len, packs), default=0) <= 1
