@@ -35,8 +35,11 @@ from caplora.style import (
 )
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> Path:
-    """Writes `name`.png and `name`.svg, the same bytes for the same figure; the path of the PNG."""
+def save_figure(figure: Figure, folder: Path, name: str, table: pd.DataFrame | None = None) -> Path:
+    """Writes `name`.png, `name`.svg and, of a figure of numbers, its `table` as `name`.csv; the path of the PNG.
+
+    The same figure gives the same bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     nothing: dict[str, Any] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
     with rc_context(STYLE):
@@ -44,14 +47,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> Path:
             part = folder / f".{name}{suffix}"
             figure.savefig(part, metadata=metadata, format=suffix[1:], facecolor="white")
             part.replace(folder / f"{name}{suffix}")
+    if table is not None:
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     return folder / f"{name}.png"
-
-
-def save_table(table: pd.DataFrame, folder: Path, name: str) -> Path:
-    """Writes the numbers of a figure as `name`.csv beside it; its path."""
-    path = folder / f"{name}.csv"
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-    return path
 
 
 @rc_context(STYLE)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.figure
 import numpy as np
@@ -24,12 +24,6 @@ CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on �
     "subject": {"marker": "P", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
     "machine": {"marker": "v", "linestyle": (0, (2.4, 1.2))},
     "shuffled": {"marker": "d", "linestyle": (0, (9, 3))},
-}
-METRICS = {  # metric → its name, and what its differences are differences of
-    "clip_score": ("CLIPScore", "CLIPScore"),
-    "clip_cosine": ("CLIP cosine", "cosine"),
-    "identity": ("identity", "cosine to held-out portraits"),
-    "judge": ("attributes shown", "share of those named"),
 }
 CAPTIONS = {  # kind of captions → its name
     "none": "no caption",
@@ -66,6 +60,30 @@ STYLE: Any = {  # rcParams
 WIDTH = 8.0  # inches: at 800 pixels wide, 9 points are 12 pixels
 
 
+class Metric(NamedTuple):
+    """What a metric is called in figures, what its differences are differences of, and which way is better."""
+
+    name: str
+    unit: str
+    better: str = "more"  # or "less"
+
+
+METRICS = {
+    "clip_score": Metric("CLIPScore", "CLIPScore"),
+    "clip_cosine": Metric("CLIP cosine", "cosine"),
+    "ref_clip_score": Metric("RefCLIPScore", "RefCLIPScore"),
+    "clip_i": Metric("CLIP-I", "cosine to held-out portraits"),
+    "identity": Metric("identity", "cosine to held-out portraits"),
+    "memorisation": Metric("memorisation", "cosine to the nearest training image", "less"),
+    "memorised": Metric("memorised", "share of samples", "less"),
+    "diversity": Metric("diversity", "distance within a prompt"),
+    "drift": Metric("drift", "distance from the baseline's sample", "less"),
+    "kid": Metric("KID", "distance to held-out portraits", "less"),
+    "cmmd": Metric("CMMD", "distance to held-out portraits", "less"),
+    "judge": Metric("attributes shown", "share of those named"),
+}
+
+
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that a notebook shows by itself, without pyplot."""
 
@@ -89,6 +107,26 @@ def appearance(arm: str) -> dict[str, Any]:
     colour = RANKS.get(rank, list(RANKS.values())[rank % len(RANKS)])
     look = {"color": colour, "marker": MARKERS[(step - 2) % len(MARKERS)], "linestyle": LINES[(step - 2) % len(LINES)]}
     return look | CAPTIONED.get(arm.rsplit("_", 1)[-1], {})
+
+
+def metric_of(name: str) -> Metric:
+    """What is known of a metric; one that is not known goes by its own name."""
+    return METRICS.get(name, Metric(name, name, ""))
+
+
+def towards(metric: Metric) -> str:
+    """Which way is better, as print has it: `more is better →`; empty where it is not known."""
+    return {"more": "more is better →", "less": "← less is better"}.get(metric.better, "")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference as print has it, `+0.053`; a dash for what is no number."""
+    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def p_value(p: float) -> str:
+    """A p as print has it, `< 0.001`; a dash for what is no number."""
+    return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def shared_opening(prompts: Sequence[str]) -> str:
@@ -134,4 +172,5 @@ def star_note(effects: pd.DataFrame) -> str:
 def counts(effects: pd.DataFrame) -> str:
     """`16 test prompts × 4 seeds`, of a table of effects on one split."""
     row = effects.iloc[0]
-    return f"{row['n_prompts']} {row['split']} prompts × {row['n_seeds']} seeds"
+    seeds = f"{row['n_seeds']:.0f} seed" + ("s" if row["n_seeds"] != 1 else "")
+    return f"{row['n_prompts']:.0f} {row['split']} prompts × {seeds}"
