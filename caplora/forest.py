@@ -50,7 +50,13 @@ def forest_plot(values: pd.DataFrame, effects: pd.DataFrame, best: str) -> Figur
     way = towards(metric)
     axes.set(ylim=(len(effects) - 0.4, -0.6), xlabel=f"difference of {metric.unit}" + (f"   ({way})" if way else ""))
     axes.grid(False, axis="y")
-    _beside(axes, -0.62, ("difference, 95 % t interval", "corrected p" if len(effects) > 1 else "p"), va="bottom", color=MUTED)
+    _beside(
+        axes,
+        -0.62,
+        ("difference, 95 % t interval", "corrected p" if len(effects) > 1 else "p"),
+        va="bottom",
+        color=MUTED,
+    )
     _legend(figure)
     footnote(figure, _note(effects))
     return figure

@@ -51,12 +51,14 @@ def prompt_slopes(table: pd.DataFrame, effect: pd.Series) -> Figure:
     means = [effect["baseline"], effect["adapter"]]
     axes.plot([0, 1], means, color=INK, lw=3.2, marker="o", ms=7, mec="white", zorder=3)
     axes.set_xticks([0, 1], [BASELINE, variant])
-    axes.set(xlim=(-0.12, 2.6), ylabel=f"{metric_of(effect['metric']).name} by {effect['model']}")
+    axes.set(xlim=(-0.12, 2.15), ylabel=f"{metric_of(effect['metric']).name} by {effect['model']}")
     axes.grid(False, axis="x")
     axes.spines["bottom"].set_bounds(0, 1)
     _name_extremes(axes, rows)
     _legend(figure, variant, rows["difference"])
-    note = f"n = {counts(effect.to_frame().T)}; each line is the mean of a prompt's samples, the thick one of the prompts."
+    note = (
+        f"n = {counts(effect.to_frame().T)}; each line is the mean of a prompt's samples, the thick one of the prompts."
+    )
     between = f"Mean difference {signed(effect['difference'])}, 95 % t interval, clustered by prompt:"
     interval = f"{signed(effect['low'])} to {signed(effect['high'])}."
     footnote(figure, "\n".join(filter(None, [note, f"{between} {interval}", opening_note(list(rows["prompt"]))])))
@@ -74,7 +76,7 @@ def _look(variant: str, difference: float) -> dict:
 
 def _name_extremes(axes: Axes, rows: pd.DataFrame) -> None:
     """The largest gain and the largest loss of the `rows`, which are sorted, in words beside the ends of their lines."""
-    texts = dict(zip(rows["prompt"], shorten(list(rows["prompt"]), 42, max_lines=4), strict=True))
+    texts = dict(zip(rows["prompt"], shorten(list(rows["prompt"]), 48, max_lines=4), strict=True))
     worst, most = rows.iloc[0].to_dict(), rows.iloc[-1].to_dict()
     named = [("largest gain", most)] if most["difference"] > 0 else []
     named += [("largest loss", worst)] if worst["difference"] < 0 else []
@@ -82,13 +84,17 @@ def _name_extremes(axes: Axes, rows: pd.DataFrame) -> None:
     for (word, row), y in zip(named, (0.75, 0.25), strict=False):
         text = f"{word}, {signed(row['difference'])}\n{texts[row['prompt']]}"
         line = {"arrowstyle": "-", "color": MUTED, "lw": 0.8, "shrinkA": 2, "shrinkB": 4, "relpos": (0, 0.5)}
-        axes.annotate(text, (1, row["adapter"]), (0.46, y), "data", "axes fraction", va="center", fontsize=8,
+        axes.annotate(text, (1, row["adapter"]), (0.55, y), "data", "axes fraction", va="center", fontsize=8,
                       linespacing=1.3, arrowprops=line)  # fmt: skip
 
 
 def _legend(figure: Figure, variant: str, differences: pd.Series) -> None:
     kinds = [("gain", 1.0, int((differences > 0).sum())), ("loss", -1.0, int((differences < 0).sum())),
              ("no change", 0.0, int((differences == 0).sum()))]  # fmt: skip
-    handles = [Line2D([], [], **_look(variant, sign), label=f"{n} {word}") for word, sign, n in kinds if n]
+    handles = [
+        Line2D([], [], **_look(variant, sign), label=f"{word} ({n} of {len(differences)})")
+        for word, sign, n in kinds
+        if n
+    ]
     handles.append(Line2D([], [], color=INK, lw=3.2, marker="o", ms=7, mec="white", label="mean"))
     figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=3.2)
