@@ -75,7 +75,7 @@ def _look(variant: str, difference: float) -> dict:
 
 
 def _name_extremes(axes: Axes, rows: pd.DataFrame) -> None:
-    """The largest gain and the largest loss of the `rows`, which are sorted, in words beside the ends of their lines."""
+    """The largest gain and the largest loss of the sorted `rows` in words beside the ends of their lines."""
     texts = dict(zip(rows["prompt"], shorten(list(rows["prompt"]), 48, max_lines=4), strict=True))
     worst, most = rows.iloc[0].to_dict(), rows.iloc[-1].to_dict()
     named = [("largest gain", most)] if most["difference"] > 0 else []
