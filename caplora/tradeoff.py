@@ -18,8 +18,8 @@ from caplora.study import BASELINE
 
 RESAMPLES = 10_000
 COLUMNS = (
-    "variant", "n_prompts", "n_seeds", "alignment", "fidelity", "var_alignment", "var_fidelity", "covariance", "front",
-    "drift", "var_drift", "n_drift", "front_drift",
+    "variant", "split", "n_prompts", "n_seeds", "metric", "alignment_by", "fidelity_by", "alignment", "fidelity", "var_alignment", "var_fidelity", "covariance",
+    "front", "drift", "var_drift", "n_drift", "front_drift",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def pareto_front(points: Float[Array, "arms metrics"]) -> Bool[Array, " arms"]:
 
 
 def ellipse(covariance: Float[Array, "2 2"], level: float = LEVEL) -> tuple[float, float, float]:
-    """Width, height and angle (degrees) of the ellipse that a share `level` of a normal with this covariance lies in."""
+    """Width, height and angle (degrees) of the ellipse that holds a share `level` of a normal with this covariance."""
     squares, axes = np.linalg.eigh(covariance)
     width, height = 2 * np.sqrt(np.clip(squares, 0, None) * stats.chi2.ppf(level, 2))
     return float(width), float(height), float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0])))
@@ -59,17 +59,18 @@ def model_of(scores: pd.DataFrame, metric: str) -> str:
 def tradeoff_table(scores: pd.DataFrame, fidelity: str = "identity", split: str = "test") -> pd.DataFrame:
     """A row per arm, the baseline first, all as differences from it: `COLUMNS`.
 
-    `alignment` is CLIPScore by the primary model and `fidelity` the metric of that name, on the prompts of `split`, with
-    the variances and covariance of their bootstrap means; `drift` is over the unrelated prompts, which are drawn by
-    themselves, and nan where there are none. `front`: no arm has as much of both; `front_drift`: no arm has as much
-    alignment for as little drift. Raises ScoreError as `cells` does.
+    `alignment` is CLIPScore by the primary model and `fidelity` the metric of that name, on the prompts of `split`,
+    with the variances and covariance of their bootstrap means; `drift` is over the unrelated prompts, which are drawn
+    by themselves, and nan where there are none. `front`: no other arm is as good in both; `front_drift`: the same of
+    alignment and drift. Raises ScoreError as `cells` does.
     """
     kinds = [("clip_score", primary_model(scores)), (fidelity, model_of(scores, fidelity))]
     tables = [cells(scores, metric, model, split) for metric, model in kinds]
     prompts = np.stack([_paired(table) for table in tables])  # metrics × arms × prompts
     drawn, means = bootstrap_means(prompts), prompts.mean(-1)
     rows = pd.DataFrame({"variant": list(tables[0].columns), "n_prompts": prompts.shape[-1]})
-    rows["n_seeds"] = len(tables[0]) // prompts.shape[-1]
+    rows["n_seeds"], rows["split"], rows["metric"] = len(tables[0]) // prompts.shape[-1], split, fidelity
+    rows["alignment_by"], rows["fidelity_by"] = (model for _, model in kinds)
     rows["alignment"], rows["fidelity"] = means
     rows["var_alignment"], rows["var_fidelity"] = drawn.var(0)
     rows["covariance"] = (drawn - drawn.mean(0)).prod(1).mean(0)
