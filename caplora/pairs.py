@@ -97,7 +97,8 @@ def extremes(pictures: Sequence[Pair], table: pd.DataFrame, effect: pd.Series) -
     note = (
         f"Extremes, not typical: of {effect['n_prompts'] * effect['n_seeds']:.0f} samples of {effect['split']} prompts"
         f" {100 * effect['positive']:.0f} % gained; the mean difference is {signed(effect['difference'])}.\n"
-        f"The two of a pair start from the same noise. Scored by {effect['model']}. {opening_note(list(table['prompt']))}"
+        f"The two of a pair start from the same noise. Scored by {effect['model']}."
+        f" {opening_note(list(table['prompt']))}"
     )
     return _sheet(blocks, 4, note.strip())
 

@@ -18,8 +18,9 @@ from caplora.study import BASELINE
 
 RESAMPLES = 10_000
 COLUMNS = (
-    "variant", "split", "n_prompts", "n_seeds", "metric", "alignment_by", "fidelity_by", "alignment", "fidelity", "var_alignment", "var_fidelity", "covariance",
-    "front", "drift", "var_drift", "n_drift", "front_drift",
+    "variant", "split", "n_prompts", "n_seeds", "metric", "alignment_by", "fidelity_by",
+    "alignment", "fidelity", "var_alignment", "var_fidelity", "covariance", "front",
+    "drift", "var_drift", "n_drift", "front_drift",
 )  # fmt: skip
 
 
