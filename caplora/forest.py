@@ -1,6 +1,7 @@
 """Effects → a forest plot: a row per variant, its difference from the baseline as points, intervals and numbers."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,7 @@ def _row(axes: Axes, y: int, row: Mapping, prompts: np.ndarray) -> None:
     _beside(axes, y, (interval, p_value(row["p_corrected"])), va="center", color=INK)
 
 
-def _beside(axes: Axes, y: float, words: tuple[str, str], **look: str) -> None:
+def _beside(axes: Axes, y: float, words: tuple[str, str], **look: Any) -> None:
     for x, text in zip((8, 132), words, strict=True):  # points from the right edge
         axes.annotate(text, (1, y), (x, 0), ("axes fraction", "data"), textcoords="offset points", fontsize=8, **look)
 

@@ -13,7 +13,6 @@ from PIL import Image
 from caplora.study import BASELINE
 from caplora.style import (
     INK,
-    METRICS,
     MUTED,
     STYLE,
     WIDTH,
@@ -21,6 +20,7 @@ from caplora.style import (
     appearance,
     counts,
     footnote,
+    metric_of,
     opening_note,
     percent,
     shorten,
@@ -99,7 +99,7 @@ def teaser(portraits: Sequence[Picture], samples: Pictures, effect: pd.Series, n
 
 def _headline(figure: Figure, effect: pd.Series, height: float) -> None:
     """What was measured, in two lines: a null result reads as one."""
-    name = METRICS[effect["metric"]][0]
+    name = metric_of(effect["metric"]).name
     gain = f"{name} {effect['baseline']:.3f} → {effect['adapter']:.3f}, {percent(effect['relative'])}"
     among = f"95 % interval {percent(effect['relative_low'])} to {percent(effect['relative_high'])}"
     said = f"{effect['variant']} {effect['verdict']} the baseline: {gain}"

@@ -6,6 +6,7 @@ Variants that share rank and alpha (rsLoRA, another learning rate, seed or targe
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,9 @@ def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = Non
     missing; only what is judged has numbers, and `survives` says that p_corrected is at most 0.05.
     """
     judged = effects[["variant", "difference", "low", "high", "p_corrected"]].to_dict("records")
-    rows = [_place(str(row["variant"])) | {"status": "judged", **row, "why": ""} for row in judged]
+    rows: list[dict[Any, Any]] = [
+        _place(str(row["variant"])) | {"status": "judged", **row, "why": ""} for row in judged
+    ]
     rows += [_place(name) | {"variant": name, "status": "failed", "why": why} for name, why in (failed or {}).items()]
     if not rows:
         raise ValueError("a heat map needs a variant, judged or failed: there is none")
@@ -44,7 +47,7 @@ def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = Non
     return table.sort_values(["rank", "alpha", "kind"], ignore_index=True)
 
 
-def _place(variant: str) -> dict[str, float | str]:
+def _place(variant: str) -> dict[Any, Any]:
     """Rank, alpha and the rest of a variant's name."""
     named = re.fullmatch(r"r(\d+)_a([\d.]+(?:e[+-]?\d+)?)(?:_(.*))?", variant)
     if not named:
@@ -89,17 +92,19 @@ def _cell(
     x, y = corner[0] + 0.5, corner[1] + height / 2
     if row["status"] == "judged" and math.isfinite(row["difference"]):
         face = colours.to_rgba(row["difference"])
-        frame = {"ec": INK, "lw": 2.2} if row["survives"] else {"ec": "white", "lw": 0}
+        frame: dict[str, Any] = {"ec": INK, "lw": 2.2} if row["survives"] else {"ec": "white", "lw": 0}
         axes.add_patch(Rectangle((corner[0] + 0.025, corner[1] + 0.045), 0.95, height - 0.09, fc=face, **frame))
         said = signed(row["difference"]) + (" *" if row["survives"] else "") + (" ★" if chosen else "")
         under = f"{signed(row['low'])} to {signed(row['high'])}"
         _say(axes, x, y, said, "\n".join(filter(None, [under, row["kind"]])))
         return
-    hatch = {"hatch": "////", "ec": GREY} if row["status"] == "failed" else {"ec": "#d3d6db", "linestyle": (0, (3, 2))}
+    hatch: dict[str, Any] = (
+        {"hatch": "////", "ec": GREY} if row["status"] == "failed" else {"ec": "#d3d6db", "linestyle": (0, (3, 2))}
+    )
     axes.add_patch(Rectangle((corner[0] + 0.04, corner[1] + 0.07), 0.92, height - 0.14, fc="white", lw=0.8, **hatch))
     words = {"missing": "not in the study", "failed": "failed", "judged": "not a number"}[row["status"]]
-    said = axes.text(x, y, "\n".join(filter(None, [words, row["kind"]])), ha="center", va="center", fontsize=8)
-    said.set(color=MUTED, bbox={"fc": "white", "ec": "none", "pad": 1.5})
+    axes.text(x, y, "\n".join(filter(None, [words, row["kind"]])), ha="center", va="center", fontsize=8, color=MUTED,
+              bbox={"fc": "white", "ec": "none", "pad": 1.5})  # fmt: skip
 
 
 def _say(axes: Axes, x: float, y: float, above: str, below: str) -> None:

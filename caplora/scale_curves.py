@@ -116,7 +116,7 @@ def _trade(axes: Axes, table: pd.DataFrame, fidelity: str, best: str) -> None:
         axes.plot(own["drift"], own[fidelity], **look, **_weight(variant == best))
         if variant == best:
             for scale, row in own.iterrows():
-                axes.annotate(f"{scale:g}", (row["drift"], row[fidelity]), (7, -8), textcoords="offset points",
+                axes.annotate(f"{scale:g}", (row["drift"], row[fidelity]), (9, -11), textcoords="offset points",
                               ha="center", fontsize=8, color=INK, path_effects=HALO)  # fmt: skip
     axes.margins(0.1)
     name = metric_of(fidelity).name

@@ -77,6 +77,7 @@ METRICS = {
     "memorisation": Metric("memorisation", "cosine to the nearest training image", "less"),
     "memorised": Metric("memorised", "share of samples", "less"),
     "diversity": Metric("diversity", "distance within a prompt"),
+    "diversity_ratio": Metric("diversity", "share of the baseline's"),
     "drift": Metric("drift", "distance from the baseline's sample", "less"),
     "kid": Metric("KID", "distance to held-out portraits", "less"),
     "cmmd": Metric("CMMD", "distance to held-out portraits", "less"),

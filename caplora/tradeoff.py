@@ -37,7 +37,7 @@ def pareto_front(points: Float[Array, "arms metrics"]) -> Bool[Array, " arms"]:
     """Whether no other point is at least as large in every metric and larger in one; a point with a nan is not."""
     as_good = (points[None] >= points[:, None]).all(-1)  # [i, j]: j is as good as i
     better = (points[None] > points[:, None]).any(-1)
-    return ~(as_good & better).any(1) & np.isfinite(points).all(1)
+    return ~np.any(as_good & better, axis=1) & np.isfinite(points).all(1)
 
 
 def ellipse(covariance: Float[Array, "2 2"], level: float = LEVEL) -> tuple[float, float, float]:

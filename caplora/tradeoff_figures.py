@@ -1,5 +1,7 @@
 """The table of the trade-off → planes: alignment against fidelity, and against drift, an ellipse per variant."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
@@ -60,7 +62,7 @@ def _legend(figure: Figure, table: pd.DataFrame, best: str) -> None:
         Line2D([], [], **{**appearance(arm), "linestyle": ""}, ms=7, mec="white", label=name)
         for arm, name in zip([BASELINE, *variants["variant"]], names, strict=True)
     ]
-    ring = {"marker": "o", "ms": 10, "mfc": "none", "mec": INK}
+    ring: dict[str, Any] = {"marker": "o", "ms": 10, "mfc": "none", "mec": INK}
     handles.append(Line2D([], [], color=INK, lw=1.2, linestyle=(0, (4, 2)), **ring, label="Pareto front"))
     figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=8, columnspacing=1.4)
 

@@ -1,5 +1,6 @@
-"""Cells → what one variant does prompt by prompt: a line from the baseline to it, gains and losses apart."""
+"""Cells → what one variant does prompt by prompt: as slopes that show the whole, as rows that name every prompt."""
 
+import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -98,3 +99,41 @@ def _legend(figure: Figure, variant: str, differences: pd.Series) -> None:
     ]
     handles.append(Line2D([], [], color=INK, lw=3.2, marker="o", ms=7, mec="white", label="mean"))
     figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=3.2)
+
+
+@rc_context(STYLE)
+def per_prompt_differences(values: pd.DataFrame, effect: pd.Series) -> Figure:
+    """Baseline → variant for each prompt of a table of `cells`, the largest gain of the variant of `effect` on top."""
+    pair = values[[BASELINE, effect["variant"]]]
+    means = pair.groupby(level="prompt", sort=False).mean()
+    gains = (means[effect["variant"]] - means[BASELINE]).sort_values(kind="stable")
+    prompts = list(gains.index)
+    lines = shorten(prompts, 56)
+    heights = np.array([1.6 + t.count("\n") for t in lines])  # in lines of text
+    places = np.cumsum(heights) - heights / 2
+    figure = Figure((WIDTH, 1.2 + 0.145 * heights.sum()), layout="constrained")
+    axes = figure.subplots()
+    for y, prompt in zip(places, prompts, strict=True):
+        _dumbbell(axes, y, pair.loc[prompt])
+        text = f"{gains[prompt]:+.3f}".replace("-", "−")
+        axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    axes.set_yticks(places, lines, fontsize=8)
+    axes.set(xlabel=f"{metric_of(effect['metric']).name} by {effect['model']}", ylim=(0, heights.sum()))
+    axes.grid(False, axis="y")
+    handles = [Line2D([], [], **{**appearance(a), "linestyle": ""}, ms=7, mec="white", label=a) for a in pair.columns]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    note = (
+        f"n = {counts(effect.to_frame().T)}. Large: prompt means and, at the right, their difference; small: samples."
+    )
+    footnote(figure, "\n".join(filter(None, [note, opening_note(prompts)])))
+    return figure
+
+
+def _dumbbell(axes: Axes, y: float, pair: pd.DataFrame) -> None:
+    """One prompt: the samples of both arms as small points, their means as large ones, joined."""
+    means, colour = pair.mean(), appearance(pair.columns[1])["color"]
+    axes.plot(means, [y, y], color=colour, lw=2.2, alpha=0.55, zorder=2)
+    for arm in pair.columns:
+        look = appearance(arm)
+        axes.scatter(pair[arm], [y] * len(pair), s=7, color=look["color"], alpha=0.45, lw=0, zorder=1)
+        axes.scatter(means[arm], y, s=46, color=look["color"], marker=look["marker"], ec="white", lw=0.8, zorder=3)
