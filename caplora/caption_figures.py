@@ -87,6 +87,7 @@ def summary_figure(summary: pd.DataFrame) -> Figure:
         for y, (count, share) in enumerate(zip(rows["captions"][::-1], rows["share"][::-1], strict=True)):
             axes[name].annotate(f"{100 * share:.0f} %", (count, y), (4, 0), textcoords="offset points", va="center",
                                 fontsize=8, color=MUTED)  # fmt: skip
+    axes["facet"].set_xlabel("captions")
     axes["status"].set_xlabel("captions")
     axes["word"].set_xlabel("captions with the word")
     footnote(figure, f"n = {n} captions that were trained on, the words of the study's subject aside at the right.")

@@ -6,6 +6,7 @@ Variants that share rank and alpha (rsLoRA, another learning rate, seed or targe
 import math
 import re
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ from caplora.style import GREY, INK, MUTED, STYLE, WIDTH, Figure, counts, footno
 
 COLUMNS = ("rank", "alpha", "kind", "variant", "status", "difference", "low", "high", "p_corrected", "survives", "why")
 COLOURS = LinearSegmentedColormap.from_list("below and above zero", ["#e08e00", "#f7f8fa", "#8878c3"])
+EMPTY: dict[str, tuple[str, dict[str, Any]]] = {  # status → what is said where there is no difference, and its edge
+    "missing": ("not in the study", {"ec": "#d3d6db", "linestyle": (0, (3, 2))}),
+    "failed": ("failed", {"ec": GREY, "hatch": "////"}),
+    "judged": ("not a number", {"ec": GREY}),
+}
 STRIP = 0.62  # inches
 
 
@@ -67,13 +73,13 @@ def rank_alpha_heat_map(table: pd.DataFrame, effects: pd.DataFrame, best: str) -
     axes, edges = figure.subplots(), np.concatenate([[0], np.cumsum(tall)]).astype(float)
     largest = float(np.nanmax(table["difference"].abs(), initial=0)) or 1.0
     colours = ScalarMappable(Normalize(-largest, largest), COLOURS)
+    axes.set(xlim=(0, len(alphas)), ylim=(edges[-1], 0), xlabel="alpha", ylabel="rank")
     for (rank, alpha), cell in table.groupby(["rank", "alpha"]):
         row, column = ranks.index(rank), alphas.index(alpha)
         height = tall[row] / len(cell)
         for strip, variant in enumerate(cell.to_dict("records")):
             corner = (float(column), edges[row] + strip * height)
             _cell(axes, corner, height, variant, colours, str(variant["variant"]) == best)
-    axes.set(xlim=(0, len(alphas)), ylim=(edges[-1], 0), xlabel="alpha", ylabel="rank")
     axes.set_xticks(np.arange(len(alphas)) + 0.5, [f"{alpha:g}" for alpha in alphas])
     axes.set_yticks((edges[:-1] + edges[1:]) / 2, [str(rank) for rank in ranks])
     axes.grid(False)
@@ -90,20 +96,18 @@ def _cell(
 ) -> None:
     """A variant's strip of a cell: numbers on its colour, or hatched with the word that there are none."""
     x, y = corner[0] + 0.5, corner[1] + height / 2
+    kind = fill(row["kind"].replace("_", " "), int(88 / axes.get_xlim()[1]))  # characters that a cell is wide
     if row["status"] == "judged" and math.isfinite(row["difference"]):
         face = colours.to_rgba(row["difference"])
         frame: dict[str, Any] = {"ec": INK, "lw": 2.2} if row["survives"] else {"ec": "white", "lw": 0}
         axes.add_patch(Rectangle((corner[0] + 0.025, corner[1] + 0.045), 0.95, height - 0.09, fc=face, **frame))
         said = signed(row["difference"]) + (" *" if row["survives"] else "") + (" ★" if chosen else "")
         under = f"{signed(row['low'])} to {signed(row['high'])}"
-        _say(axes, x, y, said, "\n".join(filter(None, [under, row["kind"]])))
+        _say(axes, x, y, said, "\n".join(filter(None, [under, kind])))
         return
-    hatch: dict[str, Any] = (
-        {"hatch": "////", "ec": GREY} if row["status"] == "failed" else {"ec": "#d3d6db", "linestyle": (0, (3, 2))}
-    )
-    axes.add_patch(Rectangle((corner[0] + 0.04, corner[1] + 0.07), 0.92, height - 0.14, fc="white", lw=0.8, **hatch))
-    words = {"missing": "not in the study", "failed": "failed", "judged": "not a number"}[row["status"]]
-    axes.text(x, y, "\n".join(filter(None, [words, row["kind"]])), ha="center", va="center", fontsize=8, color=MUTED,
+    words, edge = EMPTY[row["status"]]
+    axes.add_patch(Rectangle((corner[0] + 0.04, corner[1] + 0.07), 0.92, height - 0.14, fc="white", lw=0.8, **edge))
+    axes.text(x, y, "\n".join(filter(None, [words, kind])), ha="center", va="center", fontsize=8, color=MUTED,
               bbox={"fc": "white", "ec": "none", "pad": 1.5})  # fmt: skip
 
 

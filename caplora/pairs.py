@@ -6,6 +6,7 @@ Which ones are shown is in a table that comes with each figure; a picture that i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 from matplotlib import rc_context
@@ -112,7 +113,8 @@ def closest(pictures: Sequence[Pair], table: pd.DataFrame) -> Figure:
     limit, shown = float(table["limit"].iloc[0]), []
     for pair, row in zip(pictures, table.to_dict("records"), strict=True):
         above = row["similarity"] > limit
-        words = f"{row['similarity']:.3f}{', above the limit' if above else ''}\n{row['variant']}, seed {row['seed']}"
+        cosine = f"{row['similarity']:.3f}" + (", above the limit" if above else "")
+        words = f"{cosine}\n{fill(row['variant'], 22)}\nseed {row['seed']}"
         shown.append(Shown(pair, ("", ""), words, above))
     title = f"The {len(shown)} samples most like a training image (left) beside that image (right)"
     note = (

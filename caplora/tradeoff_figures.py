@@ -72,9 +72,9 @@ def _note(table: pd.DataFrame, drifts: bool) -> str:
     lines = [
         f"Differences from the baseline, n = {counts(table)}"
         + (f"; drift: {row['n_drift']} unrelated prompts." if drifts else ".")
-        + " On the front no other mean is as good in both.",
-        f"Ellipses: 95 %, from the covariance of {RESAMPLES:,} bootstrap means; prompts are drawn with replacement, the"
-        " same for every arm" + (" (those of drift by themselves)." if drifts else "."),
+        + " On the front: no other mean is as good in both.",
+        f"Ellipses: 95 %, from the covariance of {RESAMPLES:,} bootstrap means; prompts are drawn with replacement,",
+        "the same ones for every arm" + (", those of drift by themselves." if drifts else "."),
         star_note(table[table["variant"] != BASELINE]),
     ]
     return "\n".join(filter(None, lines))
