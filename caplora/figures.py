@@ -206,10 +206,17 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
     kinds = [rows for _, rows in effects.groupby(["metric", "model", "split"], sort=False)]
     labels, columns = starred(effects, best), min(len(kinds), COLUMNS)
     lines = -(-len(kinds) // columns)
-    figure = Figure((WIDTH, 0.6 + lines * (1.3 + 0.2 * len(labels))), layout=ConstrainedLayoutEngine(wspace=0.06))
+    width = int((WIDTH - 0.3 - 0.075 * max(map(len, labels))) / columns / 0.068) - 2  # of an axis, in characters
+    words = [_axis_label(rows, width) for rows in kinds]
+    tall = 0.6 + 0.2 * len(labels) + 0.14 * max(text.count("\n") + 1 for text in words)
+    figure = Figure((WIDTH, 0.6 + lines * tall), layout=ConstrainedLayoutEngine(wspace=0.06))
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for axes, rows in zip(grid.flat, kinds, strict=False):
-        _metric(axes, rows.set_index("variant", drop=False).loc[list(dict.fromkeys(effects["variant"]))])
+    for axes, rows, text in zip(grid.flat, kinds, words, strict=False):
+        _intervals(axes, rows.set_index("variant", drop=False).loc[list(dict.fromkeys(effects["variant"]))])
+        axes.set_title(metric_of(str(rows["metric"].iloc[0])).name)
+        axes.set_xlabel(text, fontsize=8)
+        axes.locator_params(axis="x", nbins=3)
+        axes.tick_params(axis="x", labelsize=8)
     for axes in grid.flat[len(kinds) :]:
         axes.remove()
     for axes in grid[:, 0]:
@@ -219,16 +226,12 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
     return figure
 
 
-def _metric(axes: Axes, rows: pd.DataFrame) -> None:
-    """One metric of the panel: what it is, whether more of it is better, by whom it was measured and on what."""
-    _intervals(axes, rows)
+def _axis_label(rows: pd.DataFrame, width: int) -> str:
+    """What one metric of the panel is, whether more of it is better, by whom it was measured and on what."""
     metric = metric_of(str(rows["metric"].iloc[0]))
-    axes.set_title(metric.name)
-    by = "by " + str(rows["model"].iloc[0]).replace("/", "/\n") + f", {rows['split'].iloc[0]}"
-    words = filter(None, [towards(metric), fill(f"difference of {metric.unit}", 26), by])
-    axes.set_xlabel("\n".join(words), fontsize=8)
-    axes.locator_params(axis="x", nbins=3)
-    axes.tick_params(axis="x", labelsize=8)
+    by = f"by {rows['model'].iloc[0]}, {rows['split'].iloc[0]}".replace("/", "/\n")
+    words = [towards(metric), f"difference of {metric.unit}", *by.split("\n")]
+    return "\n".join(fill(text, width) for text in words if text)
 
 
 def _panel_note(effects: pd.DataFrame) -> str:

@@ -28,6 +28,7 @@ EMPTY: dict[str, tuple[str, dict[str, Any]]] = {  # status → what is said wher
     "judged": ("not a number", {"ec": GREY}),
 }
 STRIP = 0.62  # inches
+WIDE = 5  # alphas up to which an interval is one line
 
 
 def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -69,7 +70,8 @@ def rank_alpha_heat_map(table: pd.DataFrame, effects: pd.DataFrame, best: str) -
     """
     ranks, alphas = sorted(table["rank"].unique()), sorted(table["alpha"].unique())
     tall = [int(table[table["rank"] == rank].groupby("alpha").size().max()) for rank in ranks]  # strips of each row
-    figure = Figure((WIDTH, 1.75 + STRIP * max(sum(tall), 2)), layout="constrained")
+    strip = STRIP if len(alphas) <= WIDE else STRIP + 0.14
+    figure = Figure((WIDTH, 1.75 + strip * max(sum(tall), 2)), layout="constrained")
     axes, edges = figure.subplots(), np.concatenate([[0], np.cumsum(tall)]).astype(float)
     largest = float(np.nanmax(table["difference"].abs(), initial=0)) or 1.0
     colours = ScalarMappable(Normalize(-largest, largest), COLOURS)
@@ -96,18 +98,20 @@ def _cell(
 ) -> None:
     """A variant's strip of a cell: numbers on its colour, or hatched with the word that there are none."""
     x, y = corner[0] + 0.5, corner[1] + height / 2
-    kind = fill(row["kind"].replace("_", " "), int(88 / axes.get_xlim()[1]))  # characters that a cell is wide
+    width = int(88 / axes.get_xlim()[1])  # of a cell, in characters
+    kind = fill(row["kind"].replace("_", " "), width)
     if row["status"] == "judged" and math.isfinite(row["difference"]):
         face = colours.to_rgba(row["difference"])
         frame: dict[str, Any] = {"ec": INK, "lw": 2.2} if row["survives"] else {"ec": "white", "lw": 0}
         axes.add_patch(Rectangle((corner[0] + 0.025, corner[1] + 0.045), 0.95, height - 0.09, fc=face, **frame))
         said = signed(row["difference"]) + (" *" if row["survives"] else "") + (" ★" if chosen else "")
-        under = f"{signed(row['low'])} to {signed(row['high'])}"
+        under = f"{signed(row['low'])}{' ' if axes.get_xlim()[1] <= WIDE else chr(10)}to {signed(row['high'])}"
         _say(axes, x, y, said, "\n".join(filter(None, [under, kind])))
         return
     words, edge = EMPTY[row["status"]]
     axes.add_patch(Rectangle((corner[0] + 0.04, corner[1] + 0.07), 0.92, height - 0.14, fc="white", lw=0.8, **edge))
-    axes.text(x, y, "\n".join(filter(None, [words, kind])), ha="center", va="center", fontsize=8, color=MUTED,
+    said = "\n".join(filter(None, [fill(words, width), kind]))
+    axes.text(x, y, said, ha="center", va="center", fontsize=8, color=MUTED,
               bbox={"fc": "white", "ec": "none", "pad": 1.5})  # fmt: skip
 
 

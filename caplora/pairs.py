@@ -23,6 +23,7 @@ from caplora.style import (
     opening_note,
     shorten,
     signed,
+    wrapped,
 )
 
 EXTREMES = ("kind", "place", "prompt", "seed", "variant", "baseline", "adapter", "difference")
@@ -126,7 +127,7 @@ def closest(pictures: Sequence[Pair], table: pd.DataFrame) -> Figure:
 
 def _sheet(blocks: Sequence[tuple[str, Sequence[Shown]]], per_row: int, note: str) -> Figure:
     """Blocks of pairs with a title each, `per_row` in a row, words below every pair."""
-    step = (WIDTH - 0.1) / per_row
+    note, step = wrapped(note), (WIDTH - 0.1) / per_row
     side = (step - 0.14) / 2
     lines = max((one.words.count("\n") + 1 + any(one.below) for _, shown in blocks for one in shown), default=0)
     tall, small = side + LINE * lines + 0.18, 0.13 * (note.count("\n") + 1) + 0.12

@@ -52,17 +52,18 @@ def prompt_slopes(table: pd.DataFrame, effect: pd.Series) -> Figure:
     means = [effect["baseline"], effect["adapter"]]
     axes.plot([0, 1], means, color=INK, lw=3.2, marker="o", ms=7, mec="white", zorder=3)
     axes.set_xticks([0, 1], [BASELINE, variant])
-    axes.set(xlim=(-0.12, 2.15), ylabel=f"{metric_of(effect['metric']).name} by {effect['model']}")
+    axes.set(xlim=(-0.12, 2.15), ylabel=metric_of(effect["metric"]).name)
     axes.grid(False, axis="x")
     axes.spines["bottom"].set_bounds(0, 1)
     _name_extremes(axes, rows)
     _legend(figure, variant, rows["difference"])
-    note = (
-        f"n = {counts(effect.to_frame().T)}; each line is the mean of a prompt's samples, the thick one of the prompts."
-    )
-    between = f"Mean difference {signed(effect['difference'])}, 95 % t interval, clustered by prompt:"
-    interval = f"{signed(effect['low'])} to {signed(effect['high'])}."
-    footnote(figure, "\n".join(filter(None, [note, f"{between} {interval}", opening_note(list(rows["prompt"]))])))
+    note = [
+        f"n = {counts(effect.to_frame().T)}, scored by {effect['model']}. Thin: mean of a prompt's samples; thick: of"
+        f" all prompts. Mean difference {signed(effect['difference'])}, 95 % t interval, clustered by prompt:"
+        f" {signed(effect['low'])} to {signed(effect['high'])}.",
+        opening_note(list(rows["prompt"])),
+    ]
+    footnote(figure, "\n".join(filter(None, note)))
     return figure
 
 

@@ -149,8 +149,14 @@ def opening_note(prompts: Sequence[str]) -> str:
     return f"… = “{opening}”" if opening else ""
 
 
+def wrapped(text: str, width: float = WIDTH) -> str:
+    """Small print whose lines are at most `width` inches wide."""
+    return "\n".join(fill(line, int(width / 0.064)) for line in text.split("\n"))
+
+
 def footnote(figure: Figure, text: str) -> None:
     """Small print under everything."""
+    text = wrapped(text, figure.get_figwidth())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=MUTED, linespacing=1.4)
 
 

@@ -68,13 +68,12 @@ def _legend(figure: Figure, table: pd.DataFrame, best: str) -> None:
 
 
 def _note(table: pd.DataFrame, drifts: bool) -> str:
-    row = table.iloc[0]
+    drift = f"; drift: {table['n_drift'].iloc[0]} unrelated prompts, drawn by themselves" if drifts else ""
     lines = [
-        f"Differences from the baseline, n = {counts(table)}"
-        + (f"; drift: {row['n_drift']} unrelated prompts." if drifts else ".")
-        + " On the front: no other mean is as good in both.",
-        f"Ellipses: 95 %, from the covariance of {RESAMPLES:,} bootstrap means; prompts are drawn with replacement,",
-        "the same ones for every arm" + (", those of drift by themselves." if drifts else "."),
-        star_note(table[table["variant"] != BASELINE]),
+        f"Differences from the baseline, n = {counts(table)}{drift}. On the front: no other mean is as good in both.",
+        f"Ellipses: 95 %, from the covariance of {RESAMPLES:,} bootstrap means; prompts are drawn with replacement, the"
+        " same ones for every arm.",
+        f"CLIPScore by {table['alignment_by'].iloc[0]}, {metric_of(str(table['metric'].iloc[0])).name} by"
+        f" {table['fidelity_by'].iloc[0]}. {star_note(table[table['variant'] != BASELINE])}",
     ]
-    return "\n".join(filter(None, lines))
+    return "\n".join(line.strip() for line in lines)
