@@ -206,7 +206,7 @@ def panel(effects: pd.DataFrame, best: str) -> Figure:
     kinds = [rows for _, rows in effects.groupby(["metric", "model", "split"], sort=False)]
     labels, columns = starred(effects, best), min(len(kinds), COLUMNS)
     lines = -(-len(kinds) // columns)
-    width = int((WIDTH - 0.3 - 0.075 * max(map(len, labels))) / columns / 0.068) - 2  # of an axis, in characters
+    width = int((WIDTH - 0.3 - 0.075 * max(map(len, labels))) / columns / 0.062) - 1  # of an axis, in characters
     words = [_axis_label(rows, width) for rows in kinds]
     tall = 0.6 + 0.2 * len(labels) + 0.14 * max(text.count("\n") + 1 for text in words)
     figure = Figure((WIDTH, 0.6 + lines * tall), layout=ConstrainedLayoutEngine(wspace=0.06))

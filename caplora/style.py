@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from textwrap import fill
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 import matplotlib.figure
 import numpy as np
@@ -140,7 +141,12 @@ def shorten(prompts: Sequence[str], width: int, max_lines: int | None = None) ->
     """Each prompt after their shared opening, in at most `max_lines` lines of `width` characters."""
     opening = len(shared_opening(prompts))
     texts = [("… " if opening else "") + p[opening:].strip() for p in prompts]
-    return [fill(t, max(width, 8), max_lines=max_lines, placeholder=" …") for t in texts]
+    return [fill(t, max(_fitting(t, width), 8), max_lines=max_lines, placeholder=" …") for t in texts]
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters of a text are as wide as `width` Latin ones: half as many where it has Hangul or Han."""
+    return width // 2 if any(east_asian_width(letter) in "WF" for letter in text) else width
 
 
 def opening_note(prompts: Sequence[str]) -> str:
@@ -151,7 +157,7 @@ def opening_note(prompts: Sequence[str]) -> str:
 
 def wrapped(text: str, width: float = WIDTH) -> str:
     """Small print whose lines are at most `width` inches wide."""
-    return "\n".join(fill(line, int(width / 0.064)) for line in text.split("\n"))
+    return "\n".join(fill(line, _fitting(line, int(width / 0.056))) for line in text.split("\n"))
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -35,7 +35,7 @@ from caplora.captions import Row
 from caplora.curation import RULES
 from caplora.image_table import OF_A_FACE
 from caplora.settings import Curation
-from caplora.statistics import COLUMNS, METRICS, attribute_effects, cells, effect_table
+from caplora.statistics import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.study import BASELINE, read_study, read_variants
 
 ARMS = [BASELINE, *(v.name for v in read_variants("grid"))]
@@ -153,6 +153,14 @@ def of_one_colour(count: int) -> list[pairs.Pair]:
     return [(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 99, np.uint8)) for _ in range(count)]
 
 
+CROWDED = FULL.replace(
+    {"variant": {"r16_a32": LONG}, "model": {"clip_a": "hf-hub:laion/CLIP-ViT-H-14-laion2B-s32B-b79K"}}
+)
+CROWDED_EFFECTS = effect_table(CROWDED)
+CROWDED_VALUES = cells(CROWDED, "clip_score", primary_model(CROWDED), "test")
+OF_THE_LONG = CROWDED_EFFECTS[CROWDED_EFFECTS["variant"] == LONG].iloc[0]
+
+
 DRAWN: dict[str, Callable[[], style.Figure]] = {
     "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
     "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
@@ -164,6 +172,12 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "closest": lambda: pairs.closest([*of_one_colour(9), (None, None)], CLOSEST),
     "trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(FULL), BEST),
     "trade-off without drift": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(TABLE), BEST),
+    "long names, metrics": lambda: figures.panel(CROWDED_EFFECTS, LONG),
+    "long names, forest": lambda: forest.forest_plot(CROWDED_VALUES, CROWDED_EFFECTS[: len(ARMS) - 1], LONG),
+    "long names, slopes": lambda: prompt_figures.prompt_slopes(
+        prompt_figures.prompt_table(CROWDED_VALUES), OF_THE_LONG
+    ),
+    "long names, trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(CROWDED), LONG),
     "scales": lambda: scale_curves.scale_curves(SCALED, BEST),
     "captions": lambda: caption_figures.summary_figure(
         caption_figures.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
@@ -405,6 +419,14 @@ def test_the_opening_that_prompts_share_is_said_once() -> None:
     assert style.opening_note(prompts) == "… = “a photo of a”"
     assert style.shorten(["only one"], 40) == ["only one"]
     assert style.opening_note(["red", "blue"]) == ""
+
+
+def test_hangul_is_twice_as_wide() -> None:
+    text = "검은 단발머리에 빨간 스웨터를 입고 웃는 여자의 잉크 그림, 해질녘의 바닷가에서 왼쪽을 바라보는 모습"
+    (drawn_text,) = style.shorten([text], 40)
+    assert max(map(len, drawn_text.split("\n"))) <= 20
+    assert drawn_text.replace("\n", " ") == text
+    assert max(map(len, style.wrapped(text * 3).split("\n"))) <= 8 / 0.1  # inches of a letter of 7.5 points
 
 
 def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
