@@ -3,7 +3,6 @@
 Points are prompt means, intervals are named, n is stated. Statistics come ready in the tables of `effects` and `cells`.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -16,27 +15,31 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from caplora.files import write_text
+from caplora.intervals import LEVEL
 from caplora.study import BASELINE
 from caplora.style import (
-    CAPTIONS,
     GREY,
-    METRICS,
     STYLE,
     WIDTH,
     Figure,
     appearance,
     counts,
     footnote,
-    opening_note,
+    metric_of,
     percent,
-    shorten,
     star_note,
     starred,
+    towards,
 )
 
+COLUMNS = 4  # metrics of the panel side by side
 
-def save_figure(figure: Figure, folder: Path, name: str) -> Path:
-    """Writes `name`.png and `name`.svg, the same bytes for the same figure; the path of the PNG."""
+
+def save_figure(figure: Figure, folder: Path, name: str, table: pd.DataFrame | None = None) -> Path:
+    """Writes `name`.png, `name`.svg and, of a figure of numbers, its `table` as `name`.csv; the path of the PNG.
+
+    The same figure gives the same bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     nothing: dict[str, Any] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
     with rc_context(STYLE):
@@ -44,14 +47,23 @@ def save_figure(figure: Figure, folder: Path, name: str) -> Path:
             part = folder / f".{name}{suffix}"
             figure.savefig(part, metadata=metadata, format=suffix[1:], facecolor="white")
             part.replace(folder / f"{name}{suffix}")
+    if table is not None:
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     return folder / f"{name}.png"
 
 
-def save_table(table: pd.DataFrame, folder: Path, name: str) -> Path:
-    """Writes the numbers of a figure as `name`.csv beside it; its path."""
-    path = folder / f"{name}.csv"
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-    return path
+def curve_table(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What `loss_curves` draws: variant, step, split (train, held_out), loss, smoothed, minus_mean.
+
+    `smoothed` is the running mean of the loss, `minus_mean` the same without the mean of the variants; both of train.
+    """
+    table = _by_variant(losses)
+    curves = {"loss": table, "smoothed": _smoothed(table), "minus_mean": _smoothed(_minus_mean(table))}
+    train = pd.concat({name: curve.unstack() for name, curve in curves.items()}, axis=1).reset_index()
+    parts = [train.assign(split="train")]
+    if validation is not None and len(validation):
+        parts.append(validation.assign(split="held_out"))
+    return pd.concat(parts, ignore_index=True)[["variant", "step", "split", *curves]]
 
 
 @rc_context(STYLE)
@@ -62,23 +74,23 @@ def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) ->
     panel has the loss on held-out images, the lowest of each variant marked.
     """
     table = _by_variant(losses)
-    window = max(1, len(table) // 15)
     panels = 1 + (table.shape[1] > 1) + (validation is not None and len(validation) > 0)
     figure = Figure((WIDTH, 3.3), layout="constrained")
     axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     first = next(axes)
-    _curves(first, table, window, raw=True)
+    _curves(first, _smoothed(table), table)
     first.set(title="Loss", ylabel="error of the predicted noise (MSE)", ylim=(0, None))
     if table.shape[1] > 1:
         second = next(axes)
-        _curves(second, table.sub(table.mean(axis=1), axis=0), window, raw=False)
+        _curves(second, _smoothed(_minus_mean(table)))
         second.axhline(0, color=GREY, lw=0.8)
         second.set(title="Minus the variants' mean")
     if validation is not None and len(validation):
         _validation(next(axes), _by_variant(validation))
     handles = [Line2D([], [], **{**appearance(v), "marker": ""}, label=v, lw=1.8) for v in table.columns]
     figure.legend(handles=handles, loc="outside right center", handlelength=2.8)
-    footnote(figure, f"lines: running mean of {window} steps; faint: each step. n = {len(table)} steps per variant")
+    steps = f"n = {len(table)} steps per variant"
+    footnote(figure, f"Lines: running mean of {_window(table)} steps; faint: each step. {steps}.")
     return figure
 
 
@@ -95,13 +107,26 @@ def _validation(axes: Axes, table: pd.DataFrame) -> None:
     axes.set(title="Held-out loss (dot: lowest)", xlabel="training step")
 
 
-def _curves(axes: Axes, table: pd.DataFrame, window: int, raw: bool) -> None:
-    smooth = table.rolling(window, center=True, min_periods=1).mean()
-    for variant in table.columns:
+def _window(table: pd.DataFrame) -> int:
+    """Steps of the running mean."""
+    return max(1, len(table) // 15)
+
+
+def _smoothed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rolling(_window(table), center=True, min_periods=1).mean()
+
+
+def _minus_mean(table: pd.DataFrame) -> pd.DataFrame:
+    """What is left of each variant's loss without what they share, the noise."""
+    return table.sub(table.mean(axis=1), axis=0)
+
+
+def _curves(axes: Axes, smooth: pd.DataFrame, raw: pd.DataFrame | None = None) -> None:
+    for variant in smooth.columns:
         look = appearance(variant)
-        if raw:
-            axes.plot(table.index, table[variant], color=GREY, lw=0.4, alpha=0.6 / table.shape[1])
-        axes.plot(table.index, smooth[variant], color=look["color"], linestyle=look["linestyle"], lw=1.6)
+        if raw is not None:
+            axes.plot(raw.index, raw[variant], color=GREY, lw=0.4, alpha=0.6 / raw.shape[1])
+        axes.plot(smooth.index, smooth[variant], color=look["color"], linestyle=look["linestyle"], lw=1.6)
     axes.margins(x=0)
     axes.set(xlabel="training step")
 
@@ -118,7 +143,7 @@ def score_by_rank_and_alpha(values: pd.DataFrame, effects: pd.DataFrame, best: s
     _levels(top, prompts, effects)
     _gains(bottom, effects)
     bottom.set_xticks(range(-1, len(effects)), [BASELINE, *starred(effects, best)])
-    top.set(ylabel=METRICS[effects["metric"].iloc[0]][0], xlim=(-1.6, 1.06 * len(effects) - 0.4))
+    top.set(ylabel=metric_of(effects["metric"].iloc[0]).name, xlim=(-1.6, 1.06 * len(effects) - 0.4))
     top.grid(False, axis="x")
     bottom.grid(False, axis="x")
     bottom.set(ylabel="difference from baseline", xlabel="arm: rank and alpha")
@@ -161,115 +186,63 @@ def _bar(axes: Axes, x: float, arm: str, mean: float, low: float, high: float) -
     axes.plot([x], [mean], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
 
 
-@rc_context(STYLE)
-def per_prompt_differences(values: pd.DataFrame, effect: pd.Series) -> Figure:
-    """Baseline → variant for each prompt of a table of `cells`, the largest gain of the variant of `effect` on top."""
-    pair = values[[BASELINE, effect["variant"]]]
-    means = pair.groupby(level="prompt", sort=False).mean()
-    gains = (means[effect["variant"]] - means[BASELINE]).sort_values(kind="stable")
-    prompts = list(gains.index)
-    lines = shorten(prompts, 56)
-    heights = np.array([1.6 + t.count("\n") for t in lines])  # in lines of text
-    places = np.cumsum(heights) - heights / 2
-    figure = Figure((WIDTH, 1.2 + 0.145 * heights.sum()), layout="constrained")
-    axes = figure.subplots()
-    for y, prompt in zip(places, prompts, strict=True):
-        _dumbbell(axes, y, pair.loc[prompt])
-        text = f"{gains[prompt]:+.3f}".replace("-", "−")
-        axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
-    axes.set_yticks(places, lines, fontsize=8)
-    axes.set(xlabel=f"{METRICS[effect['metric']][0]} by {effect['model']}", ylim=(0, heights.sum()))
-    axes.grid(False, axis="y")
-    handles = [Line2D([], [], **{**appearance(a), "linestyle": ""}, ms=7, mec="white", label=a) for a in pair.columns]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    note = (
-        f"n = {counts(effect.to_frame().T)}. Large: prompt means and, at the right, their difference; small: samples."
-    )
-    footnote(figure, "\n".join(filter(None, [note, opening_note(prompts)])))
-    return figure
+def panel_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
+    """Effects, and after them the rows of an `arm_table`, which have no interval: what `panel` draws.
 
-
-def _dumbbell(axes: Axes, y: float, pair: pd.DataFrame) -> None:
-    """One prompt: the samples of both arms as small points, their means as large ones, joined."""
-    means, colour = pair.mean(), appearance(pair.columns[1])["color"]
-    axes.plot(means, [y, y], color=colour, lw=2.2, alpha=0.55, zorder=2)
-    for arm in pair.columns:
-        look = appearance(arm)
-        axes.scatter(pair[arm], [y] * len(pair), s=7, color=look["color"], alpha=0.45, lw=0, zorder=1)
-        axes.scatter(means[arm], y, s=46, color=look["color"], marker=look["marker"], ec="white", lw=0.8, zorder=3)
+    Diversity is in both, there as a ratio: it is taken from the effects if they have it.
+    """
+    twice = "diversity" in set(effects["metric"])
+    more = arms[arms["metric"] != "diversity"] if twice else arms.replace({"metric": {"diversity": "diversity_ratio"}})
+    return pd.concat([effects, more[[column for column in more if column in effects]]], ignore_index=True)
 
 
 @rc_context(STYLE)
 def panel(effects: pd.DataFrame, best: str) -> Figure:
-    """Every metric beside the primary score: the difference from the baseline of each variant, with its interval."""
-    kinds = list(effects.groupby(["metric", "model"], sort=False))
-    labels = starred(effects, best)
-    figure = Figure((WIDTH, 1.9 + 0.24 * len(labels)), layout=ConstrainedLayoutEngine(wspace=0.08))
-    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-    for axes, (_, rows) in zip(grid, kinds, strict=True):
-        _intervals(axes, rows)
-        metric, model = str(rows["metric"].iloc[0]), str(rows["model"].iloc[0])
-        name, unit = METRICS.get(metric, (metric, metric))
-        axes.set_title(name)
-        by = "by " + model.replace("/", "/\n")
-        axes.set_xlabel(fill(f"difference of {unit}", 22) + f"\n{by}", fontsize=8)
+    """Every metric beside the primary score: the difference from the baseline of each variant, with its interval.
+
+    `effects` is a table of effects on any metrics, models and splits, or a `panel_table`. A marker is hollow where the
+    corrected p is above 0.05.
+    """
+    kinds = [rows for _, rows in effects.groupby(["metric", "model", "split"], sort=False)]
+    labels, columns = starred(effects, best), min(len(kinds), COLUMNS)
+    lines = -(-len(kinds) // columns)
+    width = int((WIDTH - 0.3 - 0.075 * max(map(len, labels))) / columns / 0.062) - 1  # of an axis, in characters
+    words = [_axis_label(rows, width) for rows in kinds]
+    tall = 0.6 + 0.2 * len(labels) + 0.14 * max(text.count("\n") + 1 for text in words)
+    figure = Figure((WIDTH, 0.6 + lines * tall), layout=ConstrainedLayoutEngine(wspace=0.06))
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for axes, rows, text in zip(grid.flat, kinds, words, strict=False):
+        _intervals(axes, rows.set_index("variant", drop=False).loc[list(dict.fromkeys(effects["variant"]))])
+        axes.set_title(metric_of(str(rows["metric"].iloc[0])).name)
+        axes.set_xlabel(text, fontsize=8)
         axes.locator_params(axis="x", nbins=3)
         axes.tick_params(axis="x", labelsize=8)
-    grid[0].set_yticks(range(0, -len(labels), -1), labels)
-    note = f"n = {counts(effects)}. Bars: 95 % t intervals of the paired difference, clustered by prompt. "
-    footnote(figure, note + star_note(effects))
+    for axes in grid.flat[len(kinds) :]:
+        axes.remove()
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(0, -len(labels), -1), labels)
+    grid[0, 0].set_ylim(0.5 - len(labels), 0.5)
+    footnote(figure, _panel_note(effects))
     return figure
 
 
-@rc_context(STYLE)
-def caption_ablation(scores: pd.DataFrame, table: pd.DataFrame, note: str = "") -> Figure:
-    """What captions are worth: a row per kind, the primary CLIPScore and identity side by side, the baseline a line.
-
-    `table` is the `ablation_table` of these scores; `note` ends the small print.
-    """
-    first = table.drop_duplicates(["metric", "captions"])  # the models after the first confirm, in the table
-    panels = [rows for metric, rows in first.groupby("metric", sort=False) if metric in ("clip_score", "identity")]
-    labels = [CAPTIONS[kind] for kind in panels[0]["captions"]]
-    figure = Figure((WIDTH, 1.9 + 0.55 * len(labels)), layout="constrained")
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, rows in zip(grid, panels, strict=True):
-        _arms_of_kinds(axes, scores, rows)
-    grid[0].set_yticks(range(0, -len(labels), -1), labels)
-    grid[0].set(ylabel="trained on captions", ylim=(0.5 - len(labels), 0.5))
-    n = f"{table['n_prompts'].iloc[0]} test prompts × {table['n_seeds'].iloc[0]} seeds"
-    footnote(
-        figure,
-        f"n = {n}. Small points: prompt means; grey line: the baseline. Bars: 95 % t intervals, clustered by\n"
-        "prompt. At the right, what to judge by: the paired difference from reviewed (same prompt, same noise), its\n"
-        f"95 % t interval, clustered by prompt, and p corrected over the arms. One training each. {note}".rstrip(),
-    )
-    return figure
+def _axis_label(rows: pd.DataFrame, width: int) -> str:
+    """What one metric of the panel is, whether more of it is better, by whom it was measured and on what."""
+    metric = metric_of(str(rows["metric"].iloc[0]))
+    by = f"by {rows['model'].iloc[0]}, {rows['split'].iloc[0]}".replace("/", "/\n")
+    words = [towards(metric), f"difference of {metric.unit}", *by.split("\n")]
+    return "\n".join(fill(text, width) for text in words if text)
 
 
-def _arms_of_kinds(axes: Axes, scores: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """The prompt means and level of each arm, one below the other from 0 down, and its difference from the reviewed."""
-    metric, model, baseline = rows[["metric", "model", "baseline"]].iloc[0]
-    chosen = scores[(scores["metric"] == metric) & (scores["model"] == model) & (scores["split"] == "test")]
-    axes.axvline(baseline, color=GREY, lw=1.2)
-    axes.grid(False, axis="y")
-    for y, row in enumerate(rows.to_dict("records")):
-        look, points = appearance(row["variant"]), chosen[chosen["variant"] == row["variant"]]
-        means = points.groupby("prompt", sort=False)["value"].mean()
-        spread = np.linspace(-0.25, 0.25, len(means)) - y
-        axes.scatter(means, spread, s=9, color=look["color"], alpha=0.45, lw=0, marker=look["marker"])
-        axes.plot([row["mean_low"], row["mean_high"]], [-y, -y], color=look["color"], lw=2)
-        axes.plot([row["mean"]], [-y], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
-        axes.annotate(_beside(row), (1.03, -y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
-    axes.set_title(METRICS[metric][0])
-    axes.set_xlabel(f"{METRICS[metric][1]}, by {model}\n(baseline {baseline:.3f})", fontsize=8)
-
-
-def _beside(row: Mapping[Any, Any]) -> str:
-    """The paired difference of an arm as print has it."""
-    if not np.isfinite(row["difference"]):
-        return "the reference"
-    said = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})".replace("-", "−")
-    return f"{said}\np {'< 0.001' if row['p_corrected'] < 0.001 else '= ' + format(row['p_corrected'], '.3f')}"
+def _panel_note(effects: pd.DataFrame) -> str:
+    known = effects.dropna(subset="low")
+    n = ", ".join(dict.fromkeys(counts(rows) for _, rows in known.groupby(["metric", "model", "split"], sort=False)))
+    arms = " Metrics of a whole arm have no interval." if effects["low"].isna().any() else ""
+    lines = [
+        f"n = {n}. Bars: 95 % t intervals of the paired difference, clustered by prompt.",
+        f"Hollow: p > 0.05, corrected over the variants of a metric.{arms} {star_note(effects)}",
+    ]
+    return "\n".join(line.strip() for line in lines)
 
 
 @rc_context(STYLE)
@@ -286,15 +259,18 @@ def attribute_differences(effects: pd.DataFrame) -> Figure:
     axes.set_yticks(range(0, -len(labels), -1), labels)
     axes.set(xlabel=f"{rows['variant'].iloc[0]} − baseline: share of samples that show what the prompt names")
     note = f"{rows['split'].iloc[0]} prompts × {rows['n_seeds'].iloc[0]} seeds, judged by {rows['model'].iloc[0]}. "
-    footnote(figure, note + "Bars: 95 % t intervals, clustered by prompt.")
+    footnote(
+        figure, note + "Bars: 95 % t intervals, clustered by prompt.\nHollow: p > 0.05, not corrected over attributes."
+    )
     return figure
 
 
 def _intervals(axes: Axes, rows: pd.DataFrame) -> None:
-    """The paired difference of each row with its interval, one below the other from 0 down."""
+    """The paired difference of each row with its interval, one below the other from 0 down; hollow if p > 0.05."""
     axes.axvline(0, color=GREY, lw=1.2)
     axes.grid(False, axis="y")
     for y, row in enumerate(rows.to_dict("records")):
-        look = appearance(row["variant"])
+        look, shown = appearance(row["variant"]), row["p_corrected"] <= 1 - LEVEL + 1e-12
+        inside = {"mfc": look["color"], "mec": "white", "mew": 0.8} if shown else {"mfc": "white", "mew": 1.3}
         axes.plot([row["low"], row["high"]], [-y, -y], color=look["color"], lw=2)
-        axes.plot([row["difference"]], [-y], color=look["color"], marker=look["marker"], ms=6.5, mec="white", mew=0.8)
+        axes.plot([row["difference"]], [-y], color=look["color"], marker=look["marker"], ms=6.5, **inside)

@@ -13,7 +13,6 @@ from PIL import Image
 from caplora.study import BASELINE
 from caplora.style import (
     INK,
-    METRICS,
     MUTED,
     STYLE,
     WIDTH,
@@ -21,6 +20,7 @@ from caplora.style import (
     appearance,
     counts,
     footnote,
+    metric_of,
     opening_note,
     percent,
     shorten,
@@ -61,8 +61,8 @@ def sample_grid(samples: Pictures, note: str = "") -> Figure:
         bottom = height - 0.3 - side * y
         figure.text(0.08 / width, (bottom + side / 2) / height, text, va="center", fontsize=7.5, linespacing=1.2)
         for x, arm in enumerate(samples):
-            axes = _place(figure, words + side * x, bottom, side - 0.04)
-            _picture(axes, samples[arm].get(prompt))
+            axes = place(figure, words + side * x, bottom, side - 0.04)
+            show_picture(axes, samples[arm].get(prompt))
             if y == 1:
                 axes.set_title(arm, loc="center", fontsize=size, color=_colour(arm))
     footnote(figure, "; ".join(filter(None, ["each row starts from the same noise", note, opening_note(prompts)])))
@@ -83,13 +83,13 @@ def teaser(portraits: Sequence[Picture], samples: Pictures, effect: pd.Series, n
     figure.text(0.01, (bottom + 2 * side + 0.07) / height, "some of the training portraits", fontsize=8, color=MUTED)
     for i, portrait in enumerate(portraits[:6]):
         small = 2 * side / 3
-        _picture(_place(figure, 0.08 + i % 2 * small, bottom + (2 - i // 2) * small, small - 0.03), portrait)
+        show_picture(place(figure, 0.08 + i % 2 * small, bottom + (2 - i // 2) * small, small - 0.03), portrait)
     for row, arm in enumerate(samples):
         y = bottom + (1 - row) * side
         figure.text((left - 0.2) / WIDTH, (y + side / 2) / height, arm, rotation=90, ha="center", va="center",
                     fontsize=9.5, fontweight="bold", color=_colour(arm))  # fmt: skip
         for x, prompt in enumerate(prompts):
-            _picture(_place(figure, left + x * side, y, side - 0.03), samples[arm].get(prompt))
+            show_picture(place(figure, left + x * side, y, side - 0.03), samples[arm].get(prompt))
     for x, text in enumerate(shorten(prompts, int(side / 0.065), max_lines=6)):
         figure.text((left + x * side) / WIDTH, (bottom - 0.08) / height, text, va="top", fontsize=7.5, linespacing=1.2)
     said = "above and below: the same noise"
@@ -99,7 +99,7 @@ def teaser(portraits: Sequence[Picture], samples: Pictures, effect: pd.Series, n
 
 def _headline(figure: Figure, effect: pd.Series, height: float) -> None:
     """What was measured, in two lines: a null result reads as one."""
-    name = METRICS[effect["metric"]][0]
+    name = metric_of(effect["metric"]).name
     gain = f"{name} {effect['baseline']:.3f} → {effect['adapter']:.3f}, {percent(effect['relative'])}"
     among = f"95 % interval {percent(effect['relative_low'])} to {percent(effect['relative_high'])}"
     said = f"{effect['variant']} {effect['verdict']} the baseline: {gain}"
@@ -112,13 +112,13 @@ def _colour(arm: str) -> str:
     return MUTED if arm == BASELINE else str(appearance(arm)["color"])
 
 
-def _place(figure: Figure, left: float, bottom: float, side: float) -> Axes:
+def place(figure: Figure, left: float, bottom: float, side: float) -> Axes:
     """A square of the figure, in inches from its lower left corner."""
     width, height = figure.get_size_inches()
     return figure.add_axes((left / width, bottom / height, side / width, side / height))
 
 
-def _picture(axes: Axes, picture: Picture | None) -> None:
+def show_picture(axes: Axes, picture: Picture | None) -> None:
     """One picture in its place, or the word that it is missing."""
     axes.axis("off")
     if picture is None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 import matplotlib.figure
 import numpy as np
@@ -24,12 +25,6 @@ CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on �
     "subject": {"marker": "P", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
     "machine": {"marker": "v", "linestyle": (0, (2.4, 1.2))},
     "shuffled": {"marker": "d", "linestyle": (0, (9, 3))},
-}
-METRICS = {  # metric → its name, and what its differences are differences of
-    "clip_score": ("CLIPScore", "CLIPScore"),
-    "clip_cosine": ("CLIP cosine", "cosine"),
-    "identity": ("identity", "cosine to held-out portraits"),
-    "judge": ("attributes shown", "share of those named"),
 }
 CAPTIONS = {  # kind of captions → its name
     "none": "no caption",
@@ -66,6 +61,31 @@ STYLE: Any = {  # rcParams
 WIDTH = 8.0  # inches: at 800 pixels wide, 9 points are 12 pixels
 
 
+class Metric(NamedTuple):
+    """What a metric is called in figures, what its differences are differences of, and which way is better."""
+
+    name: str
+    unit: str
+    better: str = "more"  # or "less"
+
+
+METRICS = {
+    "clip_score": Metric("CLIPScore", "CLIPScore"),
+    "clip_cosine": Metric("CLIP cosine", "cosine"),
+    "ref_clip_score": Metric("RefCLIPScore", "RefCLIPScore"),
+    "clip_i": Metric("CLIP-I", "cosine to held-out portraits"),
+    "identity": Metric("identity", "cosine to held-out portraits"),
+    "memorisation": Metric("memorisation", "cosine to the nearest training image", "less"),
+    "memorised": Metric("memorised", "share of samples", "less"),
+    "diversity": Metric("diversity", "distance within a prompt"),
+    "diversity_ratio": Metric("diversity", "share of the baseline's"),
+    "drift": Metric("drift", "distance from the baseline's sample", "less"),
+    "kid": Metric("KID", "distance to held-out portraits", "less"),
+    "cmmd": Metric("CMMD", "distance to held-out portraits", "less"),
+    "judge": Metric("attributes shown", "share of those named"),
+}
+
+
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that a notebook shows by itself, without pyplot."""
 
@@ -91,6 +111,26 @@ def appearance(arm: str) -> dict[str, Any]:
     return look | CAPTIONED.get(arm.rsplit("_", 1)[-1], {})
 
 
+def metric_of(name: str) -> Metric:
+    """What is known of a metric; one that is not known goes by its own name."""
+    return METRICS.get(name, Metric(name, name, ""))
+
+
+def towards(metric: Metric) -> str:
+    """Which way is better, as print has it: `more is better →`; empty where it is not known."""
+    return {"more": "more is better →", "less": "← less is better"}.get(metric.better, "")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference as print has it, `+0.053`; a dash for what is no number."""
+    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def p_value(p: float) -> str:
+    """A p as print has it, `< 0.001`; a dash for what is no number."""
+    return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def shared_opening(prompts: Sequence[str]) -> str:
     """The words that all prompts start with, so that a figure says them once; empty for one prompt."""
     columns = zip(*(p.split(" ")[:-1] for p in prompts), strict=False) if len(prompts) > 1 else ()
@@ -101,7 +141,12 @@ def shorten(prompts: Sequence[str], width: int, max_lines: int | None = None) ->
     """Each prompt after their shared opening, in at most `max_lines` lines of `width` characters."""
     opening = len(shared_opening(prompts))
     texts = [("… " if opening else "") + p[opening:].strip() for p in prompts]
-    return [fill(t, max(width, 8), max_lines=max_lines, placeholder=" …") for t in texts]
+    return [fill(t, max(_fitting(t, width), 8), max_lines=max_lines, placeholder=" …") for t in texts]
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters of a text are as wide as `width` Latin ones: half as many where it has Hangul or Han."""
+    return width // 2 if any(east_asian_width(letter) in "WF" for letter in text) else width
 
 
 def opening_note(prompts: Sequence[str]) -> str:
@@ -110,8 +155,14 @@ def opening_note(prompts: Sequence[str]) -> str:
     return f"… = “{opening}”" if opening else ""
 
 
+def wrapped(text: str, width: float = WIDTH) -> str:
+    """Small print whose lines are at most `width` inches wide."""
+    return "\n".join(fill(line, _fitting(line, int(width / 0.056))) for line in text.split("\n"))
+
+
 def footnote(figure: Figure, text: str) -> None:
     """Small print under everything."""
+    text = wrapped(text, figure.get_figwidth())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=MUTED, linespacing=1.4)
 
 
@@ -134,4 +185,5 @@ def star_note(effects: pd.DataFrame) -> str:
 def counts(effects: pd.DataFrame) -> str:
     """`16 test prompts × 4 seeds`, of a table of effects on one split."""
     row = effects.iloc[0]
-    return f"{row['n_prompts']} {row['split']} prompts × {row['n_seeds']} seeds"
+    seeds = f"{row['n_seeds']:.0f} seed" + ("s" if row["n_seeds"] != 1 else "")
+    return f"{row['n_prompts']:.0f} {row['split']} prompts × {seeds}"

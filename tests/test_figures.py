@@ -15,12 +15,27 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from PIL import Image
 
-from caplora import curation_figures, diagrams, figures, galleries, style
+from caplora import (
+    caption_figures,
+    curation_figures,
+    diagrams,
+    figures,
+    forest,
+    galleries,
+    heat_map,
+    pairs,
+    prompt_figures,
+    scale_curves,
+    style,
+    tradeoff,
+    tradeoff_figures,
+)
 from caplora.ablation import ablation_arms, ablation_table
+from caplora.captions import Row
 from caplora.curation import RULES
 from caplora.image_table import OF_A_FACE
 from caplora.settings import Curation
-from caplora.statistics import COLUMNS, attribute_effects, cells, effect_table
+from caplora.statistics import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.study import BASELINE, read_study, read_variants
 
 ARMS = [BASELINE, *(v.name for v in read_variants("grid"))]
@@ -95,12 +110,81 @@ def in_a_folder(draw: Callable[[pd.DataFrame, Path], style.Figure]) -> style.Fig
         return draw(table, Path(folder))
 
 
+def with_drift(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores and drift on two unrelated prompts, the baseline's own 0."""
+    rng, arms = np.random.default_rng(2), dict.fromkeys(table["variant"])
+    kinds = product(arms, ("a dog", "a red bicycle"), range(4))
+    rows = [(a, p, s, "unrelated", "drift", "eyes", (a != BASELINE) * rng.uniform(0.1, 0.3)) for a, p, s in kinds]
+    return pd.concat([table, pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True)
+
+
+def at_scales(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores as 04 has them for several scales: the way from the baseline's value to the variant's own, and beyond."""
+    table = table.replace({"split": {"test": "development"}})
+    cell = ["prompt", "seed", "split", "metric", "model"]
+    base = table[table["variant"] == BASELINE].rename(columns={"value": "zero"})[[*cell, "zero"]]
+    own = table[table["variant"] != BASELINE].merge(base, on=cell)
+    steps = [own.assign(scale=s, value=own["zero"] + s * (own["value"] - own["zero"])) for s in (0, 0.4, 0.7, 1, 1.2)]
+    return pd.concat(steps, ignore_index=True)
+
+
+FULL = with_drift(TABLE)
+SCALED = scale_curves.scale_table(at_scales(FULL[FULL["metric"].isin(["clip_score", "identity", "drift"])]))
+LONG = "r8_a16_lr0.0005_s3_qkvo_cross"
+MANY = pd.concat([HEADLINES, HEADLINES[-2:].assign(variant=[LONG, "r8_a16_rs"])], ignore_index=True)
+MAP = heat_map.heat_map_table(MANY, {"r8_a8_s4": "was not trained", "r16_a64": "was not scored"})
+EXTREMES = pairs.extremes_table(VALUES, BEST)
+PROMPT_MEANS = prompt_figures.prompt_table(VALUES)
+CLOSEST = pd.DataFrame(
+    [(LONG, PROMPTS[0], 1, "a.png", "b.png", 0.99 - 0.01 * i, 0.95) for i in range(10)],
+    columns=["variant", "prompt", "seed", "sample", "portrait", "similarity", "limit"],
+)
+SPOKEN = [
+    Row(f"{i}.png", f"a photo of a woman, {'smiling, ' * (i % 2)}red hair", status=("kept", "edited")[i % 2])
+    for i in range(9)
+]
+ARM_ROWS = pd.DataFrame(
+    [(v, "test", m, "eyes", 64, 0.5, 0.4, 0.1, 0.2, 0.3) for m in ("kid", "diversity") for v in ARMS[1:]],
+    columns=["variant", "split", "metric", "model", "n", "value", "baseline", "difference", "p", "p_corrected"],
+)
+
+
+def of_one_colour(count: int) -> list[pairs.Pair]:
+    return [(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 99, np.uint8)) for _ in range(count)]
+
+
+CROWDED = FULL.replace(
+    {"variant": {"r16_a32": LONG}, "model": {"clip_a": "hf-hub:laion/CLIP-ViT-H-14-laion2B-s32B-b79K"}}
+)
+CROWDED_EFFECTS = effect_table(CROWDED)
+CROWDED_VALUES = cells(CROWDED, "clip_score", primary_model(CROWDED), "test")
+OF_THE_LONG = CROWDED_EFFECTS[CROWDED_EFFECTS["variant"] == LONG].iloc[0]
+
+
 DRAWN: dict[str, Callable[[], style.Figure]] = {
     "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
     "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
-    "prompts": lambda: figures.per_prompt_differences(VALUES, HEADLINE),
+    "prompts": lambda: prompt_figures.per_prompt_differences(VALUES, HEADLINE),
+    "slopes": lambda: prompt_figures.prompt_slopes(PROMPT_MEANS, HEADLINE),
+    "forest": lambda: forest.forest_plot(VALUES, HEADLINES.assign(margin=0.02), BEST),
+    "heat map": lambda: heat_map.rank_alpha_heat_map(MAP, MANY, BEST),
+    "extremes": lambda: pairs.extremes(of_one_colour(len(EXTREMES)), EXTREMES, HEADLINE),
+    "closest": lambda: pairs.closest([*of_one_colour(9), (None, None)], CLOSEST),
+    "trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(FULL), BEST),
+    "trade-off without drift": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(TABLE), BEST),
+    "long names, metrics": lambda: figures.panel(CROWDED_EFFECTS, LONG),
+    "long names, forest": lambda: forest.forest_plot(CROWDED_VALUES, CROWDED_EFFECTS[: len(ARMS) - 1], LONG),
+    "long names, slopes": lambda: prompt_figures.prompt_slopes(
+        prompt_figures.prompt_table(CROWDED_VALUES), OF_THE_LONG
+    ),
+    "long names, trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(CROWDED), LONG),
+    "scales": lambda: scale_curves.scale_curves(SCALED, BEST),
+    "captions": lambda: caption_figures.summary_figure(
+        caption_figures.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
+    ),
     "metrics": lambda: figures.panel(EFFECTS, BEST),
-    "caption_ablation": lambda: figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3 captions."),
+    "many metrics": lambda: figures.panel(figures.panel_table(effect_table(FULL, [*METRICS, "drift"]), ARM_ROWS), BEST),
+    "caption_ablation": lambda: caption_figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3."),
     "attributes": lambda: figures.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
     "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *style.CAPTIONS.values()], 3), "seed 0"),
@@ -114,6 +198,7 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "pipeline": diagrams.pipeline_diagram,
     "lora": diagrams.lora_diagram,
 }
+JUDGED = ("scores", "metrics", "caption_ablation", "slopes", "forest", "heat map")
 each_figure = pytest.mark.parametrize("name", DRAWN)
 
 
@@ -179,18 +264,19 @@ def test_a_notebook_shows_a_figure_without_pyplot() -> None:
     assert size["width"] <= 800
 
 
-@pytest.mark.parametrize("name", ["scores", "prompts", "metrics", "teaser", "caption_ablation"])
+@pytest.mark.parametrize("name", [*JUDGED, "prompts", "teaser"])
 def test_n_is_stated(name: str) -> None:
     assert "16 test prompts × 4 seeds" in read(drawn(name))
 
 
-@pytest.mark.parametrize("name", ["scores", "metrics", "attributes", "caption_ablation"])
+@pytest.mark.parametrize("name", [*JUDGED, "attributes", "scales"])
 def test_the_interval_is_named(name: str) -> None:
     assert "95 % t interval" in read(drawn(name))
     assert "clustered by prompt" in read(drawn(name))
 
 
-@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes", "caption_ablation"])
+@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes", "caption_ablation",
+                                  "forest", "scales", "trade-off", "captions"])  # fmt: skip
 def test_every_axis_is_labelled(name: str) -> None:
     figure = drawn(name)
     own = [axes for axes in figure.axes if axes.get_xlabel() or not axes.get_shared_x_axes().get_siblings(axes)[1:]]
@@ -281,6 +367,41 @@ def test_losses_of_one_variant_and_one_step_are_drawn() -> None:
     assert "n = 1 steps" in read(figure)
 
 
+def test_the_table_of_the_curves_is_what_is_drawn() -> None:
+    raw, held_out = losses(ARMS[1:]), losses(ARMS[1:], every=10)
+    table, axes = figures.curve_table(raw, held_out), figures.loss_curves(raw, held_out).axes
+    for place, variant in enumerate(ARMS[1:]):
+        own = table[(table["variant"] == variant) & (table["split"] == "train")]
+        np.testing.assert_array_equal(axes[0].lines[2 * place].get_ydata(), own["loss"])
+        np.testing.assert_array_equal(axes[0].lines[2 * place + 1].get_ydata(), own["smoothed"])
+        np.testing.assert_array_equal(axes[1].lines[place].get_ydata(), own["minus_mean"])
+        held = table[(table["variant"] == variant) & (table["split"] == "held_out")]
+        np.testing.assert_array_equal(axes[2].lines[2 * place].get_ydata(), held["loss"])
+
+
+def test_metrics_wrap_and_each_says_which_way_is_better() -> None:
+    axes = drawn("many metrics").axes
+    assert len({round(a.get_position().x0, 3) for a in axes}) <= figures.COLUMNS
+    ways = {a.get_title(loc="left"): a.get_xlabel().splitlines()[0] for a in axes}
+    assert ways["CLIPScore"] == ways["diversity"] == "more is better →"
+    assert ways["drift"] == ways["KID"] == "← less is better"
+
+
+def test_a_metric_of_a_whole_arm_has_a_hollow_marker_and_no_interval() -> None:
+    panel = next(a for a in drawn("many metrics").axes if a.get_title(loc="left") == "KID")
+    markers = [line for line in panel.lines if line.get_marker() not in ("None", None, "")]
+    assert [line.get_xdata()[0] for line in markers] == [0.1] * len(ARMS[1:])
+    assert {line.get_markerfacecolor() for line in markers} == {"white"}  # its corrected p is 0.3
+    bars = [line.get_xdata() for line in panel.lines if len(line.get_xdata()) == 2][1:]
+    assert np.isnan(bars).all()
+
+
+def test_diversity_is_taken_from_the_effects_if_they_have_it() -> None:
+    of_effects = EFFECTS.assign(metric="diversity")
+    assert set(figures.panel_table(of_effects, ARM_ROWS)["metric"]) == {"diversity", "kid"}
+    assert "diversity_ratio" in set(figures.panel_table(EFFECTS, ARM_ROWS)["metric"])
+
+
 def test_losses_differ_from_the_mean_of_the_variants() -> None:
     """Noise that all variants share is not in the second panel."""
     shared = np.random.default_rng(1).random(50)
@@ -300,6 +421,14 @@ def test_the_opening_that_prompts_share_is_said_once() -> None:
     assert style.opening_note(["red", "blue"]) == ""
 
 
+def test_hangul_is_twice_as_wide() -> None:
+    text = "검은 단발머리에 빨간 스웨터를 입고 웃는 여자의 잉크 그림, 해질녘의 바닷가에서 왼쪽을 바라보는 모습"
+    (drawn_text,) = style.shorten([text], 40)
+    assert max(map(len, drawn_text.split("\n"))) <= 20
+    assert drawn_text.replace("\n", " ") == text
+    assert max(map(len, style.wrapped(text * 3).split("\n"))) <= 8 / 0.1  # inches of a letter of 7.5 points
+
+
 def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
     assert style.shorten(["a b", "a b c"], 40) == ["… b", "… b c"]
 
@@ -307,7 +436,7 @@ def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
 def test_a_prompt_with_dollars_is_text_and_not_mathematics() -> None:
     hostile = r"a $5 hat, $\frac{ and <img src=x onerror=alert(1)>"
     table = TABLE.assign(prompt=TABLE["prompt"].replace({PROMPTS[0]: hostile}))
-    figure = figures.per_prompt_differences(cells(table, "clip_score", "clip_a", "test"), HEADLINE)
+    figure = prompt_figures.per_prompt_differences(cells(table, "clip_score", "clip_a", "test"), HEADLINE)
     assert hostile in read(figure)
 
 
@@ -357,7 +486,7 @@ def test_caption_ablation_has_a_row_per_kind_in_order_and_the_baseline_as_a_line
 def test_caption_ablation_says_what_it_is_a_difference_from_and_what_was_not_reviewed() -> None:
     said = read(drawn("caption_ablation"))
     assert said.count("the reference") == 2 and "difference from reviewed" in said
-    assert said.endswith("Nobody looked at 3 captions.")
+    assert said.endswith("Nobody looked at 3.")
 
 
 def test_kinds_of_captions_differ_in_marker_and_in_line() -> None:
@@ -367,6 +496,6 @@ def test_kinds_of_captions_differ_in_marker_and_in_line() -> None:
 
 
 def test_numbers_of_a_figure_are_read_as_they_were_drawn(tmp_path: Path) -> None:
-    pd.testing.assert_frame_equal(
-        pd.read_csv(figures.save_table(ABLATION, tmp_path, "it"), keep_default_na=True), ABLATION
-    )
+    saved = figures.save_figure(DRAWN["caption_ablation"](), tmp_path, "it", ABLATION)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["it.csv", "it.png", "it.svg"]
+    pd.testing.assert_frame_equal(pd.read_csv(saved.with_suffix(".csv"), keep_default_na=True), ABLATION)
