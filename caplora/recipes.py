@@ -1,7 +1,7 @@
 """Several trainings of one recipe → what is true of the recipe, not of one adapter.
 
 A recipe is a variant without its training seed. Its effect is a mean over trainings, and its interval counts the draw
-of the training seed beside those of the prompts and of the noise (arXiv 2103.03098).
+of the training seed beside that of the prompts, with the noise that each was drawn from (arXiv 2103.03098).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ import pandas as pd
 
 from caplora.intervals import Array
 from caplora.settings import Training, Variant
-from caplora.spread import crossed_interval, sample_array, variance_split
-from caplora.statistics import ScoreError, cells, differences, verdict
+from caplora.spread import crossed_interval, variance_split
+from caplora.statistics import ScoreError, cells, differences, prompt_means, verdict
 
 ENOUGH = 3  # trainings of a finalist
 ONE = "this adapter only"
@@ -41,26 +41,27 @@ def recipes(variants: Sequence[Variant], training: Training) -> dict[str, dict[i
 
 
 def recipe_effects(scores: pd.DataFrame, metric: str, model: str, split: str, known: Recipes) -> pd.DataFrame:
-    """The effect of each recipe on one metric, a row each, with its 95 % interval over trainings, prompts and noises.
+    """The effect of each recipe on one metric, a row each, with its 95 % interval over trainings and prompts.
 
-    A recipe trained once has the interval over prompts and noises, and `about` says that it is about this adapter only.
+    A recipe trained once has the interval over prompts, and `about` says that it is about this adapter only.
     `p_corrected` is Holm's (1979) over the recipes, and `verdict` goes by it: the grid of adapters has its max-T, but
     recipes differ in their number of trainings. Raises ScoreError as `cells` does.
     """
     table = differences(cells(scores, metric, model, split))
-    found = [_row(recipe, sample_array(table[list(trainings.values())])) for recipe, trainings in known.items()]
-    effects = pd.DataFrame(found).assign(metric=metric, model=model, split=split)
+    means, seeds = prompt_means(table), table.index.get_level_values("seed").nunique()
+    found = [_row(recipe, means[list(trainings.values())].to_numpy().T) for recipe, trainings in known.items()]
+    effects = pd.DataFrame(found).assign(metric=metric, model=model, split=split, n_seeds=seeds)
     effects["p_corrected"] = holm(effects["p"].to_numpy())
     judged = effects[["low", "high", "p_corrected"]].itertuples(index=False, name=None)
     return effects.assign(verdict=[verdict(*e) for e in judged])[list(COLUMNS)]
 
 
-def _row(recipe: str, samples: Array) -> dict[str, object]:
-    """What is found of one recipe from its differences, (T, P, S)."""
-    trainings, prompts, seeds = samples.shape
-    effect = crossed_interval(samples)
+def _row(recipe: str, means: Array) -> dict[str, object]:
+    """What is found of one recipe from its mean differences by prompt, (T, P)."""
+    trainings, prompts = means.shape
+    effect = crossed_interval(means)
     return {
-        "recipe": recipe, "n_trainings": trainings, "n_prompts": prompts, "n_seeds": seeds,
+        "recipe": recipe, "n_trainings": trainings, "n_prompts": prompts,
         "difference": effect.mean, "low": effect.low, "high": effect.high, "p": effect.p,
         "about": ONE if trainings == 1 else "the recipe",
     }  # fmt: skip
@@ -69,9 +70,33 @@ def _row(recipe: str, samples: Array) -> dict[str, object]:
 def recipe_split(
     scores: pd.DataFrame, metric: str, model: str, split: str, trainings: Mapping[int, str]
 ) -> pd.DataFrame:
-    """Where the spread of one recipe's differences is from: `variance_split` by training, prompt and seed."""
-    table = differences(cells(scores, metric, model, split))
-    return variance_split(sample_array(table[list(trainings.values())]))
+    """Where the spread of one recipe's mean differences is from: `variance_split` by training and by prompt.
+
+    A prompt's share holds that of the noises that its samples start from.
+    """
+    means = prompt_means(differences(cells(scores, metric, model, split)))
+    return variance_split(means[list(trainings.values())].to_numpy().T, ("training", "prompt"))
+
+
+def best_recipe(scores: pd.DataFrame, metric: str, model: str, known: Recipes) -> str:
+    """The recipe whose trainings have the largest mean difference on the development prompts; test is not looked at.
+
+    One recipe alone needs no choice and no development prompts. Raises ScoreError as `cells` does.
+    """
+    if len(known) == 1:
+        return next(iter(known))
+    means = differences(cells(scores, metric, model, "development")).mean()
+    return max(known, key=lambda recipe: float(means[list(known[recipe].values())].mean()))
+
+
+def shown(trainings: Mapping[int, str]) -> str:
+    """The variant whose samples stand for a recipe: its first training, not its best, which nobody chose."""
+    return next(iter(trainings.values()))
+
+
+def trainings_of(known: Recipes, variant: str) -> Mapping[int, str]:
+    """Training seed → variant, of the recipe that a variant is of."""
+    return next(trainings for trainings in known.values() if variant in trainings.values())
 
 
 def holm(p: Array) -> Array:
@@ -83,7 +108,8 @@ def holm(p: Array) -> Array:
 
 def training_sentence(known: Recipes, best: str) -> str:
     """What may be said of the training seed: of the recipe that the variant `best` is of, in one sentence."""
-    recipe, trainings = next((r, t) for r, t in known.items() if best in t.values())
+    trainings = trainings_of(known, best)
+    recipe = next(r for r, t in known.items() if t is trainings)
     seeds = ", ".join(map(str, trainings))
     if len(trainings) == 1:
         return (
