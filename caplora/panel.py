@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from caplora.intervals import LEVEL
+from caplora.intervals import EXACT, LEVEL
 from caplora.sentences import (
     METRICS,
     Row,
@@ -136,7 +136,17 @@ def suite_sentences(effects: pd.DataFrame, best: str, model: str, split: str) ->
     own = effects[effects["variant"] == best]
     kinds = [(m, model if m == "clip_score" else "") for m in SUITES[split]]
     found = [rows_of(own, split, metric, by).to_dict("records") for metric, by in kinds]
-    return [verdict_sentence(e) if e["metric"] == "clip_score" else metric_sentence(e) for rows in found for e in rows]
+    said = [verdict_sentence(e) if e["metric"] == "clip_score" else metric_sentence(e) for rows in found for e in rows]
+    return said + few_prompts([e["n_prompts"] for rows in found for e in rows])
+
+
+def few_prompts(counts: Sequence[int]) -> list[str]:
+    """What cannot be shown with so few prompts, if anything: the smallest p of a sign-flip test is 2 / 2^P."""
+    least = 2 ** (1 - min(counts, default=EXACT))
+    if least <= 1 - LEVEL:
+        return []
+    said = f"With {min(counts)} prompts the sign-flip test cannot fall below p = {least:.3g}"
+    return [f"{said}, so it can show no difference, however large: read the interval, or add prompts."]
 
 
 def agreement_sentence(effects: pd.DataFrame, model: str) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,9 +16,8 @@ from typing import Any
 import pandas as pd
 
 import caplora
-from caplora.adapters import DIFFUSERS, weights_file
+from caplora.adapters import DIFFUSERS
 from caplora.checkpoints import file_hash
-from caplora.settings import Variant
 from caplora.study import BASELINE, Study
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "numpy", "pandas", "scipy")
@@ -36,12 +35,13 @@ def suite_hash(prompts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(prompts).encode()).hexdigest()
 
 
-def hashes(study: Study, variants: Sequence[Variant]) -> list[tuple[str, str]]:
+def hashes(study: Study, variants: Iterable[str]) -> list[tuple[str, str]]:
     """What → its hash: the settings, base, each adapter's files, each suite of prompts, ledger and tables, if there."""
     drawn = read_json(study.samples(BASELINE) / "settings.json").get("base", {})
     parts = [(f"base model, {part}", drawn[part]) for part in ("unet", "vae", "text_encoder") if part in drawn]
     suites = [(f"{name} prompts", suite_hash(suite)) for name, suite in study.sampling.suites.items() if suite]
-    files = [path for v in variants for path in (weights_file(study, v), study.adapter(v) / DIFFUSERS)]
+    folders = {name: study.run / "adapters" / name for name in variants}
+    files = [folders[name] / file for name in folders for file in (f"{study.name}_{name}.safetensors", DIFFUSERS)]
     files += [study.dataset / "metadata.csv", study.scores, study.arms, study.closest, study.scales, study.controls]
     whole = [(named_file(study, path), file_hash(path)) for path in files if path.is_file()]
     return [("settings of the study", study_hash(study)), *parts, *suites, *whole]

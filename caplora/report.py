@@ -138,14 +138,13 @@ def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Map
             "difference between ranks is also a difference between step sizes, and tuning would shrink it "
             "(arXiv 2602.04998)."
         )
-    if 2 ** (1 - effect["n_prompts"]) > 0.05:
-        said.append(f"With {effect['n_prompts']} prompts the sign-flip test cannot fall below p = 0.05: add prompts.")
+    said += panel.few_prompts([effect["n_prompts"]])
     if "judge" not in metrics:
         said.append("No judge knows what the pictures show: every metric is an opinion of a model that was not tested.")
     if "drift" not in metrics:
         said.append("No unrelated prompts were drawn: what the adapter does to other pictures is not known.")
     if "identity" in metrics:
-        said.append(f"Likeness, KID and CMMD rest on {counted(data['held_out'], 'held-out portrait')}.")
+        said.append(f"Likeness is to {counted(data['held_out'], 'held-out portrait')}, and to no more of the person.")
     if pending:
         said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as the machine wrote them.")
     return said
@@ -159,6 +158,7 @@ def write_report(
     `variants` are the candidates asked for, judged or not. `figures` is name → file: those of FIGURES stand in their
     sections, any other at the end under its name, and one that is not given is left out.
     """
+    names = dict.fromkeys([*(v.name for v in variants), *found.ablation.get("variant", [])])  # whose files have hashes
     data, run, model = data_facts(study), as_run(study, found.best), found.model
     judged = [v.name for v in variants if v.name in {*found.effects["variant"]}]
     arms, closest, scales = (panel.read_table(p, judged) for p in (study.arms, study.closest, study.scales))
@@ -173,10 +173,11 @@ def write_report(
         agreement=panel.agreement_sentence(found.effects, model),
         tracked=[panel.tracking_sentence(row) for row in found.tracked.to_dict("records")],
         limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=sentences.METRICS,
-        versions=provenance.versions(), hashes=provenance.hashes(run, variants),
+        versions=provenance.versions(), hashes=provenance.hashes(run, names),
         scorers=provenance.scorers(found.scores) if len(found.scores) else [],
         suite_hashes=provenance.suites_of(found.scores) if len(found.scores) else {},
         citation=provenance.citation(run), commands=provenance.commands(study, found.asked),
+        failed=found.failed.replace(f"{study.path('')}/", ""),  # a page to send on names no folder of this machine
         figures=placed(figures),
     )  # fmt: skip
     write_text(path, page)

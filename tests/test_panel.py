@@ -7,6 +7,7 @@ import pandas as pd
 from caplora.panel import (
     agreement_sentence,
     arm_sentence,
+    few_prompts,
     memorised_sentence,
     panel_columns,
     panel_rows,
@@ -90,6 +91,11 @@ def test_suite_that_was_not_drawn_says_nothing() -> None:
     effects = effect_table(scores({"r4_a8": 0.1}, splits=("test", "edits")))
     assert suite_sentences(effects, "r4_a8", "clip_a", "unrelated") == []
     assert "r4_a8 beats the baseline" in suite_sentences(effects, "r4_a8", "clip_a", "edits")[0]
+
+
+def test_prompts_too_few_to_show_anything_are_said_to_be() -> None:
+    assert few_prompts([16, 6]) == [] and few_prompts([]) == []
+    assert "With 5 prompts the sign-flip test cannot fall below p = 0.0625" in few_prompts([16, 5])[0]
 
 
 def test_tracking_that_includes_nothing_is_said_to() -> None:
