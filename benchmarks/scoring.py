@@ -27,7 +27,8 @@ from caplora import embeddings
 from caplora.base import device_of
 from caplora.clip import ClipEmbeddings, ClipEncoder
 from caplora.mini.portraits import PORTRAITS
-from caplora.scoring import Sample, clip_table
+from caplora.samples import Sample
+from caplora.scoring import clip_table
 from caplora.study import read_study
 
 SIDES = ("one by one", "ours, cold", "ours, warm")

@@ -63,7 +63,7 @@ def pipeline_diagram(study: str = "<study>") -> Figure:
         (_captions, "captions", "by BLIP, reviewed by you;\nsafe images beside them", f"{data}\nmetadata.csv  *.png"),
         (_adapters, "adapters", "LoRA on q and v, one per\nrank and alpha", f"{runs}adapters/\nr4_a8/*.safetensors"),
         (_samples, "samples", "baseline and adapters,\nfrom the same noise", f"{runs}samples/\nbaseline/  r4_a8/  …"),
-        (_scores, "scores", "CLIPScore by two models,\nidentity, a judge", f"{runs}\nscores.csv"),
+        (_scores, "scores", "alignment, fidelity, drift,\ndiversity, memorisation", f"{runs}\nscores.csv  arms.csv"),
         (_figures, "figures + report", "paired effects with\nintervals", f"figures/{study}/\n{runs}report.html"),
     )  # fmt: skip
     for i, thing in enumerate(things):

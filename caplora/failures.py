@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from caplora.samples import TABLE, read_samples
 from caplora.settings import Variant
 from caplora.statistics import CELL
 from caplora.study import BASELINE, Study
@@ -22,7 +23,20 @@ def failures(study: Study, asked: Sequence[Variant], scores: pd.DataFrame) -> di
     """
     there = set(scores["variant"])
     found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked}
-    return {name: why for name, why in found.items() if why}
+    return {name: flagged(study, name) or why for name, why in found.items() if why}
+
+
+def flagged(study: Study, variant: str) -> str:
+    """Which samples of a variant cannot be scored, if any: one that diverged draws black or no finite pictures."""
+    folder = study.samples(variant)
+    samples = read_samples(folder) if (folder / TABLE).is_file() else []
+    wrong = [s for s in samples if s.flag]
+    if not wrong:
+        return ""
+    return (
+        f"drew {len(wrong)} of {len(samples)} samples that cannot be scored, the first of them {wrong[0].path}, which"
+        f" is {wrong[0].flag}; train it at a lower learning rate or alpha, or leave it out"
+    )
 
 
 def absent(study: Study, variant: Variant) -> str:

@@ -20,7 +20,8 @@ from caplora.dataset import Inputs, weights_hash
 from caplora.files import only_writer, replacing, write_text
 from caplora.lora import Adapter, Pack, fresh_adapter, target_layers
 from caplora.memory import bytes_needed, free_bytes, packs_within
-from caplora.sampling import draw_pictures
+from caplora.samples import wanted_samples
+from caplora.sampling import decode, draw_batch
 from caplora.settings import Variant
 from caplora.study import Study
 from caplora.training import History, Run, Step, train
@@ -201,9 +202,10 @@ def previews(grid: Grid, pack: Pack, number: int) -> dict[str, list[Image.Image]
     if not every or number % every:
         return {}
     pack.lay()
-    prompts = list(settings.development[:PREVIEWS])
-    arms = draw_pictures(grid.pipeline, len(pack.arms), prompts, settings.seeds[:1] * len(prompts), settings)
-    drawn = {arm.variant.name: images for arm, images in zip(pack.arms, arms, strict=True)}
+    wanted = [w for w in wanted_samples(settings) if w.seed == settings.seeds[0]][:PREVIEWS]  # of the development
+    prompts, noises = [w.prompt for w in wanted], [w.noise for w in wanted]
+    latents = draw_batch(grid.pipeline, len(pack.arms), prompts, noises, settings)
+    drawn = {arm.variant.name: decode(grid.pipeline, x)[0] for arm, x in zip(pack.arms, latents, strict=True)}
     for arm in pack.arms:
         for i, image in enumerate(drawn[arm.variant.name]):
             with replacing(grid.study.adapter(arm.variant) / "previews" / f"step_{number:06d}_{i}.png") as part:

@@ -41,6 +41,13 @@ class Adapter:
         return sum(down.numel() + up.numel() for down, up in self.weights.values())
 
 
+def rescaled(adapter: Adapter, factor: float) -> Adapter:
+    """The adapter with ΔW multiplied by `factor`: what a LoRA scale other than 1 uses."""
+    if factor == 1:
+        return adapter
+    return Adapter(adapter.variant, {layer: (down, factor * up) for layer, (down, up) in adapter.weights.items()})
+
+
 NOTHING = Adapter(Variant(rank=1, alpha=1), {})  # as an arm of a pack, the baseline: its rows pass unchanged
 
 

@@ -3,7 +3,6 @@
 import gc
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,7 +62,10 @@ def _container() -> float:
 
 def packs_within(items: Sequence[T], each: int, free: int) -> list[tuple[T, ...]]:
     """The items in as few packs as fit into `free` bytes, of even size; one item is always a pack."""
-    largest = max(1, int(SHARE * free / (OVERHEAD * each)))
-    count = -(-len(items) // largest)
-    bounds = [round(i * len(items) / count) for i in range(count + 1)]
-    return [tuple(items[a:b]) for a, b in pairwise(bounds)]
+    return even_packs(items, max(1, int(SHARE * free / (OVERHEAD * each))))
+
+
+def even_packs(items: Sequence[T], most: int) -> list[tuple[T, ...]]:
+    """The items in as few packs of at most `most` as there can be, of even size."""
+    count = -(-len(items) // most)
+    return [tuple(items[round(i * len(items) / count) : round((i + 1) * len(items) / count)]) for i in range(count)]

@@ -8,8 +8,38 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from caplora.adapters import in_memory
-from caplora.lora import Adapter
+from caplora.lora import Adapter, PackedLinear
 from caplora.settings import Variant
+
+
+class Merged:
+    """A pipeline's weights with `strength`·ΔW added, computed in float64 and rounded once, to lay on and to lift again.
+
+    Raises ValueError naming a layer that the pipeline lacks or has in another size.
+    """
+
+    def __init__(self, pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float = 1.0) -> None:
+        self._weights: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # of the model, its own, merged
+        for layer in adapter.weights:
+            weight, delta = weight_of(pipeline, layer), adapter.delta(layer)
+            if delta.numel() != weight.numel():
+                raise ValueError(
+                    f"{layer} is {tuple(weight.shape)} in the model and {tuple(delta.shape)} in the adapter: was it"
+                    " trained on another base model?"
+                )
+            own = weight.data.clone()
+            changed = own.double().cpu() + strength * delta.reshape(weight.shape)
+            self._weights.append((weight, own, changed.to(own)))
+
+    def lay(self) -> None:
+        """Put the merged weights into the model."""
+        for weight, _, changed in self._weights:
+            weight.data.copy_(changed)
+
+    def lift(self) -> None:
+        """Put the model's own weights back, to the bit."""
+        for weight, own, _ in self._weights:
+            weight.data.copy_(own)
 
 
 def merge(pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float = 1.0) -> None:
@@ -17,23 +47,15 @@ def merge(pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float =
 
     Raises ValueError naming a layer that the pipeline lacks or has in another size.
     """
-    for layer in adapter.weights:
-        weight = weight_of(pipeline, layer)
-        delta = adapter.delta(layer)
-        if delta.numel() != weight.numel():
-            raise ValueError(
-                f"{layer} is {tuple(weight.shape)} in the model and {tuple(delta.shape)} in the adapter: was it"
-                " trained on another base model?"
-            )
-        merged = weight.data.double().cpu() + strength * delta.reshape(weight.shape)
-        weight.data.copy_(merged.to(weight.dtype))
+    Merged(pipeline, adapter, strength).lay()
 
 
 def weight_of(pipeline: StableDiffusionPipeline, layer: str) -> nn.Parameter:
     """The weight of a layer named as in adapters: `unet.mid_block…to_q`."""
     part, _, name = layer.partition(".")
     try:
-        return getattr(pipeline, part).get_submodule(name).weight
+        module = getattr(pipeline, part).get_submodule(name)
+        return (module.base if isinstance(module, PackedLinear) else module).get_parameter("weight")
     except AttributeError:
         raise ValueError(f"the model has no layer {layer}: was the adapter trained on another base model?") from None
 

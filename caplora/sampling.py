@@ -1,208 +1,236 @@
-"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise."""
+"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
+weights meanwhile. What files look like is in `samples.py`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from caplora.base import encode_texts, noise_of
+from caplora.adapters import read_adapter, weights_file
+from caplora.base import encode_texts, noise_of, parts_of
+from caplora.checkpoints import file_hash
 from caplora.dataset import weights_hash
-from caplora.files import replacing, write_text
-from caplora.lora import Pack
-from caplora.settings import Prior, Sampling
-
-COLUMNS = ("file_name", "text", "seed", "split")
+from caplora.lora import NOTHING, Adapter, Pack, rescaled
+from caplora.memory import even_packs
+from caplora.merging import Merged
+from caplora.samples import (
+    DARKEST,
+    Wanted,
+    claim_folder,
+    lacking,
+    save_sample,
+    scaled_samples,
+    wanted_samples,
+    write_table,
+)
+from caplora.settings import Prior, Sampling, Variant
+from caplora.study import BASELINE, Study
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One sample that every arm draws."""
+class Arm:
+    """Who draws, what it draws and where that goes."""
 
-    file_name: str
-    prompt: str
-    seed: int
-    split: str  # development, test, edits or unrelated
-
-
-def wanted_samples(settings: Sampling) -> list[Wanted]:
-    """Every prompt with every seed, in the study's order."""
-    prompts = [(prompt, split) for split, suite in settings.suites.items() for prompt in suite]
-    return [
-        Wanted(f"{number:03d}_{seed}.png", prompt, seed, split)
-        for number, (prompt, split) in enumerate(prompts)
-        for seed in settings.seeds
-    ]
+    folder: Path  # its name is the arm's: baseline, a variant's name, or with a scale r4_a8@0.4
+    adapter: Adapter
+    wanted: tuple[Wanted, ...]
+    made: Mapping[str, Any]  # everything beside prompt and seed that decides its pictures
 
 
-def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Float[Tensor, "n c h w"]:
-    """Unit noise, a function of the seed alone, drawn on the CPU as diffusers does with `generator=`."""
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+@dataclass(frozen=True)
+class Job:
+    """Samples that some arms draw in one go."""
 
-
-@torch.no_grad()
-def draw_batch(
-    pipeline: StableDiffusionPipeline, arms: int, prompts: list[str], seeds: Sequence[int], settings: Sampling
-) -> Float[Tensor, "a n c h w"]:
-    """The latents that each of `arms` draws for the prompts, guidance batched (Ho and Salimans 2022).
-
-    The UNet must carry a pack of `arms`, or nothing if there is one arm.
-    """
-    unet, scheduler, n = pipeline.unet, pipeline.scheduler, len(prompts)
-    texts = encode_texts(pipeline, ([""] * n + prompts) * arms).to(unet.dtype)  # (arms · 2n, 77, d)
-    size = unet.config.sample_size
-    noise = initial_noise(seeds, (unet.config.in_channels, size, size)).to(unet.device)
-    scheduler.set_timesteps(settings.num_inference_steps, device=unet.device)
-    latents = noise.repeat(arms, 1, 1, 1, 1).view(arms, n, *noise.shape[1:]) * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
-        twice = torch.stack([latents, latents], 1).flatten(0, 2)  # (arms · 2 · n, c, h, w)
-        twice = scheduler.scale_model_input(twice, t).to(unet.dtype)
-        eps = unet(twice, t, texts).sample.float().view(arms, 2, n, *noise.shape[1:])
-        guided = eps[:, 0] + settings.guidance_scale * (eps[:, 1] - eps[:, 0])
-        latents = scheduler.step(guided, t, latents).prev_sample
-    return latents
-
-
-@torch.no_grad()
-def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"]) -> list[Image.Image]:
-    """The pictures of the latents; one that is not finite raises FloatingPointError."""
-    vae = pipeline.vae
-    images = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
-    if not torch.isfinite(images).all():
-        raise FloatingPointError("the decoder gave values that are not finite; is the VAE in fp16?")
-    pixels = ((images / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
-
-
-def draw_pictures(
-    pipeline: StableDiffusionPipeline, arms: int, prompts: list[str], seeds: Sequence[int], settings: Sampling
-) -> list[list[Image.Image]]:
-    """What each of `arms` draws for the prompts, as of `draw_batch`."""
-    return [decode(pipeline, arm) for arm in draw_batch(pipeline, arms, prompts, seeds, settings)]
+    arms: tuple[Arm, ...]
+    wanted: tuple[Wanted, ...]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One wanted sample as every arm drew it."""
+    """One wanted sample as the arms of a job drew it."""
 
     wanted: Wanted
     images: tuple[Image.Image, ...]  # one per arm
 
 
-def is_complete(folder: Path, settings: Sampling) -> bool:
-    """Whether every sample of the study is in the folder, and their table."""
-    return (folder / "metadata.csv").is_file() and not missing_samples([folder], settings)
+def initial_noise(noises: Sequence[int], shape: tuple[int, int, int]) -> Float[Tensor, "n c h w"]:
+    """Unit noise, a function of the number alone, drawn on the CPU as diffusers does with `generator=`."""
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(n)) for n in noises])
 
 
-def restore_table(folder: Path, settings: Sampling) -> None:
-    """Write the metadata.csv of a folder that lacks nothing else, so that its arm need not be drawn again.
+@torch.no_grad()
+def draw_batch(
+    pipeline: StableDiffusionPipeline, arms: int, prompts: Sequence[str], noises: Sequence[int], settings: Sampling
+) -> Float[Tensor, "a n c h w"]:
+    """The latents that each of `arms` draws for the prompts, guidance batched (Ho and Salimans 2022).
 
-    Snakemake deletes it, as it does the outputs of every job before it runs.
+    The UNet must carry a pack of `arms`, or nothing if there is one arm. `noises` are what diffusers takes as
+    `generator=torch.Generator().manual_seed(…)`.
     """
-    if not missing_samples([folder], settings) and not (folder / "metadata.csv").is_file():
-        write_metadata(folder, wanted_samples(settings))
+    unet, scheduler, n = pipeline.unet, pipeline.scheduler, len(prompts)
+    guided = settings.guidance_scale != 1
+    texts = encode_texts(pipeline, ([""] * n * guided + [*prompts]) * arms).to(unet.dtype)  # (arms · 2n, 77, d)
+    size = unet.config.sample_size
+    noise = initial_noise(noises, (unet.config.in_channels, size, size)).to(unet.device)
+    scheduler.set_timesteps(settings.num_inference_steps, device=unet.device)
+    latents = noise.repeat(arms, 1, 1, 1, 1).view(arms, n, *noise.shape[1:]) * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        rows = torch.stack([latents] * (1 + guided), 1).flatten(0, 2)  # (arms · 2 · n, c, h, w)
+        rows = scheduler.scale_model_input(rows, t).to(unet.dtype)
+        eps = unet(rows, t, texts).sample.float().view(arms, 1 + guided, n, *noise.shape[1:])
+        if guided:
+            eps[:, 1] = eps[:, 0] + settings.guidance_scale * (eps[:, 1] - eps[:, 0])
+        latents = scheduler.step(eps[:, -1], t, latents).prev_sample
+    return latents
 
 
-def batch_count(folders: Sequence[Path], settings: Sampling) -> int:
-    """How many batches `sample` will yield."""
-    return -(-len(missing_samples(folders, settings)) // pairs_per_batch(folders, settings))
+@torch.no_grad()
+def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"]) -> tuple[list[Image.Image], list[str]]:
+    """The pictures of the latents, and of each why it cannot be scored: "not finite", "black", or nothing.
+
+    What is not finite is drawn black.
+    """
+    vae = pipeline.vae
+    images = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    finite = torch.isfinite(images).flatten(1).all(1) & torch.isfinite(latents).flatten(1).all(1)
+    images = torch.where(finite[:, None, None, None], images, -1.0)
+    pixels = ((images / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    black = ["black" if picture.max() <= DARKEST else "" for picture in pixels]
+    flags = [dark if own else "not finite" for own, dark in zip(finite.tolist(), black, strict=True)]
+    return [Image.fromarray(picture) for picture in pixels], flags
 
 
-def missing_samples(folders: Sequence[Path], settings: Sampling) -> list[Wanted]:
-    """The samples that some arm still lacks."""
-    return [w for w in wanted_samples(settings) if not all((folder / w.file_name).is_file() for folder in folders)]
+def wear(pipeline: StableDiffusionPipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
+    """Adapters to lay onto the pipeline and to lift again: one is merged into its weights, several are a pack."""
+    return Merged(pipeline, adapters[0]) if len(adapters) == 1 else Pack(parts_of(pipeline), adapters)
 
 
-def pairs_per_batch(folders: Sequence[Path], settings: Sampling) -> int:
-    """How many (prompt, seed) pairs go through the UNet at once, every arm drawing each."""
-    return max(1, settings.batch_size // max(1, len(folders)))
+def study_arms(study: Study, variants: Sequence[Variant], pipeline: StableDiffusionPipeline) -> list[Arm]:
+    """The baseline, the variants that have an adapter, and those at each of `sampling.scales`; their folders claimed.
+
+    What lies there and was drawn otherwise is removed.
+    """
+    key, settings = sampling_key(study.sampling, pipeline) | {"model": Path(study.base.path).name}, study.sampling
+    arms = [Arm(study.samples(BASELINE), NOTHING, wanted_samples(settings), key | {"adapter": None})]
+    trained = [v for v in variants if weights_file(study, v).is_file()]
+    for scale in (1.0, *settings.scales):
+        for variant in trained:
+            file, name = weights_file(study, variant), variant.name if scale == 1 else f"{variant.name}@{scale:g}"
+            adapter = {"name": file.stem, "scale": scale, "sha256": file_hash(file)}
+            wanted = wanted_samples(settings) if scale == 1 else scaled_samples(settings)
+            arms.append(
+                Arm(study.samples(name), rescaled(read_adapter(file), scale), wanted, key | {"adapter": adapter})
+            )
+    for arm in arms:
+        claim_folder(arm.folder, arm.wanted, dict(arm.made))
+    return arms
 
 
-def sample(
-    pipeline: StableDiffusionPipeline, pack: Pack, folders: Sequence[Path], settings: Sampling
+def plan(arms: Sequence[Arm], settings: Sampling) -> list[Job]:
+    """What the arms lack, as jobs of at most `batch_size` pictures; arms that lack the same draw it together."""
+    lack: dict[Wanted, list[Arm]] = {}
+    for arm in arms:
+        for wanted in lacking(arm.folder, arm.wanted):
+            lack.setdefault(wanted, []).append(arm)
+    groups: dict[tuple[Path, ...], tuple[list[Arm], list[Wanted]]] = {}
+    for wanted, own in lack.items():
+        groups.setdefault(tuple(arm.folder for arm in own), (own, []))[1].append(wanted)
+    jobs = []
+    for own, missing in groups.values():
+        for together in even_packs(own, settings.batch_size):
+            size = settings.batch_size // len(together)
+            jobs += [Job(together, tuple(missing[i : i + size])) for i in range(0, len(missing), size)]
+    return jobs
+
+
+def sample(pipeline: StableDiffusionPipeline, jobs: Sequence[Job], settings: Sampling) -> Iterator[list[Drawn]]:
+    """Draw the jobs of a plan, yielding each once its pictures are on disk.
+
+    One that does not fit into the memory of the device is halved; a single picture that does not raises
+    torch.OutOfMemoryError.
+    """
+    for _, alike in groupby(jobs, key=lambda job: [arm.folder for arm in job.arms]):
+        run = list(alike)
+        adapters = wear(pipeline, [arm.adapter for arm in run[0].arms])
+        for job in run:
+            yield from draw_job(pipeline, adapters, job, settings)
+
+
+def draw_job(
+    pipeline: StableDiffusionPipeline, adapters: Pack | Merged, job: Job, settings: Sampling
 ) -> Iterator[list[Drawn]]:
-    """Draw what the folders still lack, all arms of `pack` together, yielding each batch once it is on disk.
-
-    `folders` holds one folder per arm. A folder's `metadata.csv` appears when all its pictures are there.
-    """
-    missing, size = missing_samples(folders, settings), pairs_per_batch(folders, settings)
-    for start in range(0, len(missing), size):
-        pack.lay()
-        batch = missing[start : start + size]
-        arms = draw_pictures(pipeline, len(folders), [w.prompt for w in batch], [w.seed for w in batch], settings)
-        for folder, images in zip(folders, arms, strict=True):
-            for w, image in zip(batch, images, strict=True):
-                save_sample(image, folder / w.file_name, w, settings)
-        pack.lift()
-        yield [Drawn(w, images) for w, images in zip(batch, zip(*arms, strict=True), strict=True)]
-    for folder in folders:
-        write_metadata(folder, wanted_samples(settings))
+    """Draw one job, in halves where it does not fit; the pipeline is the base model again when it yields."""
+    try:
+        arms = draw_arms(pipeline, adapters, job, settings)
+    except torch.OutOfMemoryError:
+        if len(job.arms) * len(job.wanted) == 1:
+            raise
+        torch.cuda.empty_cache()
+        yield from sample(pipeline, halves(job), settings)
+        return
+    for arm, (images, flags) in zip(job.arms, arms, strict=True):
+        for wanted, image, flag in zip(job.wanted, images, flags, strict=True):
+            save_sample(image, flag, arm.folder, wanted, dict(arm.made))
+    pictures = zip(*(images for images, _ in arms), strict=True)
+    yield [Drawn(wanted, images) for wanted, images in zip(job.wanted, pictures, strict=True)]
 
 
-def save_sample(image: Image.Image, path: Path, wanted: Wanted, settings: Sampling) -> None:
-    """Write the picture with its parameters as A1111 writes them; whole or not at all."""
-    info = PngInfo()
-    info.add_text(
-        "parameters",
-        f"{wanted.prompt}\nSteps: {settings.num_inference_steps}, Sampler: DPM++ 2M, "
-        f"CFG scale: {settings.guidance_scale:g}, Seed: {wanted.seed}, Size: {image.width}x{image.height}",
-    )
-    with replacing(path) as part:
-        image.save(part, format="PNG", pnginfo=info)
+def halves(job: Job) -> list[Job]:
+    """A job as two: fewer samples if there are several, else fewer arms."""
+    if len(job.wanted) > 1:
+        return [Job(job.arms, half) for half in even_packs(job.wanted, -(-len(job.wanted) // 2))]
+    return [Job(half, job.wanted) for half in even_packs(job.arms, -(-len(job.arms) // 2))]
 
 
-def write_metadata(folder: Path, wanted: Sequence[Wanted]) -> None:
-    """metadata.csv of an arm: file_name, text (the prompt), seed, split."""
-    with replacing(folder / "metadata.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        table.writerows((w.file_name, w.prompt, w.seed, w.split) for w in wanted)
+def draw_arms(
+    pipeline: StableDiffusionPipeline, adapters: Pack | Merged, job: Job, settings: Sampling
+) -> list[tuple[list[Image.Image], list[str]]]:
+    """What each arm of a job draws, in its order: pictures and flags as of `decode`."""
+    prompts, noises = [w.prompt for w in job.wanted], [w.noise for w in job.wanted]
+    adapters.lay()
+    try:
+        latents = draw_batch(pipeline, len(job.arms), prompts, noises, settings)
+    finally:
+        adapters.lift()
+    return [decode(pipeline, arm) for arm in latents]
+
+
+def write_tables(arms: Sequence[Arm]) -> None:
+    """The metadata.csv of every arm; all pictures must be there."""
+    for arm in arms:
+        write_table(arm.folder, arm.wanted)
 
 
 def draw_class_images(
     pipeline: StableDiffusionPipeline, folder: Path, prior: Prior, settings: Sampling
 ) -> Iterator[Path]:
     """What the base model draws for the class, the pictures of a prior; those that are there are not drawn again."""
-    key = sampling_key(settings, pipeline)
-    decisive = {name: key["sampling"][name] for name in ("num_inference_steps", "guidance_scale")}
-    claim_folder(folder, key | {"sampling": decisive, "prompt": prior.prompt})
-    paths = [folder / f"{seed:04d}.png" for seed in range(prior.images)]
-    for start in range(0, len(paths), settings.batch_size):
-        batch = range(len(paths))[start : start + settings.batch_size]
-        if not all(paths[seed].is_file() for seed in batch):
-            [images] = draw_pictures(pipeline, 1, [prior.prompt] * len(batch), batch, settings)
-            for seed, image in zip(batch, images, strict=True):
-                save_sample(image, paths[seed], Wanted(paths[seed].name, prior.prompt, seed, "class"), settings)
-        yield from (paths[seed] for seed in batch)
+    wanted = tuple(Wanted(prior.prompt, seed, "class", f"{seed:04d}.png") for seed in range(prior.images))
+    arm = Arm(folder, NOTHING, wanted, sampling_key(settings, pipeline) | {"model": "", "adapter": None})
+    claim_folder(folder, wanted, dict(arm.made))
+    drawing = sample(pipeline, plan([arm], settings), settings)
+    for w in wanted:
+        while not (folder / w.file_name).is_file():
+            next(drawing)
+        yield folder / w.file_name
 
 
-def claim_folder(folder: Path, key: dict) -> None:
-    """Make `folder` the place for samples drawn as `key` says; what was drawn otherwise is removed.
-
-    `key` is kept in `settings.json`: the sampling settings, the base and the adapter by their hashes.
-    """
-    text = json.dumps(key, indent=2, sort_keys=True) + "\n"
-    path = folder / "settings.json"
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    for old in (*folder.glob("*.png"), *folder.glob("metadata.csv")):
-        old.unlink()
-    write_text(path, text)
-
-
-def sampling_key(settings: Sampling, pipeline: StableDiffusionPipeline) -> dict:
-    """Everything, beside its adapter, that decides what an arm draws: settings, weights by their hashes, size."""
-    parts = {name: weights_hash(getattr(pipeline, name)) for name in ("unet", "vae", "text_encoder")}
-    decisive = settings.model_dump(exclude={"batch_size"}, mode="json")
+def sampling_key(settings: Sampling, pipeline: StableDiffusionPipeline) -> dict[str, Any]:
+    """What decides a picture, beside adapter, prompt and seed: settings, the base's weights by their hashes, size."""
+    weights = {name: weights_hash(getattr(pipeline, name)) for name in ("unet", "vae", "text_encoder")}
     return {
-        "sampling": decisive,
-        "base": parts | noise_of(pipeline),
+        "sampling": settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json"),
+        "base": weights | noise_of(pipeline),
         "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor,
+        "noise": "of prompt and seed",
     }

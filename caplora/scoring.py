@@ -4,9 +4,7 @@ The encoders and what they made are `clip.py`, `identity.py`, `judge.py` and `em
 `similarities.py`. What is known only of a whole arm is in `arms.py`.
 """
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,35 +15,32 @@ from caplora.clip import ClipEmbeddings, load_clip
 from caplora.embeddings import Embeddings, Encoder
 from caplora.files import write_text
 from caplora.judge import JudgeEmbeddings
+from caplora.samples import SCALED, Sample, flagged_sentence, read_samples, suite_hashes
+from caplora.settings import Sampling, Variant
 from caplora.similarities import clip_scores, cosines, mean_cosines, mean_distances, nearest, ref_clip_scores
 from caplora.study import BASELINE, Study
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value", "weights", "prefix", "versions")
+SCORED = (*COLUMNS, "suite")  # suite: a hash of the split's prompts
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A generated image as 03 left it."""
+def scorable_samples(study: Study, variants: Sequence[Variant]) -> tuple[list[Sample], str]:
+    """The samples that can be scored, of the baseline, the variants, and these at other scales; what is wrong with the
+    others, in a sentence.
 
-    variant: str  # the arm: baseline or a variant's name
-    path: Path
-    prompt: str
-    seed: int
-    split: str  # development, test or unrelated
-
-
-def read_samples(folder: Path) -> list[Sample]:
-    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which."""
-    table = folder / "metadata.csv"
-    if not table.is_file():
-        raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    samples = [Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"]) for r in rows]
-    gone = [s.path for s in samples if not s.path.is_file()]
-    if gone:
-        raise FileNotFoundError(f"{gone[0]} is named in {table} and does not exist; run 03_inference again")
-    return samples
+    A variant that was not sampled has none. Raises FileNotFoundError where the baseline was not, and ValueError where
+    one of the baseline's cannot be scored, for then nothing can be compared with it.
+    """
+    names = [v.name for v in variants]
+    names += [f"{name}@{scale:g}" for scale in study.sampling.scales for name in names]
+    there = [study.samples(arm) for arm in names if (study.samples(arm) / "metadata.csv").is_file()]
+    baseline = read_samples(study.samples(BASELINE))
+    if wrong := flagged_sentence(baseline):
+        raise ValueError(f"{wrong} It is of the baseline: change that prompt or seed in the study, and run 03 again.")
+    samples = baseline + [sample for folder in there for sample in read_samples(folder)]
+    absent = [v.name for v in variants if study.samples(v.name) not in there]
+    said = [flagged_sentence(samples), f"Not sampled: {', '.join(absent)}." if absent else ""]
+    return [s for s in samples if not s.flag], " ".join(filter(None, said))
 
 
 def paths_of(samples: Iterable[Sample]) -> list[Path]:
@@ -158,8 +153,26 @@ def caption_agreement(study: Study, captions: Mapping[str, str], device: torch.d
     return dict(zip(captions, values.tolist(), strict=True))
 
 
-def write_scores(tables: Sequence[pd.DataFrame], path: Path) -> pd.DataFrame:
-    """The tables as one, written to `path` whole or not at all."""
+def write_scores(tables: Sequence[pd.DataFrame], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables as one, and the `scale_table` of it; both written where the study has them, whole or not at all."""
     scores = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    write_text(path, scores.to_csv(index=False))
-    return scores
+    scores["suite"] = scores["split"].map(suite_hashes(study.sampling))
+    scales, whole = scale_table(scores, study.sampling), scores[~scores["variant"].str.contains("@")]
+    write_text(study.scores, whole.to_csv(index=False))
+    write_text(study.scales, scales.to_csv(index=False))
+    return whole.reset_index(drop=True), scales
+
+
+def scale_table(scores: pd.DataFrame, settings: Sampling) -> pd.DataFrame:
+    """What adapters score at each scale: `SCORED` and `scale`, of the samples that are drawn at every scale.
+
+    Scale 0 is the baseline, for every variant, and scale 1 is the variant as it stands among the scores.
+    """
+    drawn = scores[scores["split"].isin(SCALED) & (scores["seed"] == settings.seeds[0])]
+    arm = drawn["variant"].str.extract(r"^([^@]+)@?(.*)$")  # its variant and its scale
+    own = drawn.assign(variant=arm[0], scale=pd.to_numeric(arm[1].replace("", "1")))
+    scaled = own[arm[1] != ""]
+    variants = scaled["variant"].unique()
+    none = own[own["variant"] == BASELINE]
+    table = pd.concat([own[own["variant"].isin(variants)], *(none.assign(variant=v, scale=0.0) for v in variants)])
+    return table.loc[table["metric"].isin(scaled["metric"]), ["variant", "scale", *SCORED[1:]]].reset_index(drop=True)

@@ -27,7 +27,6 @@ TESTS = (
     "verdict",  # on one variant: interval and sign flips both show a difference
     "sign flips",
     "t interval",  # excludes the truth; 1 − this is what it covers
-    "crossed interval",  # over prompts and noises
     "samples as if independent",  # a t interval of P·S samples
     "any variant, uncorrected",  # a verdict on at least one
     "any variant, corrected",  # max-T
@@ -49,8 +48,7 @@ def simulated_errors(
     Variants share the baseline, so their differences correlate by 0.5. `shape` is that of the prompt effects of the
     arms: normal, skewed (exponential), or heavy-tailed (t with 3 degrees of freedom). Of these, differences are
     symmetric, as they are where adapter and baseline are exchangeable. Lopsided ones are not: few prompts gain much and
-    many lose a little, and the mean is zero; no test here is exact for them. Noise that prompts share (`spread.seed`)
-    is a draw like any other here: only the crossed interval allows for it.
+    many lose a little, and the mean is zero; no test here is exact for them.
     """
     parts = list(_judged(null_differences(spread, prompts, seeds, variants, shape, studies, key)))
     judged = {test: np.concatenate([part[test] for part in parts]) for test in TESTS}  # share of errors, by study
@@ -71,7 +69,7 @@ def null_differences(
         return arms[:, 1:] + SIDE[shape] * arms[:, :1]
 
     rest = drawn(spread.rest, (prompts, seeds))
-    return drawn(spread.prompt, (prompts, 1), shape) + drawn(spread.seed, (1, seeds)) + rest
+    return drawn(spread.prompt, (prompts, 1), shape) + rest
 
 
 def _judged(samples: Array) -> Iterator[dict[str, NDArray]]:
@@ -86,7 +84,7 @@ def _judged(samples: Array) -> Iterator[dict[str, NDArray]]:
         verdict = flipped & excluded
         yield {
             "verdict": verdict.mean(1), "sign flips": flipped.mean(1), "t interval": excluded.mean(1),
-            "crossed interval": crossed_excludes_zero(chunk).mean(1), "samples as if independent": naive.mean(1),
+            "samples as if independent": naive.mean(1),
             "any variant, uncorrected": verdict.max(1), "any variant, corrected": (corrected <= 1 - LEVEL).max(1),
         }  # fmt: skip
 
@@ -96,11 +94,3 @@ def excludes_zero(draws: Array) -> NDArray[np.bool_]:
     n = draws.shape[-1]
     half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(-1, ddof=1) / np.sqrt(n)
     return np.abs(draws.mean(-1)) > half
-
-
-def crossed_excludes_zero(samples: Array) -> NDArray[np.bool_]:
-    """Whether `crossed_interval` of each (P, S) excludes zero: the same, of many at once."""
-    means = [samples.mean(axis) for axis in (-1, -2) if samples.shape[-3 - axis] > 1]
-    squares = np.stack([m.var(-1, ddof=1) / m.shape[-1] for m in means], -1)
-    critical = stats.t.ppf((1 + LEVEL) / 2, [m.shape[-1] - 1 for m in means])
-    return np.abs(samples.mean((-1, -2))) * np.sqrt(squares.sum(-1)) > squares @ critical

@@ -1,10 +1,9 @@
 """Differences → where their spread is from: training seed, prompt, initial noise, and what is left.
 
-The axes are crossed: every training is tried on every prompt, and every prompt starts from the same noise, for noise is
-a function of the seed alone. So the noise has a part that all prompts share, and that more prompts do not average away.
+Every training is tried on every prompt from the same noises, so trainings are crossed with both. Noise is a function of
+the prompt and the seed: no two prompts share it, so it is nested in the prompt, and more prompts average it away.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
@@ -17,9 +16,8 @@ from scipy.optimize import brentq
 
 from caplora.intervals import LEVEL, Array
 from caplora.statistics import cells, differences
-from caplora.study import BASELINE
 
-AXES = ("training", "prompt", "seed")  # of an array of differences; a study with one training has the last two
+AXES = ("training", "prompt", "noise")  # of an array of differences; a study with one training has the last two
 SMALLEST_P = 1e-12
 
 
@@ -28,18 +26,11 @@ class Spread:
     """Variances of D = adapter − reference: what a sample's difference is made of, beside its mean."""
 
     prompt: float  # between prompts
-    rest: float  # between the samples of a prompt: prompt × seed, and whatever else
-    seed: float = 0.0  # between initial noises, the same for all prompts
+    rest: float  # between the samples of a prompt: its noise, and whatever else
 
     def standard_error(self, prompts: int, seeds: int) -> float:
-        """Of the mean over prompts, as the headline has it: √(prompt/P + rest/(P·S)); for these noises, not others."""
+        """Of the mean over prompts, as the headline has it: √(prompt/P + rest/(P·S))."""
         return float(np.sqrt(self.prompt / prompts + self.rest / (prompts * seeds)))
-
-    @property
-    def shared_noise(self) -> float:
-        """Share of a sample's variance that is the initial noise's own, 0 … 1: what the headline takes as given."""
-        total = self.prompt + self.rest + self.seed
-        return self.seed / total if total else 0.0
 
 
 STANDARD = Spread(prompt=0.5, rest=0.5)  # where nothing is known: sd of one difference = 1, half of it the prompt's
@@ -56,48 +47,56 @@ class Crossed:
     standard_error: float
 
 
-def variance_split(samples: Array, names: Sequence[str] = AXES) -> pd.DataFrame:
-    """What each axis and each interaction adds to the variance of a difference and of the mean: a row each.
+def variance_split(samples: Array) -> pd.DataFrame:
+    """What each source adds to the variance of a difference and of the mean, of (T, P, S) or (P, S): a row each.
 
-    `samples` has an axis for each of the last `names`, crossed, one value per cell. Moments estimator for balanced data
-    (Searle, Casella and McCulloch 1992, chapter 4): mean squares equal their expectations, E[MS_A] = Σ over B ⊇ A of
-    σ²_B · cells per level of B. Estimates below zero are kept in `of_mean` and `moment`, and are zero in `variance`.
-    Axes of one level are left out: what they would add cannot be told.
+    The sources are training, prompt, noise (within a prompt) and what trainings do to either. Moments estimator for
+    balanced data (Searle, Casella and McCulloch 1992, chapter 4): mean squares equal their expectations, E[MS_A] = Σ
+    over B ⊇ A of σ²_B · cells per level of B. Estimates below zero are kept in `of_mean` and `moment`, and are zero in
+    `variance`. Axes of one level are left out: what they would add cannot be told.
     """
-    names = [name for name, n in zip(names[-samples.ndim :], samples.shape, strict=True) if n > 1]
+    names = [name for name, n in zip(AXES[-samples.ndim :], samples.shape, strict=True) if n > 1]
     samples = samples.squeeze()
-    subsets = [set(s) for k in range(1, samples.ndim + 1) for s in combinations(range(samples.ndim), k)]
     found: list[dict] = []
-    for axes in reversed(subsets):  # the interaction of everything first
-        df, mean_square = _mean_square(samples, axes)
-        above = sum(row["moment"] * row["cells"] for row in found if row["axes"] > axes)
-        levels = prod(samples.shape[a] for a in axes)
+    for axes in reversed(_sources(names)):  # the interaction of everything first
+        own = {names.index(name) for name in axes}
+        free = own - {names.index("prompt")} if "noise" in axes and "prompt" in names else own
+        df, mean_square = _mean_square(samples, own, free)
+        above = sum(row["moment"] * row["cells"] for row in found if row["axes"] > own)
+        levels = prod(samples.shape[a] for a in own)
         moment = (mean_square - above) * levels / samples.size
         found.append({
-            "source": " × ".join(names[a] for a in sorted(axes)), "axes": axes, "levels": levels, "df": df,
-            "cells": samples.size // levels, "mean_square": mean_square, "moment": moment,
+            "source": " × ".join(name for name in axes if name != "prompt" or "noise" not in axes), "axes": own,
+            "levels": levels, "df": df, "cells": samples.size // levels, "mean_square": mean_square, "moment": moment,
             "variance": max(moment, 0.0), "of_mean": moment / levels,
         })  # fmt: skip
     return pd.DataFrame(found[::-1]).drop(columns=["axes", "cells"])
 
 
-def _mean_square(samples: Array, axes: set[int]) -> tuple[int, float]:
-    """Degrees of freedom and mean square of the interaction of `axes`; of one axis, of its main effect."""
+def _sources(names: list[str]) -> list[tuple[str, ...]]:
+    """The sets of axes that variance can be of: where there is noise there is its prompt."""
+    every = [s for k in range(1, len(names) + 1) for s in combinations(names, k)]
+    return [s for s in every if "noise" not in s or "prompt" in s or "prompt" not in names]
+
+
+def _mean_square(samples: Array, axes: set[int], free: set[int]) -> tuple[int, float]:
+    """Degrees of freedom and mean square of the source of `axes`, which varies along `free` and is nested in others."""
     effect = samples.mean(tuple(set(range(samples.ndim)) - axes), keepdims=True)
-    for axis in axes:
+    for axis in free:
         effect = effect - effect.mean(axis, keepdims=True)
-    df = prod(samples.shape[a] - 1 for a in axes)
+    df = prod(samples.shape[a] - (a in free) for a in axes)
     return df, float((effect**2).sum() * samples.size / effect.size / df)
 
 
 def crossed_interval(samples: Array) -> Crossed:
-    """The mean of crossed draws with its 95 % interval over every axis that was drawn more than once.
+    """The mean of differences, (T, P, S), with its 95 % interval over prompts, and over trainings if there are several.
 
-    Each axis adds the squared standard error of its means (Cameron, Gelbach and Miller 2011, without what they
-    subtract, so that interactions count twice). The critical value is the mean of the axes' t, weighted by what each
-    adds (Cochran and Cox 1950). Both make the interval too wide rather than too narrow: with three trainings,
-    Satterthwaite's degrees of freedom would turn a 5 % test into one of 7 %.
+    The noise is the prompt's and is averaged first. Each axis adds the squared standard error of its means (Cameron,
+    Gelbach and Miller 2011, without what they subtract, so that interactions count twice). The critical value is the
+    mean of the axes' t, weighted by what each adds (Cochran and Cox 1950). Both make the interval too wide rather than
+    too narrow: with three trainings, Satterthwaite's degrees of freedom would turn a 5 % test into one of 7 %.
     """
+    samples = samples.mean(2)
     levels = [samples.mean(tuple(set(range(samples.ndim)) - {a})) for a, n in enumerate(samples.shape) if n > 1]
     squares = np.array([means.var(ddof=1) / len(means) for means in levels])
     df = np.array([len(means) - 1 for means in levels])
@@ -120,15 +119,6 @@ def _p(t: float, squares: Array, df: NDArray[np.integer]) -> float:
     return float(brentq(lambda p: _critical(p, squares, df) - t, SMALLEST_P, 1.0, xtol=1e-14))
 
 
-def crossed_effect(scores: pd.DataFrame, metric: str, model: str, split: str, variant: str) -> Crossed:
-    """The mean difference of one variant from the baseline, with its interval over prompts and noises.
-
-    The headline's is over prompts alone: it takes the study's noises as given. Raises ScoreError as `cells` does.
-    """
-    table = differences(cells(scores[scores["variant"].isin([BASELINE, variant])], metric, model, split))
-    return crossed_interval(sample_array(table)[0])
-
-
 def spread_of(samples: Array) -> Spread:
     """The spread of differences, (V, P, S) or (P, S), pooled over variants; variances below zero are zero.
 
@@ -136,7 +126,7 @@ def spread_of(samples: Array) -> Spread:
     """
     parts = [variance_split(s).set_index("source")["moment"] for s in samples.reshape(-1, *samples.shape[-2:])]
     pooled = {source: max(float(np.mean([part[source] for part in parts])), 0.0) for source in parts[0].index}
-    return Spread(pooled["prompt"], pooled.get("prompt × seed", 0.0), pooled.get("seed", 0.0))
+    return Spread(pooled["prompt"], pooled.get("noise", 0.0))
 
 
 def study_spread(scores: pd.DataFrame, metric: str, model: str, split: str = "development") -> Spread:

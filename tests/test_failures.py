@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from caplora.failures import failure_sentence, failures, without
+from caplora.samples import save_sample, wanted_samples, write_table
 from caplora.settings import Variant
 from caplora.statistics import COLUMNS, ScoreError, effect_table, read_scores
 from caplora.study import BASELINE, Study, read_study
@@ -54,6 +56,20 @@ def test_missing_variant_is_named_with_the_step_that_left_nothing(study: Study) 
     samples.mkdir(parents=True)
     (samples / "metadata.csv").write_text("file_name,text,seed,split\n", encoding="utf-8")
     assert why() == "was not scored: run 04_clipscore with it"
+
+
+def test_variant_that_drew_what_cannot_be_scored_says_so_before_it_says_what_it_lacks(study: Study) -> None:
+    wanted = [w for w in wanted_samples(study.sampling) if w.split == "test"]
+    made = {"sampling": {"num_inference_steps": 1, "guidance_scale": 1.0}, "model": "", "adapter": None}
+    for w in wanted:
+        save_sample(Image.new("RGB", (8, 8)), "black" if w.seed == 2 else "", study.samples("r4_a8"), w, made)
+    write_table(study.samples("r4_a8"), wanted)
+    scores = scored(*NAMES)
+    lacking = scores.drop(scores.index[scores["variant"] == "r4_a8"][0])
+    found = failures(study, ASKED, lacking)
+    assert list(found) == ["r4_a8"] and "drew 2 of 8 samples that cannot be scored" in found["r4_a8"]
+    assert "test_000_2.png, which is black" in found["r4_a8"]
+    assert failures(study, ASKED, scores) == {}
 
 
 @pytest.mark.parametrize("value", [None, np.nan, np.inf])

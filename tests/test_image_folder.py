@@ -14,7 +14,8 @@ from caplora.clip import ClipEmbeddings, ClipEncoder
 from caplora.image_folder import read_texts, summary
 from caplora.mini.clip import new_clip, save_clip
 from caplora.mini.words import clip_tokenizer
-from caplora.scoring import Sample, clip_table
+from caplora.samples import Sample
+from caplora.scoring import clip_table
 
 TEXTS = {"a.png": "a photo of a man, smiling", "b, two.png": "an ink drawing of a woman", "초상화.jpg": "by the sea"}
 

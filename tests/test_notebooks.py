@@ -49,7 +49,9 @@ def small_study(folder: Path) -> Path:
     content["base"]["path"] = str(PROJECT / content["base"]["path"])
     content["captioning"]["model"]["path"] = str(PROJECT / content["captioning"]["model"]["path"])
     content["training"] |= {"steps": 4, "checkpointing_steps": 2, "batch_size": 2}
-    content["sampling"] |= {"num_inference_steps": 2, "seeds": [0, 1]}
+    content["sampling"] |= {"num_inference_steps": 2, "seeds": [0, 1], "scales": [0.5]}
+    for suite in ("edits", "unrelated"):
+        content["sampling"][suite] = content["sampling"][suite][:2]
     content["sampling"]["development"] = content["sampling"]["development"][:2]
     content["sampling"]["test"] = content["sampling"]["test"][:3]
     for part in (*content["scoring"]["clips"], content["scoring"]["identity"], content["scoring"]["judge"]):
@@ -119,7 +121,7 @@ def test_every_arm_has_every_prompt_and_seed_scored_by_every_model(ran: tuple[St
     one = dict.fromkeys(("clip_i", "identity", "memorisation", "diversity", "judge"), 1)
     for metric, models in (two | one).items():
         kept = [row for row in rows if row["metric"] == metric]
-        assert len(kept) == models * 3 * 7 * 2  # models × arms × prompts × seeds
+        assert len(kept) == models * 3 * 9 * 2  # models × arms × prompts × seeds
         assert len({(r["model"], r["variant"], r["prompt"], r["seed"]) for r in kept}) == len(kept)
 
 
@@ -128,6 +130,25 @@ def test_drift_is_of_the_unrelated_prompts_and_none_of_the_baseline_itself(ran: 
     rows = [row for row in rows_of(study.scores) if row["metric"] == "drift"]
     assert {row["split"] for row in rows} == {"unrelated"} and len(rows) == 3 * 2 * 2
     assert all((float(row["value"]) == 0) == (row["variant"] == "baseline") for row in rows)
+
+
+def test_controls_of_the_study_were_run_and_passed(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = rows_of(study.controls)
+    assert [(r["variant"], r["value"], r["passed"]) for r in rows if r["control"] == "scale 0"] == [
+        (variant.name, "0.0", "True") for variant in read_variants(VARIANTS)
+    ]
+    shuffled = {r["variant"]: float(r["difference"]) for r in rows if r["control"] == "shuffled prompts"}
+    assert set(shuffled) == {"baseline", *(v.name for v in read_variants(VARIANTS))}
+
+
+def test_adapters_are_scored_at_every_scale(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    rows = [row for row in rows_of(study.scales) if row["metric"] == "identity"]
+    assert {(r["variant"], float(r["scale"])) for r in rows} == {
+        (variant.name, scale) for variant in read_variants(VARIANTS) for scale in (0.0, 0.5, 1.0)
+    }
+    assert {r["split"] for r in rows} == {"development", "unrelated"} and {r["seed"] for r in rows} == {"0"}
 
 
 def test_every_variant_has_its_distances_and_the_closest_samples_are_named(ran: tuple[Study, set[str]]) -> None:

@@ -1,160 +1,260 @@
 """sampling.py: every arm draws from the same noise, and draws what diffusers would."""
 
-import csv
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 
+from caplora import sampling
+from caplora.adapters import weights_file, write_weights
 from caplora.base import parts_of
-from caplora.lora import NOTHING, Pack
+from caplora.lora import NOTHING, Adapter, Pack, rescaled
+from caplora.merging import Merged
+from caplora.samples import said_of, wanted_samples
 from caplora.sampling import (
-    claim_folder,
+    Arm,
+    Job,
     decode,
     draw_batch,
+    draw_class_images,
+    halves,
     initial_noise,
-    is_complete,
-    missing_samples,
-    restore_table,
+    plan,
     sample,
     sampling_key,
-    wanted_samples,
+    study_arms,
+    wear,
 )
-from caplora.settings import Sampling
+from caplora.settings import Prior, Sampling, Variant
+from caplora.study import Study
 from tests.tiny import tiny_pipeline, trained_like
 
 SETTINGS = Sampling(
     development=("an ink drawing of a woman",),
     test=("an ink drawing of a man, smiling", "a photo"),
+    scales=(0.5,),
     seeds=(0, 5),
     num_inference_steps=3,
     guidance_scale=3.0,
     batch_size=4,
 )
+MADE = {"sampling": {"num_inference_steps": 3, "guidance_scale": 3.0}, "model": "tiny", "adapter": None}
 
 
-def test_every_prompt_meets_every_seed_once() -> None:
-    wanted = wanted_samples(SETTINGS)
-    assert len({(w.prompt, w.seed) for w in wanted}) == len({w.file_name for w in wanted}) == len(wanted) == 6
-    assert [w.split for w in wanted].count("development") == 2
+def arms_of(folder: Path, *adapters: Adapter) -> list[Arm]:
+    return [Arm(folder / f"arm{i}", own, wanted_samples(SETTINGS), MADE) for i, own in enumerate(adapters)]
 
 
-def test_unrelated_prompts_come_last_and_move_no_other_sample() -> None:
-    more = wanted_samples(SETTINGS.model_copy(update={"unrelated": ("a bowl", "a lake")}))
-    assert more[:6] == wanted_samples(SETTINGS)
-    assert [(w.prompt, w.split) for w in more[6:]] == [
-        (p, "unrelated") for p in ("a bowl", "a bowl", "a lake", "a lake")
-    ]
+def adapters_of(pipeline: object, count: int = 2) -> list[Adapter]:
+    return [trained_like(parts_of(pipeline), 4, 8, seed=i) for i in range(count)]  # type: ignore[arg-type]
 
 
-def test_noise_is_a_function_of_the_seed_alone() -> None:
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.name: np.asarray(Image.open(path)).tobytes() for path in folder.glob("*.png")}
+
+
+def test_noise_is_a_function_of_its_number_alone() -> None:
     both, alone = initial_noise([3, 9], (4, 8, 8)), initial_noise([9], (4, 8, 8))
     assert torch.equal(both[1], alone[0]) and not torch.equal(both[0], both[1])
 
 
-def test_baseline_is_what_the_diffusers_pipeline_draws() -> None:
-    pipeline = tiny_pipeline()
-    ours = decode(pipeline, draw_batch(pipeline, 1, list(SETTINGS.test), [0, 5], SETTINGS)[0])
+@pytest.mark.parametrize("guidance", [3.0, 1.0])
+def test_baseline_is_what_the_diffusers_pipeline_draws(guidance: float) -> None:
+    pipeline, settings = tiny_pipeline(), SETTINGS.model_copy(update={"guidance_scale": guidance})
+    ours, flags = decode(pipeline, draw_batch(pipeline, 1, list(SETTINGS.test), [0, 5], settings)[0])
     theirs = pipeline(
-        list(SETTINGS.test), num_inference_steps=3, guidance_scale=3.0, height=32, width=32, output_type="pil",
+        list(SETTINGS.test), num_inference_steps=3, guidance_scale=guidance, height=32, width=32, output_type="pil",
         generator=[torch.Generator().manual_seed(0), torch.Generator().manual_seed(5)],
     ).images  # fmt: skip
     for a, b in zip(ours, theirs, strict=True):
-        assert max(high for _, high in _difference(a, b)) <= 1
+        assert max(high for _, high in ImageChops.difference(a, b).getextrema()) <= 1
+    assert flags == ["", ""]
 
 
-def _difference(a: Image.Image, b: Image.Image) -> list[tuple[int, int]]:
-    from PIL import ImageChops
-
-    return ImageChops.difference(a, b).getextrema()
-
-
-def test_arm_in_a_pack_draws_what_it_draws_alone() -> None:
+def test_arm_in_a_pack_draws_what_it_draws_alone_packed_or_merged() -> None:
     pipeline = tiny_pipeline()
     adapters = [NOTHING, trained_like(parts_of(pipeline), 4, 8), trained_like(parts_of(pipeline), 8, 8, seed=1)]
-    prompts, seeds = list(SETTINGS.test), [0, 5]
+    prompts, noises = list(SETTINGS.test), [0, 5]
     Pack(parts_of(pipeline), adapters).lay()
-    together = draw_batch(pipeline, 3, prompts, seeds, SETTINGS)
+    together = draw_batch(pipeline, 3, prompts, noises, SETTINGS)
     for i, adapter in enumerate(adapters):
         Pack(parts_of(pipeline), [adapter]).lay()
-        alone = draw_batch(pipeline, 1, prompts, seeds, SETTINGS)[0]
+        alone = draw_batch(pipeline, 1, prompts, noises, SETTINGS)[0]
         torch.testing.assert_close(together[i], alone, rtol=1e-4, atol=1e-4)
+        Pack(parts_of(pipeline), [NOTHING]).lift()
+        one = wear(pipeline, [adapter])
+        assert isinstance(one, Merged)
+        one.lay()
+        merged = draw_batch(pipeline, 1, prompts, noises, SETTINGS)[0]
+        torch.testing.assert_close(together[i], merged, rtol=1e-4, atol=1e-4)
+        one.lift()
     assert (together[1] - together[0]).abs().max() > 1e-2
+
+
+def test_base_is_itself_again_to_the_bit_whatever_was_worn() -> None:
+    pipeline = tiny_pipeline()
+    before = sampling_key(SETTINGS, pipeline)
+    for adapters in (adapters_of(pipeline, 1), adapters_of(pipeline, 3)):
+        worn = wear(pipeline, adapters)
+        worn.lay()
+        worn.lift()
+        assert sampling_key(SETTINGS, pipeline) == before
+
+
+def test_scaled_adapter_adds_its_share_of_the_change() -> None:
+    [adapter] = adapters_of(tiny_pipeline(), 1)
+    half = rescaled(adapter, 0.5)
+    for layer in adapter.weights:
+        torch.testing.assert_close(half.delta(layer), 0.5 * adapter.delta(layer))
+    assert rescaled(adapter, 1.0) is adapter
 
 
 def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
-    pack, folders = (
-        Pack(parts_of(pipeline), [NOTHING, trained_like(parts_of(pipeline), 4, 8)]),
-        [tmp_path / "a", tmp_path / "b"],
+    arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline))
+    whole = plan(arms, SETTINGS)
+    first = next(sample(pipeline, whole, SETTINGS))
+    kept = (arms[0].folder / first[0].wanted.file_name).stat().st_mtime_ns
+    rest = list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    assert len(first) + sum(map(len, rest)) == 6 and plan(arms, SETTINGS) == []
+    assert (arms[0].folder / first[0].wanted.file_name).stat().st_mtime_ns == kept
+    assert all(len(pictures(arm.folder)) == 6 for arm in arms)
+
+
+def test_only_the_picture_that_is_lost_is_drawn_again_and_is_the_same(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline))
+    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    before, lost = [pictures(arm.folder) for arm in arms], arms[1].folder / arms[1].wanted[3].file_name
+    lost.unlink()
+    [job] = plan(arms, SETTINGS)
+    assert job == Job((arms[1],), (arms[1].wanted[3],))
+    list(sample(pipeline, [job], SETTINGS))
+    after = [pictures(arm.folder) for arm in arms]
+    difference = [abs(a - b) for a, b in zip(before[1].pop(lost.name), after[1].pop(lost.name), strict=True)]
+    assert max(difference) <= 1 and before == after
+
+
+def test_arms_that_lack_the_same_draw_together_within_the_batch(tmp_path: Path) -> None:
+    arms = arms_of(tmp_path, NOTHING, *adapters_of(tiny_pipeline(), 5))
+    jobs = plan(arms, SETTINGS)
+    assert all(len(job.arms) * len(job.wanted) <= SETTINGS.batch_size for job in jobs)
+    assert {len(job.arms) for job in jobs} == {3}  # six arms, four at most: two packs of three
+    assert sorted((arm.folder.name, w.file_name) for job in jobs for arm in job.arms for w in job.wanted) == sorted(
+        (arm.folder.name, w.file_name) for arm in arms for w in arm.wanted
     )
-    first = next(sample(pipeline, pack, folders, SETTINGS))
-    kept = (folders[0] / first[0].wanted.file_name).stat().st_mtime_ns
-    assert not is_complete(folders[0], SETTINGS) and not (folders[0] / "metadata.csv").exists()
-    rest = list(sample(pipeline, pack, folders, SETTINGS))
-    assert len(first) + sum(map(len, rest)) == 6
-    assert is_complete(folders[0], SETTINGS) and is_complete(folders[1], SETTINGS)
-    assert (folders[0] / first[0].wanted.file_name).stat().st_mtime_ns == kept
-    with open(folders[1] / "metadata.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(r["text"], int(r["seed"]), r["split"]) for r in rows] == [
-        (w.prompt, w.seed, w.split) for w in wanted_samples(SETTINGS)
-    ]
 
 
-def test_what_is_complete_is_not_drawn_again_and_lost_tables_come_back(tmp_path: Path) -> None:
-    pipeline = tiny_pipeline()
-    list(sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS))
-    table = (tmp_path / "metadata.csv").read_bytes()
-    (tmp_path / "metadata.csv").unlink()
-    assert not is_complete(tmp_path, SETTINGS)
-    assert list(sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS)) == []
-    assert (tmp_path / "metadata.csv").read_bytes() == table and is_complete(tmp_path, SETTINGS)
-    assert list(sample(pipeline, Pack(parts_of(pipeline), []), [], SETTINGS)) == []
+def test_what_does_not_fit_into_memory_is_drawn_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, real, sizes = tiny_pipeline(), draw_batch, []
+
+    def small_device(unused: object, arms: int, prompts: list[str], *rest: object) -> torch.Tensor:
+        sizes.append(arms * len(prompts))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError
+        return real(pipeline, arms, prompts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sampling, "draw_batch", small_device)
+    arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline, 1))
+    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    assert plan(arms, SETTINGS) == [] and sizes.count(1) == 12 and max(sizes) == 4
+    monkeypatch.setattr(sampling, "draw_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
+    (arms[0].folder / arms[0].wanted[0].file_name).unlink()
+    with pytest.raises(torch.OutOfMemoryError):
+        list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
 
 
-def test_only_a_table_that_is_lost_comes_back_without_drawing(tmp_path: Path) -> None:
-    pipeline = tiny_pipeline()
-    batches = sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS)
-    next(batches)
-    restore_table(tmp_path, SETTINGS)
-    assert missing_samples([tmp_path], SETTINGS) and not (tmp_path / "metadata.csv").exists()
-    list(batches)
-    table = (tmp_path / "metadata.csv").read_bytes()
-    (tmp_path / "metadata.csv").unlink()
-    restore_table(tmp_path, SETTINGS)
-    assert is_complete(tmp_path, SETTINGS) and (tmp_path / "metadata.csv").read_bytes() == table
+def test_halves_are_the_whole(tmp_path: Path) -> None:
+    arms = tuple(arms_of(tmp_path, NOTHING, *adapters_of(tiny_pipeline())))
+    job = Job(arms, arms[0].wanted[:1])
+    assert [len(half.arms) for half in halves(job)] in ([2, 1], [1, 2])
+    two = halves(Job(arms, arms[0].wanted))
+    assert two[0].wanted + two[1].wanted == arms[0].wanted and all(half.arms == arms for half in two)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
 def test_another_weight_anywhere_in_the_base_is_another_key(part: str) -> None:
     pipeline = tiny_pipeline()
     before = sampling_key(SETTINGS, pipeline)
-    assert sampling_key(SETTINGS.model_copy(update={"batch_size": 1}), pipeline) == before
+    assert sampling_key(SETTINGS.model_copy(update={"batch_size": 1, "seeds": (7,)}), pipeline) == before
     next(getattr(pipeline, part).parameters()).data.view(-1)[0] += 1
     assert sampling_key(SETTINGS, pipeline) != before
 
 
-def test_changed_settings_clear_the_folder_and_the_same_ones_keep_it(tmp_path: Path) -> None:
-    claim_folder(tmp_path, {"steps": 1})
-    (tmp_path / "000_0.png").write_bytes(b"x")
-    claim_folder(tmp_path, {"steps": 1})
-    assert (tmp_path / "000_0.png").exists()
-    claim_folder(tmp_path, {"steps": 2})
-    assert not (tmp_path / "000_0.png").exists()
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    content = {"name": "tiny", "images": {"folder": "."}, "sampling": SETTINGS.model_dump(mode="json")}
+    made = Study.model_validate_json(json.dumps(content))
+    made._root = tmp_path
+    return made
 
 
-def test_picture_carries_its_prompt_and_seed(tmp_path: Path) -> None:
+def written(study: Study, variant: Variant, seed: int = 0) -> None:
+    adapter = trained_like(parts_of(tiny_pipeline()), variant.rank, variant.alpha, seed)
+    write_weights(adapter, weights_file(study, variant), "kohya", {})
+
+
+def test_arms_are_the_baseline_the_variants_and_their_scales_and_the_untrained_is_left_out(study: Study) -> None:
+    there, absent = Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)
+    written(study, there)
+    arms = study_arms(study, [there, absent], tiny_pipeline())
+    assert [arm.folder.name for arm in arms] == ["baseline", "r4_a8", "r4_a8@0.5"]
+    assert [len(arm.wanted) for arm in arms] == [6, 6, 1]
+    layer = next(iter(arms[1].adapter.weights))
+    torch.testing.assert_close(arms[2].adapter.delta(layer), 0.5 * arms[1].adapter.delta(layer))
+
+
+def test_changed_adapter_draws_its_own_arms_anew_and_no_other(study: Study) -> None:
+    pipeline, variants = tiny_pipeline(), [Variant(rank=4, alpha=8), Variant(rank=4, alpha=4)]
+    for variant in variants:
+        written(study, variant)
+    list(sample(pipeline, plan(study_arms(study, variants, pipeline), SETTINGS), SETTINGS))
+    assert plan(study_arms(study, variants, pipeline), SETTINGS) == []
+    written(study, variants[0], seed=1)
+    again = plan(study_arms(study, variants, pipeline), SETTINGS)
+    assert {arm.folder.name for job in again for arm in job.arms} == {"r4_a8", "r4_a8@0.5"}
+
+
+def test_picture_says_its_arm_and_its_adapter(study: Study) -> None:
+    pipeline, variant = tiny_pipeline(), Variant(rank=4, alpha=8)
+    written(study, variant)
+    arms = study_arms(study, [variant], pipeline)
+    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    said = said_of(study.samples("r4_a8@0.5") / "development_000_0.png")
+    assert (said["arm"], said["flag"]) == ("r4_a8@0.5", "")
+    assert said["made"]["adapter"]["scale"] == 0.5 and said["made"]["adapter"]["name"] == "tiny_r4_a8"
+
+
+def test_what_is_not_finite_is_flagged_and_spoils_no_other() -> None:
     pipeline = tiny_pipeline()
-    [drawn] = next(
-        sample(pipeline, Pack(parts_of(pipeline), [NOTHING]), [tmp_path], SETTINGS.model_copy(update={"batch_size": 1}))
-    )
-    text = Image.open(tmp_path / drawn.wanted.file_name).text["parameters"]
-    assert text.startswith(drawn.wanted.prompt) and f"Seed: {drawn.wanted.seed}," in text
+    good = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    spoilt = good.clone()
+    spoilt[0] = float("nan")
+    images, flags = decode(pipeline, spoilt)
+    assert flags == ["not finite", ""] and images[0].getextrema() == ((0, 0),) * 3
+    assert images[1].tobytes() == decode(pipeline, good)[0][1].tobytes()
 
 
-def test_decoder_that_gives_nan_is_an_error() -> None:
+def test_black_picture_is_flagged_and_a_dark_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = tiny_pipeline()
-    with pytest.raises(FloatingPointError, match="not finite"):
-        decode(pipeline, torch.full((1, 4, 8, 8), float("nan")))
+    dark = torch.full((2, 3, 32, 32), -1.0)
+    dark[1, :, 3, 3] = -0.9
+    monkeypatch.setattr(pipeline.vae, "decode", lambda _: type("Out", (), {"sample": dark}))
+    assert decode(pipeline, torch.zeros(2, 4, 8, 8))[1] == ["black", ""]
+
+
+def test_class_images_resume_in_their_order(tmp_path: Path) -> None:
+    pipeline, prior = tiny_pipeline(), Prior(prompt="a photo", images=6)
+
+    def names() -> Iterator[str]:
+        return (path.name for path in draw_class_images(pipeline, tmp_path, prior, SETTINGS))
+
+    every = list(names())
+    assert every == [f"{i:04d}.png" for i in range(6)]
+    (tmp_path / "0002.png").unlink()
+    kept = (tmp_path / "0005.png").stat().st_mtime_ns
+    assert list(names()) == every and (tmp_path / "0005.png").stat().st_mtime_ns == kept

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -19,9 +20,10 @@ from caplora.mini.judge import new_judge
 from caplora.mini.judge import processor as judge_processor
 from caplora.mini.words import clip_tokenizer
 from caplora.mini.world import ATTRIBUTES, caption, draw_person, draw_scene, truth
+from caplora.samples import Sample, save_sample, suite_hashes, wanted_samples, write_table
 from caplora.scoring import (
     COLUMNS,
-    Sample,
+    SCORED,
     caption_agreement,
     clip_table,
     diversity_table,
@@ -29,12 +31,13 @@ from caplora.scoring import (
     judge_table,
     likeness_table,
     memorisation_table,
-    read_samples,
+    scale_table,
+    scorable_samples,
     write_scores,
 )
-from caplora.settings import Clip, Model, Scoring
+from caplora.settings import Clip, Model, Scoring, Variant
 from caplora.statistics import read_scores
-from caplora.study import PROJECT, read_study
+from caplora.study import PROJECT, Study, read_study
 
 CPU = torch.device("cpu")
 REFERENCES = ("a photo of a woman", "an ink drawing of a man, sad", "by the sea")
@@ -128,9 +131,11 @@ def test_a_score_says_what_it_was_made_with_and_opens_with_the_columns_of_its_re
     clip_folder: Path, samples: list[Sample], tmp_path: Path
 ) -> None:
     clip = clip_of(clip_folder)
-    write_scores([clip_table(clip, samples, "A photo depicts ")], tmp_path / "scores.csv")
-    scores = read_scores(tmp_path / "scores.csv")
-    assert list(scores) == list(COLUMNS) and list(COLUMNS[:7]) == [
+    study = mini_in(tmp_path)
+    write_scores([clip_table(clip, samples, "A photo depicts ")], study)
+    scores = read_scores(study.scores)
+    assert set(scores["suite"]) == {suite_hashes(study.sampling)["test"]}
+    assert list(scores) == list(SCORED) and list(COLUMNS[:7]) == [
         "variant", "prompt", "seed", "split", "metric", "model", "value"
     ]  # fmt: skip
     assert set(scores["prefix"]) == {"A photo depicts "} and set(scores["weights"]) == {clip.encoder.weights}
@@ -296,12 +301,53 @@ def test_prompt_that_names_nothing_the_judge_knows_has_no_value(judge: Judge, sa
     assert list(judge_table(JudgeEmbeddings(judge), [nothing])) == list(COLUMNS)
 
 
-def test_missing_samples_say_which_notebook_makes_them(tmp_path: Path) -> None:
+def mini_in(folder: Path) -> Study:
+    """The mini study, its run in another folder."""
+    study = read_study("mini")
+    study._root = folder
+    return study
+
+
+def drawn(study: Study, arm: str, flagged: int = -1, prompts: int = 2) -> None:
+    """The first samples of an arm on disk, one of them black."""
+    wanted = [w for w in wanted_samples(study.sampling) if w.split == "test"][:prompts]
+    made = {"sampling": {"num_inference_steps": 1, "guidance_scale": 1.0}, "model": "", "adapter": None}
+    for i, w in enumerate(wanted):
+        save_sample(Image.new("RGB", (8, 8)), "black" if i == flagged else "", study.samples(arm), w, made)
+    write_table(study.samples(arm), wanted)
+
+
+def test_flagged_samples_are_not_scored_and_arms_that_are_not_there_are_named(tmp_path: Path) -> None:
+    study, variants = mini_in(tmp_path), [Variant(rank=4, alpha=4), Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)]
+    for arm, flagged in (("baseline", -1), ("r4_a4", 1), ("r4_a8", -1), ("r4_a8@0.4", -1)):
+        drawn(study, arm, flagged)
+    samples, said = scorable_samples(study, variants)
+    assert [s.variant for s in samples] == ["baseline"] * 2 + ["r4_a4"] + ["r4_a8"] * 2 + ["r4_a8@0.4"] * 2
+    assert "1 of 8 samples cannot be scored (1 of r4_a4)" in said and said.endswith("Not sampled: r8_a8.")
+
+
+def test_study_without_a_whole_baseline_is_not_scored(tmp_path: Path) -> None:
+    study = mini_in(tmp_path)
     with pytest.raises(FileNotFoundError, match="03_inference"):
-        read_samples(tmp_path)
-    (tmp_path / "metadata.csv").write_text("file_name,text,seed,split\n000_0.png,a,0,test\n", encoding="utf-8")
-    with pytest.raises(FileNotFoundError, match=r"000_0\.png"):
-        read_samples(tmp_path)
+        scorable_samples(study, [])
+    drawn(study, "baseline", flagged=0)
+    with pytest.raises(ValueError, match=r"test_000_0\.png, which is black.*change that prompt or seed"):
+        scorable_samples(study, [])
+
+
+def test_table_of_scales_starts_at_the_baseline_and_passes_through_the_variant() -> None:
+    settings = read_study("mini").sampling
+    seed, prompt = settings.seeds[0], settings.development[0]
+    rows = [
+        (arm, prompt, s, "development", "clip_score", "clip", value, "", "", "")
+        for arm, value in (("baseline", 1.0), ("r4_a8", 2.0), ("r4_a8@0.4", 1.5), ("r4_a8@1.2", 2.5), ("r8_a8", 9.0))
+        for s in (settings.seeds if "@" not in arm else settings.seeds[:1])
+    ]
+    scores = pd.DataFrame(rows, columns=list(COLUMNS)).assign(suite="x")
+    more = scores.head(1).assign(split="test", value=7.0)
+    table = scale_table(pd.concat([scores, more]), settings)
+    assert set(table["seed"]) == {seed} and set(table["variant"]) == {"r4_a8"}
+    assert dict(zip(table["scale"], table["value"], strict=True)) == {0.0: 1.0, 0.4: 1.5, 1.0: 2.0, 1.2: 2.5}
 
 
 def test_judge_phrases_travel_with_the_model(judge: Judge) -> None:

@@ -8,7 +8,6 @@ from scipy import stats
 from caplora.intervals import interval
 from caplora.spread import (
     Spread,
-    crossed_effect,
     crossed_interval,
     sample_array,
     spread_of,
@@ -17,17 +16,15 @@ from caplora.spread import (
 )
 from caplora.statistics import COLUMNS
 
-TRUE = {
-    "training": 0.8, "prompt": 2.0, "seed": 0.3, "training × prompt": 0.5, "training × seed": 0.1,
-    "prompt × seed": 1.0, "training × prompt × seed": 0.7,
-}  # fmt: skip
+TRUE = {"training": 0.8, "prompt": 2.0, "training × prompt": 0.5, "noise": 1.0, "training × noise": 0.7}
+AXES_OF = {"training": [0], "prompt": [1], "noise": [1, 2]}  # noise is a prompt's own
 
 
 def crossed(rng: np.random.Generator, shape: tuple[int, ...], true: dict[str, float]) -> np.ndarray:
-    """Differences with these variances and no mean."""
+    """Differences with these variances and no mean, (T, P, S)."""
     found = np.zeros(shape)
     for source, variance in true.items():
-        axes = [["training", "prompt", "seed"].index(name) for name in source.split(" × ")]
+        axes = [axis for name in source.split(" × ") for axis in AXES_OF[name]]
         found = found + rng.normal(0, np.sqrt(variance), [n if a in axes else 1 for a, n in enumerate(shape)])
     return found
 
@@ -43,39 +40,39 @@ def test_variances_are_unbiased() -> None:
 
 
 def test_mean_squares_are_those_of_a_least_squares_fit() -> None:
-    """The drop in the residual sum of squares when a factor's dummies are taken out of an additive fit."""
-    samples = np.random.default_rng(1).normal(size=(6, 4)) + np.arange(6)[:, None]
+    """The drop in the residual sum of squares when a source's dummies are put into the fit."""
+    t, p, n = (axis.ravel() for axis in np.indices((3, 6, 4)))
+    samples = np.random.default_rng(1).normal(size=(3, 6, 4)) + np.arange(6)[None, :, None]
     split = variance_split(samples).set_index("source")
-    p, s = (axis.ravel() for axis in np.indices(samples.shape))
-    one, prompts, seeds = np.ones((24, 1)), np.eye(6)[p], np.eye(4)[s]
 
-    def residual(*columns: np.ndarray) -> float:
-        design = np.hstack(columns)
+    def residual(*factors: np.ndarray) -> float:
+        design = np.hstack([np.ones((72, 1)), *(np.eye(f.max() + 1)[f] for f in factors)])
         fit = design @ np.linalg.lstsq(design, samples.ravel(), rcond=None)[0]
         return float(((samples.ravel() - fit) ** 2).sum())
 
-    full = residual(one, prompts, seeds)
-    assert split.loc["prompt", "mean_square"] == pytest.approx((residual(one, seeds) - full) / 5)
-    assert split.loc["seed", "mean_square"] == pytest.approx((residual(one, prompts) - full) / 3)
-    assert split.loc["prompt × seed", "mean_square"] == pytest.approx(full / 15)
-    assert split["df"].tolist() == [5, 3, 15]
-    assert split.loc["prompt", "moment"] == pytest.approx((residual(one, seeds) - full) / 20 - full / 60)
+    noise, cell = 4 * p + n, 6 * t + p
+    assert split.loc["training", "mean_square"] == pytest.approx((residual() - residual(t)) / 2)
+    assert split.loc["prompt", "mean_square"] == pytest.approx((residual() - residual(p)) / 5)
+    assert split.loc["noise", "mean_square"] == pytest.approx((residual(p) - residual(noise)) / 18)
+    assert split.loc["training × prompt", "mean_square"] == pytest.approx((residual(t, p) - residual(cell)) / 10)
+    assert split.loc["training × noise", "mean_square"] == pytest.approx(residual(cell, noise) / 36)
+    assert split["df"].tolist() == [2, 5, 10, 18, 36]
 
 
 def test_parts_add_up_to_the_variance_of_the_mean() -> None:
-    """Var = σ²_train/T + σ²_prompt/P + σ²_seed/(P·S) and so on: unbiased for the spread of simulated means."""
+    """Var = σ²_train/T + σ²_prompt/P + σ²_noise/(P·S) and so on: unbiased for the spread of simulated means."""
     rng = np.random.default_rng(2)
     studies = [crossed(rng, (3, 8, 4), TRUE) for _ in range(1500)]
-    truth = 0.8 / 3 + 2 / 8 + 0.3 / 4 + 0.5 / 24 + 0.1 / 12 + 1 / 32 + 0.7 / 96
+    truth = 0.8 / 3 + 2 / 8 + 0.5 / 24 + 1 / 32 + 0.7 / 96
     assert np.var([s.mean() for s in studies]) == pytest.approx(truth, rel=0.12)
     assert np.mean([variance_split(s)["of_mean"].sum() for s in studies]) == pytest.approx(truth, rel=0.06)
 
 
 def test_variance_below_zero_is_none() -> None:
-    samples = np.array([[1.0, -1.0], [-1.0, 1.0]])  # all of it interaction
+    samples = np.array([[1.0, -1.0], [-1.0, 1.0]])  # all of it noise
     split = variance_split(samples).set_index("source")
-    assert split.loc["prompt", "moment"] == pytest.approx(-2) and split.loc["prompt", "variance"] == 0
-    assert split.loc["prompt × seed", "variance"] == pytest.approx(4)
+    assert split.loc["prompt", "moment"] == pytest.approx(-1) and split.loc["prompt", "variance"] == 0
+    assert split.loc["noise", "variance"] == pytest.approx(2)
 
 
 def test_axes_of_one_level_are_left_out() -> None:
@@ -114,7 +111,7 @@ def test_equal_arms_have_no_crossed_interval_to_speak_of() -> None:
 
 @pytest.mark.parametrize(
     "true",
-    [TRUE, {"prompt": 1.0, "training × prompt × seed": 1.0}, {"training": 1.0, "prompt": 0.2}, {"prompt × seed": 1.0}],
+    [TRUE, {"prompt": 1.0, "training × noise": 1.0}, {"training": 1.0, "prompt": 0.2}, {"noise": 1.0}],
     ids=["everything", "prompts", "training", "noise"],
 )
 @pytest.mark.parametrize("trainings", [3, 5])
@@ -126,26 +123,17 @@ def test_interval_over_trainings_covers_a_recipe_at_least_as_often_as_it_says(
     assert np.mean([not (f.low <= 0 <= f.high) for f in found]) <= 0.055
 
 
-def test_interval_clustered_by_prompt_misses_noise_that_prompts_share_and_the_crossed_one_does_not() -> None:
-    rng = np.random.default_rng(7)
-    studies = [crossed(rng, (1, 50, 4), {"prompt": 0.5, "seed": 0.1, "prompt × seed": 0.4})[0] for _ in range(1500)]
-    by_prompt = np.mean([not (low <= 0 <= high) for _, low, high in (interval(s.mean(1)) for s in studies)])
-    assert by_prompt > 0.2
-    assert np.mean([not (f.low <= 0 <= f.high) for f in map(crossed_interval, studies)]) <= 0.055
-
-
 def test_spread_is_that_of_the_draws_pooled_over_variants() -> None:
     rng = np.random.default_rng(8)
-    true = {"prompt": 2.0, "seed": 0.5, "prompt × seed": 1.0}
+    true = {"prompt": 2.0, "noise": 1.0}
     found = spread_of(np.stack([crossed(rng, (1, 40, 40), true)[0] for _ in range(8)]))
-    assert (found.prompt, found.seed, found.rest) == pytest.approx((2.0, 0.5, 1.0), rel=0.15)
-    assert found.shared_noise == pytest.approx(0.5 / 3.5, rel=0.15)
+    assert (found.prompt, found.rest) == pytest.approx((2.0, 1.0), rel=0.15)
     assert spread_of(rng.normal(size=(10, 1))).rest == 0
 
 
 def test_standard_error_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(9)
-    means = [crossed(rng, (1, 9, 3), {"prompt": 2.0, "prompt × seed": 1.0}).mean() for _ in range(4000)]
+    means = [crossed(rng, (1, 9, 3), {"prompt": 2.0, "noise": 1.0}).mean() for _ in range(4000)]
     assert Spread(prompt=2.0, rest=1.0).standard_error(9, 3) == pytest.approx(np.std(means), rel=0.04)
 
 
@@ -158,19 +146,7 @@ def test_spread_of_a_study_is_that_of_its_differences() -> None:
     ]  # fmt: skip
     scores = pd.DataFrame(rows, columns=list(COLUMNS))
     found, known = study_spread(scores, "clip_score", "a"), spread_of(gain)
-    assert (found.prompt, found.rest, found.seed) == pytest.approx((known.prompt, known.rest, known.seed))
-
-
-def test_crossed_effect_is_that_of_the_variant_beside_others_that_lack_cells() -> None:
-    rng = np.random.default_rng(12)
-    base, gain = rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
-    rows = [
-        (arm, f"prompt {p}", s, "test", "clip_score", "a", base[p, s] + (arm == "r4_a8") * gain[p, s])
-        for p in range(5) for s in range(3) for arm in ("baseline", "r4_a8", "r8_a8")
-    ]  # fmt: skip
-    found = crossed_effect(pd.DataFrame(rows[:-1], columns=list(COLUMNS)), "clip_score", "a", "test", "r4_a8")
-    known = crossed_interval(gain)
-    assert (found.low, found.high, found.p) == pytest.approx((known.low, known.high, known.p))
+    assert (found.prompt, found.rest) == pytest.approx((known.prompt, known.rest))
 
 
 def test_array_has_an_axis_for_variants_prompts_and_seeds() -> None:

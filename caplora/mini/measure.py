@@ -64,7 +64,7 @@ def baseline_samples(
     for start in range(0, count, 16):
         prompts = [caption(shown) for shown in wanted[start : start + 16]]
         latents = draw_batch(pipeline, 1, prompts, range(start, start + len(prompts)), settings)
-        images += decode(pipeline, latents[0])
+        images += decode(pipeline, latents[0])[0]
     return wanted, images
 
 
