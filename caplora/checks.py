@@ -52,8 +52,7 @@ def passed(row: Row) -> bool:
 def _passed(name: str, rows: Sequence[Row]) -> str:
     arms, n = counted(len(rows), "arm"), counted(int(sum(row["n"] for row in rows)), "sample")
     if name == "scale 0":
-        most = max(row["value"] for row in rows)
-        return f"They do, in {arms} and {n}: the largest difference of any pixel is {most:g}."
+        return f"They do, to the bit, in {arms} and {n}."
     if name == "shuffled prompts":
         least = max(rows, key=lambda row: row["difference"])
         return f"They do, in {arms} and {n}; least so in {least['variant']}: {_numbers(least)}."
@@ -61,8 +60,7 @@ def _passed(name: str, rows: Sequence[Row]) -> str:
 
 
 def _failed(row: Row) -> str:
-    said = str(row["said"]).strip().rstrip(".")
-    return f"It failed for {row['variant']} ({said}): {_numbers(row)}."
+    return f"It FAILED for {row['variant']}: {_numbers(row)}."
 
 
 def _numbers(row: Row) -> str:

@@ -38,6 +38,7 @@ GROUPS = {
     "Drift": ("drift",),
 }
 COLUMNS = ("clip_i", "identity", "judge", "memorisation", "memorised", "diversity", "drift", "kid", "cmmd")
+SCALED = ("clip_score", "judge", "identity", "drift")  # of the table of scales
 SUITES = {"edits": ("clip_score", "judge", "clip_i", "identity"), "unrelated": ("clip_score", "judge")}
 
 
@@ -189,11 +190,11 @@ def _correlation(row: Row, of: str, over: str) -> str:
 
 
 def scale_rows(scales: pd.DataFrame, best: str, model: str) -> list[dict[Hashable, Any]]:
-    """The means of CLIPScore, likeness and judge by the scale at which `best` was used: a row per scale."""
+    """Means by the scale at which `best` was used, a row each: of the development prompts, and drift of unrelated."""
     if not len(scales):
         return []
-    own = scales[(scales["variant"] == best) & (scales["split"] == "test")]
+    own = scales[(scales["variant"] == best) & scales["metric"].isin(SCALED)]
     own = own[(own["metric"] != "clip_score") | (own["model"] == model)]
-    own = own[own["metric"].isin(("clip_score", "identity", "judge"))]
+    own = own[own["split"] == own["metric"].eq("drift").map({True: "unrelated", False: "development"})]
     table = own.pivot_table(index="scale", columns="metric", values="value", aggfunc="mean")
-    return table.reset_index().to_dict("records")
+    return table[[metric for metric in SCALED if metric in table]].reset_index().to_dict("records")

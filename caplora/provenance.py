@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +18,7 @@ import pandas as pd
 import caplora
 from caplora.adapters import DIFFUSERS
 from caplora.checkpoints import file_hash
+from caplora.samples import suite_hashes
 from caplora.study import BASELINE, Study
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "numpy", "pandas", "scipy")
@@ -30,16 +31,11 @@ def study_hash(study: Study) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def suite_hash(prompts: Sequence[str]) -> str:
-    """SHA-256 of a suite of prompts, a line each."""
-    return hashlib.sha256("\n".join(prompts).encode()).hexdigest()
-
-
 def hashes(study: Study, variants: Iterable[str]) -> list[tuple[str, str]]:
     """What → its hash: the settings, base, each adapter's files, each suite of prompts, ledger and tables, if there."""
     drawn = read_json(study.samples(BASELINE) / "settings.json").get("base", {})
     parts = [(f"base model, {part}", drawn[part]) for part in ("unet", "vae", "text_encoder") if part in drawn]
-    suites = [(f"{name} prompts", suite_hash(suite)) for name, suite in study.sampling.suites.items() if suite]
+    suites = [(f"{split} prompts", digest) for split, digest in suite_hashes(study.sampling).items()]
     folders = {name: study.run / "adapters" / name for name in variants}
     files = [folders[name] / file for name in folders for file in (f"{study.name}_{name}.safetensors", DIFFUSERS)]
     files += [study.dataset / "metadata.csv", study.scores, study.arms, study.closest, study.scales, study.controls]
@@ -62,13 +58,6 @@ def scorers(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
     shown = scores[~scores["metric"].str.startswith("judge_")]
     table = shown.groupby(columns, sort=False)["metric"].agg(lambda m: ", ".join(dict.fromkeys(m))).reset_index()
     return table.to_dict("records")
-
-
-def suites_of(scores: pd.DataFrame) -> dict[str, str]:
-    """Split → the hash of its prompts as the table of scores has it; empty where it has none."""
-    if "suite" not in scores:
-        return {}
-    return {str(split): ", ".join(dict.fromkeys(own["suite"].astype(str))) for split, own in scores.groupby("split")}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from caplora.intervals import Array
 from caplora.settings import Training, Variant
-from caplora.spread import crossed_interval, variance_split
-from caplora.statistics import ScoreError, cells, differences, prompt_means, verdict
+from caplora.spread import crossed_interval, sample_array, variance_split
+from caplora.statistics import ScoreError, cells, differences, verdict
 
 ENOUGH = 3  # trainings of a finalist
 ONE = "this adapter only"
@@ -48,20 +48,19 @@ def recipe_effects(scores: pd.DataFrame, metric: str, model: str, split: str, kn
     recipes differ in their number of trainings. Raises ScoreError as `cells` does.
     """
     table = differences(cells(scores, metric, model, split))
-    means, seeds = prompt_means(table), table.index.get_level_values("seed").nunique()
-    found = [_row(recipe, means[list(trainings.values())].to_numpy().T) for recipe, trainings in known.items()]
-    effects = pd.DataFrame(found).assign(metric=metric, model=model, split=split, n_seeds=seeds)
+    found = [_row(recipe, sample_array(table[list(trainings.values())])) for recipe, trainings in known.items()]
+    effects = pd.DataFrame(found).assign(metric=metric, model=model, split=split)
     effects["p_corrected"] = holm(effects["p"].to_numpy())
     judged = effects[["low", "high", "p_corrected"]].itertuples(index=False, name=None)
     return effects.assign(verdict=[verdict(*e) for e in judged])[list(COLUMNS)]
 
 
-def _row(recipe: str, means: Array) -> dict[str, object]:
-    """What is found of one recipe from its mean differences by prompt, (T, P)."""
-    trainings, prompts = means.shape
-    effect = crossed_interval(means)
+def _row(recipe: str, samples: Array) -> dict[str, object]:
+    """What is found of one recipe from its differences, (T, P, S)."""
+    trainings, prompts, seeds = samples.shape
+    effect = crossed_interval(samples)
     return {
-        "recipe": recipe, "n_trainings": trainings, "n_prompts": prompts,
+        "recipe": recipe, "n_trainings": trainings, "n_prompts": prompts, "n_seeds": seeds,
         "difference": effect.mean, "low": effect.low, "high": effect.high, "p": effect.p,
         "about": ONE if trainings == 1 else "the recipe",
     }  # fmt: skip
@@ -70,12 +69,9 @@ def _row(recipe: str, means: Array) -> dict[str, object]:
 def recipe_split(
     scores: pd.DataFrame, metric: str, model: str, split: str, trainings: Mapping[int, str]
 ) -> pd.DataFrame:
-    """Where the spread of one recipe's mean differences is from: `variance_split` by training and by prompt.
-
-    A prompt's share holds that of the noises that its samples start from.
-    """
-    means = prompt_means(differences(cells(scores, metric, model, split)))
-    return variance_split(means[list(trainings.values())].to_numpy().T, ("training", "prompt"))
+    """Where the spread of one recipe's differences is from: `variance_split` by training, prompt and noise."""
+    table = differences(cells(scores, metric, model, split))
+    return variance_split(sample_array(table[list(trainings.values())]))
 
 
 def best_recipe(scores: pd.DataFrame, metric: str, model: str, known: Recipes) -> str:

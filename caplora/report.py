@@ -84,7 +84,7 @@ def as_run(study: Study, variant: str) -> Study:
     trained = provenance.read_json(study.run / "adapters" / variant / "settings.json").get("training", {})
     drawn = provenance.read_json(study.samples(variant) / "settings.json").get("sampling", {})
     training = study.training.model_dump(mode="json") | trained
-    sampling = drawn or study.sampling.model_dump(mode="json")
+    sampling = study.sampling.model_dump(mode="json") | drawn
     return study.model_copy(
         update={
             "training": validated(Training, training, f"the settings of {variant}"),
@@ -175,7 +175,6 @@ def write_report(
         limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=sentences.METRICS,
         versions=provenance.versions(), hashes=provenance.hashes(run, names),
         scorers=provenance.scorers(found.scores) if len(found.scores) else [],
-        suite_hashes=provenance.suites_of(found.scores) if len(found.scores) else {},
         citation=provenance.citation(run), commands=provenance.commands(study, found.asked),
         failed=found.failed.replace(f"{study.path('')}/", ""),  # a page to send on names no folder of this machine
         figures=placed(figures),

@@ -114,9 +114,9 @@ def test_closest_sample_is_beside_the_limit() -> None:
     assert memorised_sentence(NONE) == ""
 
 
-def test_scales_are_means_of_the_chosen_variant_on_test_prompts() -> None:
+def test_scales_are_means_of_the_chosen_variant_on_development_prompts() -> None:
     table = pd.concat([scores({"r4_a8": gain}).assign(scale=scale) for scale, gain in ((0.5, 0.1), (1.0, 0.2))])
-    own = table[(table["variant"] == "r4_a8") & (table["split"] == "test")]
+    own = table[(table["variant"] == "r4_a8") & (table["split"] == "development")]
     rows = scale_rows(table, "r4_a8", "clip_a")
     assert [row["scale"] for row in rows] == [0.5, 1.0]
     mean = own[(own["metric"] == "clip_score") & (own["model"] == "clip_a") & (own["scale"] == 0.5)]["value"].mean()

@@ -68,14 +68,14 @@ def test_effect_of_a_recipe_is_the_mean_of_its_adapters_with_the_crossed_interva
     known = recipes(trained(None, 1, 2), TRAINED)
     scores = scores_of(dict(zip(known["r16_a32"].values(), samples, strict=True)))
     found = recipe_effects(scores, "clip_score", "a", "test", known).iloc[0]
-    whole = crossed_interval(samples.mean(-1))
+    whole = crossed_interval(samples)
     assert found[["difference", "low", "high", "p"]].tolist() == pytest.approx(
         [whole.mean, whole.low, whole.high, whole.p]
     )
     adapters = effects(scores, "clip_score", "a", "test")
     assert found["difference"] == pytest.approx(np.mean([e.difference for e in adapters]))
     assert found[["n_trainings", "n_prompts", "n_seeds", "about"]].tolist() == [3, 12, 4, "the recipe"]
-    known_split = variance_split(samples.mean(-1), ("training", "prompt"))
+    known_split = variance_split(samples)
     split = recipe_split(scores, "clip_score", "a", "test", known["r16_a32"])
     pd.testing.assert_frame_equal(split, known_split)
 
@@ -97,7 +97,7 @@ def test_recipes_that_do_nothing_are_found_one_time_in_twenty_where_their_adapte
     recipe, adapter = [], []
     for _ in range(600):
         samples = drawn(rng, 0.5)
-        recipe.append(crossed_interval(samples.mean(-1)).p <= 0.05)
+        recipe.append(crossed_interval(samples).p <= 0.05)
         adapter.append(stats.ttest_1samp(samples[0].mean(1), 0).pvalue <= 0.05)
     assert np.mean(recipe) <= 0.055
     assert np.mean(adapter) > 0.3

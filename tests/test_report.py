@@ -260,13 +260,13 @@ def test_a_control_that_failed_stands_above_the_result_and_one_not_run_is_said(s
     assert page.count("not run</span>") == 2 and 'role="alert"' not in page
     row = {"control": "scale 0", "model": "", "n": 4, "reference": 0.0, "difference": np.nan, "low": np.nan}
     row |= {"high": np.nan, "p": np.nan, "metric": "pixels"}
-    controls = [row | {"variant": "r4_a8", "value": 3.0, "passed": False, "said": f"pixels differ {HOSTILE}"}]
-    controls += [row | {"variant": "r8_a8", "value": 0.0, "passed": True, "said": "the same"}]
+    controls = [row | {"variant": "r4_a8", "value": 3.0, "passed": False}]
+    controls += [row | {"variant": "r8_a8", "value": 0.0, "passed": True}]
     pd.DataFrame(controls).to_csv(study.controls, index=False)
     page = report(study, {"r4_a8": 0.05, "r8_a8": 0.0})
     text = Page(page).text
     assert page.index('role="alert"') < page.index('class="verdict"')
-    assert "A control FAILED: scale 0." in text and f"It failed for r4_a8 (pixels differ {HOSTILE}): 3.000" in text
+    assert "A control FAILED: scale 0." in text and "It FAILED for r4_a8: 3.000" in text
 
 
 def test_hashes_in_the_page_are_those_of_the_files(study: Study) -> None:
@@ -277,8 +277,8 @@ def test_hashes_in_the_page_are_those_of_the_files(study: Study) -> None:
     for path in (*files[:3], study.dataset / "metadata.csv"):
         assert f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" in text
     assert "arms.csv" not in text
-    prompts = f"two {HOSTILE}\nthree".encode()
-    assert f"test prompts {hashlib.sha256(prompts).hexdigest()}" in text
+    prompts = json.dumps([f"two {HOSTILE}", "three"]).encode()
+    assert f"test prompts {hashlib.sha256(prompts).hexdigest()[:12]}" in text
 
 
 def test_a_judge_that_disagrees_with_clip_score_is_named(study: Study) -> None:
