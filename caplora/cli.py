@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     flag("--out", type=Path, help="the table of scores (default: scores.csv beside the pictures)")
     flag = command("report", "say where a study's report is, which notebook 05 writes, and make a PDF of it")
     flag("study", help="a file of params/studies")
-    flag("--pdf", action="store_true", help="write report.pdf beside it (needs WeasyPrint: caplora[pdf])")
+    flag("--pdf", action="store_true", help="write report.pdf beside it (needs WeasyPrint: pip install weasyprint)")
     flag = command("merge", "write a base model with an adapter added to its weights, as diffusers loads it")
     flag("adapter", type=Path, help="a file in any form")
     flag("--base", required=True, help="the model: a folder, or owner/name@revision")

@@ -1,4 +1,4 @@
-"""The report's page → a PDF, by WeasyPrint, which `pip install "caplora[pdf]"` brings.
+"""The report's page → a PDF, by WeasyPrint, which the extra `pdf` brings.
 
 A browser prints the page as well: its styles for print are the same.
 """
