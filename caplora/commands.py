@@ -1,4 +1,4 @@
-"""What the commands do that need more than the study: captions, train, score, merge, extract, resize, convert."""
+"""What the commands do: captions, train, score, report, merge, extract, resize, convert. `cli.py` has their flags."""
 
 import argparse
 import sys
@@ -23,6 +23,7 @@ from caplora.image_folder import read_texts, score_folder, summary
 from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
 from caplora.merging import extract, left_out, merge, resize
+from caplora.pdf import write_pdf
 from caplora.sampling import draw_class_images
 from caplora.settings import Clip, Scoring, Variant
 from caplora.study import read_study, read_variants
@@ -112,6 +113,14 @@ def score_pictures(given: argparse.Namespace) -> None:
     say(str(out))
 
 
+def show_report(given: argparse.Namespace) -> None:
+    """Say where the page is that notebook 05 wrote; with --pdf make a PDF of it, beside it."""
+    page = read_study(given.study).report
+    if not page.is_file():
+        raise FileNotFoundError(f"{page} does not exist: run 05_analysis, which writes it")
+    say(str(write_pdf(page, page.with_suffix(".pdf")) if given.pdf else page))
+
+
 def merge_adapter(given: argparse.Namespace) -> None:
     """Write the base model with an adapter added to its weights, as a model that diffusers loads."""
     pipeline = read_pipeline(given.base)
@@ -170,6 +179,7 @@ RUN = {
     "captions": exchange_captions,
     "train": train_variants,
     "score": score_pictures,
+    "report": show_report,
     "merge": merge_adapter,
     "extract": extract_adapter,
     "resize": resize_adapter,

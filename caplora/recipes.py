@@ -1,7 +1,7 @@
 """Several trainings of one recipe → what is true of the recipe, not of one adapter.
 
 A recipe is a variant without its training seed. Its effect is a mean over trainings, and its interval counts the draw
-of the training seed beside those of the prompts and of the noise (arXiv 2103.03098).
+of the training seed beside that of the prompts, with the noise that each was drawn from (arXiv 2103.03098).
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,9 +41,9 @@ def recipes(variants: Sequence[Variant], training: Training) -> dict[str, dict[i
 
 
 def recipe_effects(scores: pd.DataFrame, metric: str, model: str, split: str, known: Recipes) -> pd.DataFrame:
-    """The effect of each recipe on one metric, a row each, with its 95 % interval over trainings, prompts and noises.
+    """The effect of each recipe on one metric, a row each, with its 95 % interval over trainings and prompts.
 
-    A recipe trained once has the interval over prompts and noises, and `about` says that it is about this adapter only.
+    A recipe trained once has the interval over prompts, and `about` says that it is about this adapter only.
     `p_corrected` is Holm's (1979) over the recipes, and `verdict` goes by it: the grid of adapters has its max-T, but
     recipes differ in their number of trainings. Raises ScoreError as `cells` does.
     """
@@ -69,9 +69,30 @@ def _row(recipe: str, samples: Array) -> dict[str, object]:
 def recipe_split(
     scores: pd.DataFrame, metric: str, model: str, split: str, trainings: Mapping[int, str]
 ) -> pd.DataFrame:
-    """Where the spread of one recipe's differences is from: `variance_split` by training, prompt and seed."""
+    """Where the spread of one recipe's differences is from: `variance_split` by training, prompt and noise."""
     table = differences(cells(scores, metric, model, split))
     return variance_split(sample_array(table[list(trainings.values())]))
+
+
+def best_recipe(scores: pd.DataFrame, metric: str, model: str, known: Recipes) -> str:
+    """The recipe whose trainings have the largest mean difference on the development prompts; test is not looked at.
+
+    One recipe alone needs no choice and no development prompts. Raises ScoreError as `cells` does.
+    """
+    if len(known) == 1:
+        return next(iter(known))
+    means = differences(cells(scores, metric, model, "development")).mean()
+    return max(known, key=lambda recipe: float(means[list(known[recipe].values())].mean()))
+
+
+def shown(trainings: Mapping[int, str]) -> str:
+    """The variant whose samples stand for a recipe: its first training, not its best, which nobody chose."""
+    return next(iter(trainings.values()))
+
+
+def trainings_of(known: Recipes, variant: str) -> Mapping[int, str]:
+    """Training seed → variant, of the recipe that a variant is of."""
+    return next(trainings for trainings in known.values() if variant in trainings.values())
 
 
 def holm(p: Array) -> Array:
@@ -83,7 +104,8 @@ def holm(p: Array) -> Array:
 
 def training_sentence(known: Recipes, best: str) -> str:
     """What may be said of the training seed: of the recipe that the variant `best` is of, in one sentence."""
-    recipe, trainings = next((r, t) for r, t in known.items() if best in t.values())
+    trainings = trainings_of(known, best)
+    recipe = next(r for r, t in known.items() if t is trainings)
     seeds = ", ".join(map(str, trainings))
     if len(trainings) == 1:
         return (

@@ -9,9 +9,10 @@ from scipy import stats
 
 from caplora.intervals import LEVEL, Array
 from caplora.spread import sample_array
-from caplora.statistics import METRICS, ScoreError, cells, differences
+from caplora.statistics import ScoreError, cells, differences
 
 TRUTH = "judge"
+TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity")  # of which more is better, as of the truth
 RESAMPLES = 2000
 FEWEST = 3  # variants whose order says anything
 
@@ -59,7 +60,7 @@ def tracking(scores: pd.DataFrame, metric: str, model: str, split: str = "test")
 
 def tracking_table(scores: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """`tracking` of every metric and model that the scores hold beside the judge: a row each; none without a judge."""
-    rows = scores[scores["metric"].isin([m for m in METRICS if m != TRUTH]) & (scores["split"] == split)]
+    rows = scores[scores["metric"].isin(TRACKED) & (scores["split"] == split)]
     judged = (scores["metric"] == TRUTH).any()
     kinds = rows[["metric", "model"]].drop_duplicates().itertuples(index=False, name=None) if judged else ()
     found = [asdict(tracking(scores, metric, model, split)) for metric, model in kinds]

@@ -202,3 +202,12 @@ def test_inference_run_again_draws_nothing_anew_and_heals_what_is_lost(
         run_notebook("03_inference", {"study": str(study.path("small.yaml")), "variants": VARIANTS})
     assert {path: path.stat().st_mtime_ns for folder in folders for path in folder.glob("*.png")} == before
     assert (folders[0] / "metadata.csv").read_bytes() == table
+
+
+def test_report_says_of_each_control_whether_it_passed(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    page, rows = study.report.read_text(encoding="utf-8"), rows_of(study.controls)
+    for control in ("scale 0", "shuffled prompts"):
+        own = [r["passed"] for r in rows if r["control"] == control and not r["variant"].endswith("shuffled")]
+        state = "passed" if set(own) == {"True"} else "FAILED"
+        assert f'<span class="state {state}">{state}</span> <b>{control}.</b>' in page

@@ -7,7 +7,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from caplora.recipes import ONE, holm, recipe_effects, recipe_split, recipes, training_sentence
+from caplora.recipes import (
+    ONE,
+    best_recipe,
+    holm,
+    recipe_effects,
+    recipe_split,
+    recipes,
+    shown,
+    training_sentence,
+    trainings_of,
+)
 from caplora.settings import Training, Variant
 from caplora.spread import crossed_interval, variance_split
 from caplora.statistics import COLUMNS, ScoreError, effects
@@ -124,3 +134,31 @@ def test_sentence_says_whether_the_training_was_drawn_more_than_once() -> None:
         "r16_a32 was trained 3 times (seeds 0, 1, 2), and its interval counts the training too."
     )
     assert "2 times (seeds 0, 1)" in (two := training_sentence(known, "r8_a32")) and "3 trainings or more" in two
+
+
+def on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
+    return scores.assign(split=split, prompt=scores["prompt"].str.replace("test", split))
+
+
+def gains(**by_variant: float) -> pd.DataFrame:
+    return scores_of({name: np.full((4, 2), gain) for name, gain in by_variant.items()})
+
+
+def test_recipe_is_chosen_by_the_mean_of_its_trainings_and_its_first_stands_for_it() -> None:
+    known = {"r4_a8": {0: "r4_a8", 1: "r4_a8_s1"}, "r8_a8": {0: "r8_a8", 1: "r8_a8_s1"}}
+    scores = on(gains(r4_a8=0.9, r4_a8_s1=0.0, r8_a8=0.5, r8_a8_s1=0.6), "development")
+    assert best_recipe(scores, "clip_score", "a", known) == "r8_a8"  # though the best adapter is of the other
+    assert shown(known["r8_a8"]) == "r8_a8" and trainings_of(known, "r4_a8_s1") == known["r4_a8"]
+
+
+def test_choice_never_looks_at_test_prompts() -> None:
+    known = {"r4_a8": {0: "r4_a8"}, "r8_a8": {0: "r8_a8"}}
+    development = on(gains(r4_a8=0.2, r8_a8=0.1), "development")
+    for test in (gains(r4_a8=0.0, r8_a8=9.0), gains(r4_a8=np.nan, r8_a8=np.nan)):
+        both = pd.concat([development, test], ignore_index=True)
+        assert best_recipe(both, "clip_score", "a", known) == "r4_a8"
+
+
+def test_one_recipe_needs_no_development_prompts() -> None:
+    known = {"r4_a8": {0: "r4_a8", 1: "r4_a8_s1"}}
+    assert best_recipe(gains(r4_a8=0.0, r4_a8_s1=0.0), "clip_score", "a", known) == "r4_a8"
