@@ -12,20 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from caplora.captions import Row, word_counts, words_of
 from caplora.lint import SAYS
-from caplora.style import (
-    CAPTIONS,
-    GREY,
-    MUTED,
-    RANKS,
-    STYLE,
-    WIDTH,
-    Figure,
-    appearance,
-    footnote,
-    metric_of,
-    p_value,
-    signed,
-)
+from caplora.metrics import metric_of, p_value, signed
+from caplora.style import CAPTIONS, GREY, MUTED, RANKS, STYLE, WIDTH, Figure, appearance, footnote
 
 STATUSES = {"pending": "nobody has looked", "kept": "looked at, kept", "edited": "edited"}
 SUMMARY = ("measure", "value", "captions", "share")

@@ -9,7 +9,8 @@ from math import isfinite
 
 import pandas as pd
 
-from caplora.sentences import Row, counted, number, p_value, signed
+from caplora.metrics import number, p_value, signed
+from caplora.sentences import Row, counted
 
 CONTROLS = {
     "scale 0": "An adapter used at scale 0 must draw exactly the baseline’s pictures",

@@ -97,20 +97,3 @@ def read_controls(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     numbers = ("value", "reference", "difference", "low", "high", "p")
     return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
-
-
-def control_sentence(rows: pd.DataFrame) -> str:
-    """What the control of these rows said, in one sentence; a failure names its arms."""
-    control, failed = rows["control"].iloc[0], rows.loc[~rows["passed"].astype(bool), "variant"].tolist()
-    if control == SCALE:
-        said = f"At scale 0 {_of(rows, failed, 'variant')} drew the baseline’s picture to the bit"
-    else:
-        said = f"With the prompts of other samples {_of(rows, failed, 'arm')} scored lower"
-    return f"{said}{'; FAILED: ' + ', '.join(failed) if failed else ''}."
-
-
-def _of(rows: pd.DataFrame, failed: list[str], noun: str) -> str:
-    n = len(rows)
-    if failed:
-        return f"{n - len(failed)} of {n} {noun}s"
-    return f"all {n} {noun}s" if n > 1 else f"the {noun}"

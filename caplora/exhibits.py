@@ -23,17 +23,17 @@ FIGURES = {  # name → its section, what it shows for those who cannot see it, 
         "What is trained and what is not.",
     ),
     "loss_curves": ("method", "training loss of every variant", "The training itself."),
-    "scores": (
-        "result",
-        "CLIPScore of every arm and its difference from the baseline",
-        "CLIPScore by rank and alpha on the test prompts.",
-    ),
     "forest": (
         "result",
         "difference of every variant from the baseline with its interval",
         "Every variant’s difference from the baseline, with its 95 % interval, clustered by prompt.",
     ),
     "heatmap": ("result", "differences by rank and alpha as a grid of colours", "Differences by rank and alpha."),
+    "slopes": (
+        "prompts",
+        "a line for each prompt from the baseline to the adapter",
+        "Every prompt as a line from baseline to adapter.",
+    ),
     "prompts": (
         "prompts",
         "the change of every prompt from baseline to adapter",

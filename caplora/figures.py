@@ -7,7 +7,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -16,21 +15,8 @@ from matplotlib.lines import Line2D
 
 from caplora.files import write_text
 from caplora.intervals import LEVEL
-from caplora.study import BASELINE
-from caplora.style import (
-    GREY,
-    STYLE,
-    WIDTH,
-    Figure,
-    appearance,
-    counts,
-    footnote,
-    metric_of,
-    percent,
-    star_note,
-    starred,
-    towards,
-)
+from caplora.metrics import metric_of, towards
+from caplora.style import GREY, STYLE, WIDTH, Figure, appearance, counts, footnote, star_note, starred
 
 COLUMNS = 4  # metrics of the panel side by side
 
@@ -129,61 +115,6 @@ def _curves(axes: Axes, smooth: pd.DataFrame, raw: pd.DataFrame | None = None) -
         axes.plot(smooth.index, smooth[variant], color=look["color"], linestyle=look["linestyle"], lw=1.6)
     axes.margins(x=0)
     axes.set(xlabel="training step")
-
-
-@rc_context(STYLE)
-def score_by_rank_and_alpha(values: pd.DataFrame, effects: pd.DataFrame, best: str) -> Figure:
-    """The level of every arm and what each variant adds, side by side for one metric, model and split.
-
-    `values` is a table of `cells`, `effects` the rows of the same metric, model and split, `best` the variant chosen.
-    """
-    prompts = values.groupby(level="prompt", sort=False).mean()
-    figure = Figure((WIDTH, 5.4), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    _levels(top, prompts, effects)
-    _gains(bottom, effects)
-    bottom.set_xticks(range(-1, len(effects)), [BASELINE, *starred(effects, best)])
-    top.set(ylabel=metric_of(effects["metric"].iloc[0]).name, xlim=(-1.6, 1.06 * len(effects) - 0.4))
-    top.grid(False, axis="x")
-    bottom.grid(False, axis="x")
-    bottom.set(ylabel="difference from baseline", xlabel="arm: rank and alpha")
-    footnote(
-        figure,
-        f"n = {counts(effects)}, scored by {effects['model'].iloc[0]}. Small points: prompt means.\n"
-        "Bars and band: 95 % t intervals, clustered by prompt. The lower panel is paired (same prompt, same noise)\n"
-        f"and is the one to judge by; percentages are of the baseline's mean. {star_note(effects)}",
-    )
-    return figure
-
-
-def _levels(axes: Axes, prompts: pd.DataFrame, effects: pd.DataFrame) -> None:
-    """Prompt means as points, the mean of each arm with its interval, the baseline as line and band."""
-    base = effects.iloc[0]
-    axes.axhspan(base["baseline_low"], base["baseline_high"], color=GREY, alpha=0.18, lw=0)
-    axes.axhline(base["baseline"], color=GREY, lw=1.2)
-    spread = np.linspace(-0.22, 0.22, len(prompts))
-    for x, arm in enumerate([BASELINE, *effects["variant"]], -1):
-        look = appearance(arm)
-        axes.scatter(x + spread, prompts[arm], s=9, color=look["color"], alpha=0.45, lw=0, marker=look["marker"])
-    _bar(axes, -1, BASELINE, base["baseline"], base["baseline_low"], base["baseline_high"])
-    for x, row in enumerate(effects.to_dict("records")):
-        _bar(axes, x, row["variant"], row["adapter"], row["adapter_low"], row["adapter_high"])
-
-
-def _gains(axes: Axes, effects: pd.DataFrame) -> None:
-    """The paired difference of each variant with its interval, and what it is relative to the baseline."""
-    axes.axhline(0, color=GREY, lw=1.2)
-    for x, row in enumerate(effects.to_dict("records")):
-        _bar(axes, x, row["variant"], row["difference"], row["low"], row["high"])
-        if np.isfinite(row["relative"]):
-            text = percent(row["relative"])
-            axes.annotate(text, (x, row["difference"]), (9, 0), textcoords="offset points", va="center", fontsize=8)
-
-
-def _bar(axes: Axes, x: float, arm: str, mean: float, low: float, high: float) -> None:
-    look = appearance(arm)
-    axes.plot([x, x], [low, high], color=look["color"], lw=2, solid_capstyle="butt")
-    axes.plot([x], [mean], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
 
 
 def panel_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from caplora.metrics import metric_of, p_value, signed, towards
 from caplora.statistics import differences, prompt_means
 from caplora.style import (
     GREY,
@@ -20,12 +21,8 @@ from caplora.style import (
     appearance,
     counts,
     footnote,
-    metric_of,
-    p_value,
-    signed,
     star_note,
     starred,
-    towards,
 )
 
 ROW = 0.36  # inches

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
+from caplora.metrics import metric_of, percent
+from caplora.statistics import primary_model
 from caplora.study import BASELINE
 from caplora.style import (
     INK,
@@ -20,11 +22,9 @@ from caplora.style import (
     appearance,
     counts,
     footnote,
-    metric_of,
     opening_note,
-    percent,
     shorten,
-)  # fmt: skip
+)
 
 Picture = NDArray[np.uint8]  # (height, width, 3), sRGB
 Pictures = Mapping[str, Mapping[str, Picture]]  # arm → prompt → sample
@@ -45,6 +45,13 @@ def sample_pictures(folder: Path, prompts: Sequence[str], seed: int) -> dict[str
     names = dict(table.loc[table["seed"] == seed, ["text", "file_name"]].itertuples(index=False, name=None))
     drawn = [p for p in prompts if p in names]
     return dict(zip(drawn, read_pictures(folder, [names[p] for p in drawn]), strict=True))
+
+
+def sample_table(scores: pd.DataFrame, arms: Sequence[str], prompts: Sequence[str], seed: int) -> pd.DataFrame:
+    """What a grid of samples shows, and the primary CLIPScore of each: variant, prompt, seed, clip_score."""
+    own = scores[(scores["metric"] == "clip_score") & (scores["model"] == primary_model(scores))]
+    own = own[own["variant"].isin(arms) & own["prompt"].isin(prompts) & (own["seed"] == seed)]
+    return own[["variant", "prompt", "seed", "value"]].rename(columns={"value": "clip_score"})
 
 
 @rc_context(STYLE)

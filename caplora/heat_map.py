@@ -18,7 +18,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
 from caplora.intervals import LEVEL
-from caplora.style import GREY, INK, MUTED, STYLE, WIDTH, Figure, counts, footnote, metric_of, signed, star_note
+from caplora.metrics import metric_of, signed
+from caplora.style import GREY, INK, MUTED, STYLE, WIDTH, Figure, counts, footnote, star_note
 
 COLUMNS = ("rank", "alpha", "kind", "variant", "status", "difference", "low", "high", "p_corrected", "survives", "why")
 COLOURS = LinearSegmentedColormap.from_list("below and above zero", ["#e08e00", "#f7f8fa", "#8878c3"])

@@ -13,18 +13,9 @@ from matplotlib import rc_context
 from matplotlib.patches import Rectangle
 
 from caplora.galleries import Picture, place, read_pictures, sample_pictures, show_picture
+from caplora.metrics import metric_of, signed
 from caplora.study import BASELINE, Study
-from caplora.style import (
-    STYLE,
-    WIDTH,
-    Figure,
-    footnote,
-    metric_of,
-    opening_note,
-    shorten,
-    signed,
-    wrapped,
-)
+from caplora.style import STYLE, WIDTH, Figure, footnote, opening_note, shorten, wrapped
 
 EXTREMES = ("kind", "place", "prompt", "seed", "variant", "baseline", "adapter", "difference")
 Pair = tuple[Picture | None, Picture | None]

@@ -11,19 +11,8 @@ import numpy as np
 import pandas as pd
 
 from caplora.intervals import EXACT, LEVEL
-from caplora.sentences import (
-    METRICS,
-    Row,
-    counted,
-    drift_sentence,
-    metric_sentence,
-    named,
-    number,
-    p_value,
-    signed,
-    verdict_sentence,
-    worth,
-)
+from caplora.metrics import metric_of, number, p_value, signed
+from caplora.sentences import Row, counted, drift_sentence, metric_sentence, verdict_sentence, worth
 from caplora.statistics import verdict
 from caplora.study import BASELINE
 
@@ -112,7 +101,7 @@ def arm_sentence(row: Row) -> str:
     ratio = "; as a ratio to the baseline’s" if row["metric"] == "diversity" else ""
     against = f", {row['n_real']} held-out portraits" if row["n_real"] else ""
     return (
-        f"{named(row['metric'])}, by {row['model']}, {how} the baseline’s{worth(row['metric'], told)}: "
+        f"{metric_of(row['metric']).said}, by {row['model']}, {how} the baseline’s{worth(row['metric'], told)}: "
         f"{number(row['value'])} against {number(row['baseline'])}, a difference of {signed(d)} (permutation "
         f"{p_value(p)}, corrected {p_value(row['p_corrected'])}; {counted(row['n'], 'sample')}{against}{ratio})."
     ).replace(",,", ",")
@@ -178,7 +167,7 @@ def tracking_sentence(row: Row) -> str:
     said = _correlation(row, "samples", f"over {pairs} pairs of samples")
     if np.isfinite(row["variants"]):
         said += ", " + _correlation(row, "variants", f"over {row['n_variants']} variants")
-    return f"{METRICS[row['metric']].short} by {row['model']}: {said}."
+    return f"{metric_of(row['metric']).name} by {row['model']}: {said}."
 
 
 def _correlation(row: Row, of: str, over: str) -> str:

@@ -6,6 +6,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from caplora.metrics import metric_of, signed
 from caplora.statistics import prompt_means
 from caplora.study import BASELINE
 from caplora.style import (
@@ -18,10 +19,8 @@ from caplora.style import (
     appearance,
     counts,
     footnote,
-    metric_of,
     opening_note,
     shorten,
-    signed,
 )
 
 COLUMNS = ("prompt", "variant", "baseline", "adapter", "difference")

@@ -17,11 +17,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from caplora import checks, panel, provenance, sentences
 from caplora.exhibits import placed
 from caplora.files import write_text
+from caplora.metrics import METRICS, number, p_number, percent, signed
 from caplora.recipes import ONE, Recipes, training_sentence, trainings_of
 from caplora.sentences import counted
 from caplora.settings import Sampling, Training, Variant
 from caplora.study import Study, validated
-from caplora.style import CAPTIONS, percent
+from caplora.style import CAPTIONS
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def write_report(
         suites={s: panel.suite_sentences(found.effects, found.best, model, s) for s in panel.SUITES},
         agreement=panel.agreement_sentence(found.effects, model),
         tracked=[panel.tracking_sentence(row) for row in found.tracked.to_dict("records")],
-        limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=sentences.METRICS,
+        limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=METRICS,
         versions=provenance.versions(), hashes=provenance.hashes(run, names),
         scorers=provenance.scorers(found.scores) if len(found.scores) else [],
         citation=provenance.citation(run), commands=provenance.commands(study, found.asked),
@@ -189,8 +190,8 @@ def environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    own = ("signed", "number", "bare_p", "counted", "verdict_sentence", "power_sentence", "errors_sentence")
-    found.filters |= {name: getattr(sentences, name) for name in (*own, "captions_sentence")}
-    found.filters |= {"percent": percent}
+    own = ("counted", "verdict_sentence", "power_sentence", "errors_sentence", "captions_sentence")
+    found.filters |= {name: getattr(sentences, name) for name in own}
+    found.filters |= {"percent": percent, "signed": signed, "number": number, "p_number": p_number}
     found.tests["finite"] = math.isfinite
     return found

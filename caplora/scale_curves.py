@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from caplora.intervals import interval
+from caplora.metrics import metric_of
 from caplora.statistics import ScoreError, cells, differences, prompt_means
-from caplora.style import INK, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, metric_of, starred
+from caplora.style import INK, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, starred
 from caplora.tradeoff import fidelity_metrics, model_of
 
 HALO = [withStroke(linewidth=2.5, foreground="white")]

@@ -4,12 +4,11 @@ One rank has one colour and one alpha one marker and line, wherever they are dra
 """
 
 import io
-import math
 import re
 from collections.abc import Sequence
 from itertools import takewhile
 from textwrap import fill
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import east_asian_width
 
 import matplotlib.figure
@@ -61,31 +60,6 @@ STYLE: Any = {  # rcParams
 WIDTH = 8.0  # inches: at 800 pixels wide, 9 points are 12 pixels
 
 
-class Metric(NamedTuple):
-    """What a metric is called in figures, what its differences are differences of, and which way is better."""
-
-    name: str
-    unit: str
-    better: str = "more"  # or "less"
-
-
-METRICS = {
-    "clip_score": Metric("CLIPScore", "CLIPScore"),
-    "clip_cosine": Metric("CLIP cosine", "cosine"),
-    "ref_clip_score": Metric("RefCLIPScore", "RefCLIPScore"),
-    "clip_i": Metric("CLIP-I", "cosine to held-out portraits"),
-    "identity": Metric("identity", "cosine to held-out portraits"),
-    "memorisation": Metric("memorisation", "cosine to the nearest training image", "less"),
-    "memorised": Metric("memorised", "share of samples", "less"),
-    "diversity": Metric("diversity", "distance within a prompt"),
-    "diversity_ratio": Metric("diversity", "share of the baseline's"),
-    "drift": Metric("drift", "distance from the baseline's sample", "less"),
-    "kid": Metric("KID", "distance to held-out portraits", "less"),
-    "cmmd": Metric("CMMD", "distance to held-out portraits", "less"),
-    "judge": Metric("attributes shown", "share of those named"),
-}
-
-
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that a notebook shows by itself, without pyplot."""
 
@@ -109,26 +83,6 @@ def appearance(arm: str) -> dict[str, Any]:
     colour = RANKS.get(rank, list(RANKS.values())[rank % len(RANKS)])
     look = {"color": colour, "marker": MARKERS[(step - 2) % len(MARKERS)], "linestyle": LINES[(step - 2) % len(LINES)]}
     return look | CAPTIONED.get(arm.rsplit("_", 1)[-1], {})
-
-
-def metric_of(name: str) -> Metric:
-    """What is known of a metric; one that is not known goes by its own name."""
-    return METRICS.get(name, Metric(name, name, ""))
-
-
-def towards(metric: Metric) -> str:
-    """Which way is better, as print has it: `more is better →`; empty where it is not known."""
-    return {"more": "more is better →", "less": "← less is better"}.get(metric.better, "")
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A difference as print has it, `+0.053`; a dash for what is no number."""
-    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-def p_value(p: float) -> str:
-    """A p as print has it, `< 0.001`; a dash for what is no number."""
-    return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def shared_opening(prompts: Sequence[str]) -> str:
@@ -164,11 +118,6 @@ def footnote(figure: Figure, text: str) -> None:
     """Small print under everything."""
     text = wrapped(text, figure.get_figwidth())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=MUTED, linespacing=1.4)
-
-
-def percent(share: float) -> str:
-    """A signed share as print has it, `+7.8 %`; a dash for what is not defined."""
-    return f"{100 * share:+.1f} %".replace("-", "−") if math.isfinite(share) else "–"
 
 
 def starred(effects: pd.DataFrame, best: str) -> list[str]:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
+from caplora.metrics import metric_of
 from caplora.study import BASELINE
-from caplora.style import INK, STYLE, WIDTH, Figure, appearance, counts, footnote, metric_of, star_note, starred
+from caplora.style import INK, STYLE, WIDTH, Figure, appearance, counts, footnote, star_note, starred
 from caplora.tradeoff import RESAMPLES, ellipse
 
 

@@ -20,9 +20,9 @@ import caplora
 from caplora.ablation import ablation_table
 from caplora.adapters import DIFFUSERS, weights_file
 from caplora.exhibits import FIGURES
+from caplora.metrics import signed
 from caplora.recipes import recipe_effects, recipe_split, recipes
 from caplora.report import Findings, as_run, write_report
-from caplora.sentences import signed
 from caplora.settings import Training, Variant
 from caplora.statistics import COLUMNS, effect_table
 from caplora.study import BASELINE, Study, read_study

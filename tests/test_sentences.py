@@ -4,15 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from caplora.metrics import METRICS, percent, signed
 from caplora.sentences import (
-    METRICS,
     drift_sentence,
     errors_sentence,
     metric_sentence,
-    percent,
     power_sentence,
     recipe_sentence,
-    signed,
     verdict_sentence,
     worth,
 )
