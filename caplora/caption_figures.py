@@ -154,8 +154,8 @@ def _beside(row: Mapping[Any, Any]) -> str:
     """The paired difference of an arm as print has it."""
     if not np.isfinite(row["difference"]):
         return "the reference"
-    p, interval = p_value(row["p_corrected"]), f"{signed(row['low'])} to {signed(row['high'])}"
-    return f"{signed(row['difference'])} ({interval})\np {p if p[0] in '<–' else '= ' + p}"
+    interval = f"{signed(row['low'])} to {signed(row['high'])}"
+    return f"{signed(row['difference'])} ({interval})\n{p_value(row['p_corrected'])}"
 
 
 def _lengths(axes: Axes, tokens: Sequence[int], limit: int) -> None:

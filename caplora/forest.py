@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from caplora.metrics import metric_of, p_value, signed, towards
+from caplora.metrics import metric_of, p_number, signed, towards
 from caplora.statistics import differences, prompt_means
 from caplora.style import (
     GREY,
@@ -68,7 +68,7 @@ def _row(axes: Axes, y: int, row: Mapping, prompts: np.ndarray) -> None:
     axes.plot([row["bootstrap_low"], row["bootstrap_high"]], [y + 0.2] * 2, color=look["color"], lw=1, marker="|", ms=4)
     axes.plot([row["difference"]], [y], color=look["color"], marker=look["marker"], ms=7, mec="white", mew=0.8)
     interval = f"{signed(row['difference'])}  ({signed(row['low'])} to {signed(row['high'])})"
-    _beside(axes, y, (interval, p_value(row["p_corrected"])), va="center", color=INK)
+    _beside(axes, y, (interval, p_number(row["p_corrected"])), va="center", color=INK)
 
 
 def _beside(axes: Axes, y: float, words: tuple[str, str], **look: Any) -> None:
