@@ -163,7 +163,6 @@ OF_THE_LONG = CROWDED_EFFECTS[CROWDED_EFFECTS["variant"] == LONG].iloc[0]
 
 DRAWN: dict[str, Callable[[], style.Figure]] = {
     "loss_curves": lambda: figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
-    "scores": lambda: figures.score_by_rank_and_alpha(VALUES, HEADLINES, BEST),
     "prompts": lambda: prompt_figures.per_prompt_differences(VALUES, HEADLINE),
     "slopes": lambda: prompt_figures.prompt_slopes(PROMPT_MEANS, HEADLINE),
     "forest": lambda: forest.forest_plot(VALUES, HEADLINES.assign(margin=0.02), BEST),
@@ -198,7 +197,7 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "pipeline": diagrams.pipeline_diagram,
     "lora": diagrams.lora_diagram,
 }
-JUDGED = ("scores", "metrics", "caption_ablation", "slopes", "forest", "heat map")
+JUDGED = ("metrics", "caption_ablation", "slopes", "forest", "heat map")
 each_figure = pytest.mark.parametrize("name", DRAWN)
 
 
@@ -275,7 +274,7 @@ def test_the_interval_is_named(name: str) -> None:
     assert "clustered by prompt" in read(drawn(name))
 
 
-@pytest.mark.parametrize("name", ["loss_curves", "scores", "prompts", "metrics", "attributes", "caption_ablation",
+@pytest.mark.parametrize("name", ["loss_curves", "prompts", "metrics", "attributes", "caption_ablation",
                                   "forest", "scales", "trade-off", "captions"])  # fmt: skip
 def test_every_axis_is_labelled(name: str) -> None:
     figure = drawn(name)
@@ -286,9 +285,9 @@ def test_every_axis_is_labelled(name: str) -> None:
 
 
 def test_a_rank_has_one_colour_in_every_figure() -> None:
-    """The curve of the loss, the bar of the level and the bar of the difference."""
+    """The curve of the loss and the bars of the difference, in the forest and in the panel."""
     curves = {to_hex(line.get_color()) for line in drawn("loss_curves").axes[1].lines}
-    bars = {to_hex(line.get_color()) for axes in drawn("scores").axes for line in axes.lines}
+    bars = {to_hex(line.get_color()) for axes in drawn("forest").axes for line in axes.lines}
     panel = {to_hex(line.get_color()) for axes in drawn("metrics").axes for line in axes.lines}
     ranks = {style.RANKS[r] for r in (4, 8, 16)}
     assert curves == bars == panel == ranks | {style.GREY}
@@ -309,22 +308,6 @@ def test_the_baseline_is_grey() -> None:
     assert style.GREY not in style.RANKS.values()
 
 
-def test_prompt_means_stand_as_points_beside_every_mean() -> None:
-    top = drawn("scores").axes[0]
-    shown = [np.sort(c.get_offsets()[:, 1]) for c in top.collections if len(c.get_offsets()) == len(PROMPTS)]
-    known = VALUES.groupby(level="prompt").mean()
-    assert len(shown) == len(ARMS)
-    for arm, points in zip(ARMS, shown, strict=True):
-        np.testing.assert_allclose(points, np.sort(known[arm]))
-
-
-def test_the_bars_are_the_intervals_of_the_table() -> None:
-    bottom = drawn("scores").axes[1]
-    bars = {round(float(line.get_xdata()[0])): line.get_ydata() for line in bottom.lines if len(line.get_xdata()) == 2}
-    for x, row in enumerate(HEADLINES.to_dict("records")):
-        assert list(bars[x]) == pytest.approx([row["low"], row["high"]])
-
-
 def test_prompts_are_sorted_by_their_gain_and_none_is_missing() -> None:
     axes = drawn("prompts").axes[0]
     gains = [float(t.get_text().replace("−", "-")) for t in axes.texts]
@@ -335,10 +318,10 @@ def test_prompts_are_sorted_by_their_gain_and_none_is_missing() -> None:
 
 
 def test_the_star_stands_where_there_was_a_choice() -> None:
-    assert f"{BEST} ★" in read(drawn("scores"))
-    assert "★ chosen on the development prompts" in read(drawn("scores"))
+    assert f"{BEST} ★" in read(drawn("forest"))
+    assert "★ chosen on the development prompts" in read(drawn("forest"))
     alone = HEADLINES[HEADLINES["variant"] == BEST]
-    assert "★" not in read(figures.score_by_rank_and_alpha(VALUES, alone, BEST))
+    assert "★" not in read(forest.forest_plot(VALUES, alone, BEST))
 
 
 def test_a_null_result_reads_as_one_in_the_teaser() -> None:

@@ -89,7 +89,7 @@ def report(study: Study, gains: Mapping[str, float], **more: Any) -> str:
     png = study.figures / "teaser.png"
     png.parent.mkdir(parents=True, exist_ok=True)
     png.write_bytes(PNG)
-    drawn = {"teaser": png, "scores": png}
+    drawn = {"teaser": png, "forest": png}
     path = write_report(study.report, study, VARIANTS, findings(effects(gains), **more), drawn)
     assert path == study.report
     return path.read_text(encoding="utf-8")
