@@ -203,7 +203,8 @@ class Sampling(Part):
     test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
     edits: tuple[Text, ...] = ()  # prompts that ask of the subject what its images never show: told apart from test
     unrelated: tuple[Text, ...] = ()  # prompts of what was not trained: how far an adapter drifts there
-    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)  # of an adapter, beside 0 and 1
+    # of an adapter, beside 0 and 1; drawn for development and unrelated prompts with the first seed
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
     num_inference_steps: Positive = 30
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
