@@ -164,7 +164,7 @@ def test_every_variant_has_its_distances_and_the_closest_samples_are_named(ran: 
         assert (study.samples(row["variant"]) / row["sample"]).is_file() and (study.dataset / row["portrait"]).is_file()
 
 
-def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, set[str]]) -> None:
+def test_report_opens_offline_and_figures_come_in_both_forms_with_their_numbers(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
     page = study.report.read_text(encoding="utf-8")
     assert study.question in html.unescape(page)
@@ -172,6 +172,8 @@ def test_report_opens_offline_and_figures_come_in_both_forms(ran: tuple[Study, s
     assert "data:image/png;base64," in page
     drawn = {path.stem for path in study.figures.glob("*.png")}
     assert drawn and drawn == {path.stem for path in study.figures.glob("*.svg")}
+    assert drawn - {path.stem for path in study.figures.glob("*.csv")} == {"pipeline", "lora"}  # which show no numbers
+    assert {"forest", "heatmap", "slopes", "extremes", "tradeoff", "scales", "closest", "captions"} <= drawn
 
 
 def test_caption_ablation_is_drawn_counted_and_told_and_its_control_is_no_candidate(
