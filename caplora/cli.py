@@ -1,4 +1,4 @@
-"""The commands of caplora: begin a study, exchange its captions, train it, and what people do with adapters."""
+"""The commands of caplora: begin a study, exchange its captions, train, draw and score, and what adapters need."""
 
 import argparse
 import sys
@@ -65,8 +65,23 @@ def parser() -> argparse.ArgumentParser:
     flag("study", help="a file of params/studies")
     flag("--variants", default="grid", help="a file of params/variants (default: grid)")
     flag("--fork", action="store_true", help="set a training aside that stopped half way and was begun differently")
+    flag = command("sample", "draw prompts with a base model and with an adapter, from the same noise")
+    flag("--pretrained_model", required=True, help="the base model: a folder, or owner/name@revision")
+    flag("--lora_weights", type=Path, required=True, help="the adapter: a file in any form, or the folder it lies in")
+    flag("--prompt", action="append", required=True, help="what to draw; may be given several times")
+    flag("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], help="of each prompt (default: 0 1 2 3)")
+    flag("--scale", type=float, default=1.0, help="how much of the adapter is used (default: 1)")
+    flag("--num_inference_steps", type=int, help="(default: that of sd15)")
+    flag("--guidance_scale", type=float, help="(default: that of sd15)")
+    flag("--resolution", type=int, default=512, help="pixels of a side (default: 512)")
+    flag("--output_dir", type=Path, default=Path("results"), help="the folder of what is drawn (default: results)")
     flag = command("score", "score any folder of pictures by CLIPScore, each with what it should show")
-    flag("--images_dir", type=Path, required=True, help="the folder; its metadata.csv says file_name and text")
+    flag(
+        "--images_dir",
+        type=Path,
+        required=True,
+        help="the folder, or one of folders; metadata.csv says file_name and text",
+    )
     flag("--text", help="one text for all pictures instead: a weak measure, which cannot tell one prompt from another")
     flag("--model", help="a name of open_clip, or local-dir:PATH (default: that of sd15, with its weights)")
     flag("--pretrained", help="the weights of --model: a name of open_clip, or a file")

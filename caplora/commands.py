@@ -16,7 +16,7 @@ from caplora.captions import held_out, read_ledger, trained
 from caplora.clip import ClipEmbeddings, ClipEncoder
 from caplora.dataset import Encoders
 from caplora.exchange import compared, imported, read_captions, write_captions
-from caplora.files import write_text
+from caplora.files import replacing, write_text
 from caplora.grid import Grid, claim, plan, train_grid
 from caplora.history import Ledger, read_history, restore_ledger
 from caplora.image_folder import read_texts, score_folder, summary
@@ -24,8 +24,10 @@ from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
 from caplora.merging import extract, left_out, merge, resize
 from caplora.pdf import write_pdf
-from caplora.sampling import draw_class_images
+from caplora.sampling import draw_class_images, sample, write_tables
+from caplora.sampling import plan as jobs_of
 from caplora.settings import Clip, Scoring, Variant
+from caplora.side_by_side import adapter_file, sheet, study_on, two_arms
 from caplora.study import read_study, read_variants
 from caplora.tokens import load_tokenizer
 
@@ -91,6 +93,26 @@ def train_variants(given: argparse.Namespace) -> None:
         say(str(study.adapter(variant)))
 
 
+def sample_prompts(given: argparse.Namespace) -> None:
+    """Draw prompts with the base model and with an adapter, into a folder for each, and both side by side."""
+    turned = {"num_inference_steps": given.num_inference_steps, "guidance_scale": given.guidance_scale}
+    study = study_on(
+        read_study("sd15", sampling=turned | {"seeds": given.seeds}), given.pretrained_model, given.resolution
+    )
+    weights, out = adapter_file(given.lora_weights.expanduser()), given.output_dir.expanduser()
+    pipeline, settings = load_base(study), study.sampling
+    arms = two_arms(pipeline, weights, given.scale, given.prompt, settings, out)
+    jobs = jobs_of(arms, settings)
+    for _ in tqdm(sample(pipeline, jobs, settings), total=len(jobs), desc="sampling", unit="batch"):
+        pass
+    write_tables(arms)
+    with replacing(out / "side_by_side.jpg") as part:
+        sheet(arms).save(part, format="JPEG", quality=92)
+    for arm in arms:
+        say(str(arm.folder))
+    say(f"{out / 'side_by_side.jpg'}: at the left {arms[0].folder.name}, at the right {arms[1].folder.name}")
+
+
 def score_pictures(given: argparse.Namespace) -> None:
     """Write raw cosine and CLIPScore of each picture of a folder, and say their means."""
     folder, settings = given.images_dir.expanduser(), Scoring()
@@ -106,8 +128,9 @@ def score_pictures(given: argparse.Namespace) -> None:
     scores = score_folder(views, folder, texts, settings.prefix if given.prefix is None else given.prefix)
     out = given.out or folder / "scores.csv"
     write_text(out, scores.to_csv(index=False))
-    for metric, own in scores.groupby("metric"):
-        say(f"{metric} by {label}: {summary(own['value'].to_numpy())}")
+    folders = scores["file_name"].map(lambda name: Path(name).parent.name)
+    for (arm, metric), own in scores.groupby([folders, "metric"], sort=False):
+        say(f"{f'{arm}: ' if arm else ''}{metric} by {label}: {summary(own['value'].to_numpy())}")
     if given.text is not None:
         say("one text for all is a weak measure: it says nothing of whether each picture shows what was asked for")
     say(str(out))
@@ -178,6 +201,7 @@ def say(text: str) -> None:
 RUN = {
     "captions": exchange_captions,
     "train": train_variants,
+    "sample": sample_prompts,
     "score": score_pictures,
     "report": show_report,
     "merge": merge_adapter,

@@ -23,6 +23,8 @@ COLUMNS = ("file_name", "text", "metric", "model", "value", "weights", "prefix",
 def read_texts(folder: Path, text: str | None = None) -> dict[str, str]:
     """File name → text of every picture of a folder, by its `metadata.csv` or, if given, one `text` for all.
 
+    A folder that holds folders with a `metadata.csv` each, as `sample` leaves it, is read as all of these.
+
     Raises ValueError where there are no pictures, a picture has no text, or a row of the table no picture, stands twice
     or leads out of the folder.
     """
@@ -30,6 +32,9 @@ def read_texts(folder: Path, text: str | None = None) -> dict[str, str]:
         raise ValueError(f"--images_dir: {folder} is not a folder")
     if text is not None and not text.strip():
         raise ValueError("--text is empty: say what the pictures should show")
+    arms = sorted(p.parent for p in folder.glob(f"*/{LEDGER}")) if not (folder / LEDGER).is_file() else []
+    if arms and text is None:
+        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_texts(arm).items()}
     names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     texts = read_metadata(folder) if text is None else dict.fromkeys(names, text)
     if not texts:
