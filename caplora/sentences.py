@@ -34,7 +34,7 @@ def worth(metric: str, verdict: str) -> str:
 def verdict_sentence(effect: Row) -> str:
     """What the study found of one variant, in one sentence: n, difference, intervals and p; a null reads as one."""
     e = effect
-    n = f"{counted(e['n_prompts'], e['split'] + ' prompt')} × {counted(e['n_seeds'], 'seed')}"
+    n = f"{counted(e['n_prompts'], e['split'].removesuffix('s') + ' prompt')} × {counted(e['n_seeds'], 'seed')}"
     said = (
         f"{e['variant']} {e['verdict']} the baseline: {metric_of(e['metric']).said} {e['adapter']:.3f} against "
         f"{e['baseline']:.3f} on {n}, a difference of {signed(e['difference'])} (95 % interval, clustered by prompt, "
