@@ -302,7 +302,7 @@ def test_secondary_suites_are_said_to_be_secondary(study: Study) -> None:
     table = scores({"r4_a8": 0.0, "r8_a8": 0.0}, splits=("development", "test", "edits", "unrelated"))
     text = page_of(study, effect_table(table))
     assert "Other prompts (secondary)" in text
-    assert "8 edits prompts × 2 seeds" in text and "8 unrelated prompts × 2 seeds" in text
+    assert "8 edit prompts × 2 seeds" in text and "8 unrelated prompts × 2 seeds" in text
     assert "Other prompts" not in page_of(study, effects({"r4_a8": 0.0, "r8_a8": 0.0}))
 
 
