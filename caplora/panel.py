@@ -121,6 +121,13 @@ def memorised_sentence(closest: pd.DataFrame) -> str:
     )
 
 
+def cost_sentence(effects: pd.DataFrame, best: str, model: str) -> str:
+    """What the variant `best` costs where nobody asked for it: on unrelated prompts; empty where nothing was found."""
+    rows = rows_of(effects[effects["variant"] == best], "unrelated", "clip_score", model)
+    lost = rows[rows["verdict"] == "falls short of"].to_dict("records")
+    return f"Where nobody asked for the subject, {verdict_sentence(lost[0])}" if lost else ""
+
+
 def suite_sentences(effects: pd.DataFrame, best: str, model: str, split: str) -> list[str]:
     """What the variant `best` does on a secondary suite; none where it has no such prompts."""
     own = effects[effects["variant"] == best]

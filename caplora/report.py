@@ -170,6 +170,7 @@ def write_report(
         panel=panel.panel_rows(found.effects, arms, judged), columns=panel.panel_columns(found.effects, arms),
         others=panel.panel_sentences(found.effects, arms, found.best, model),
         memorised=panel.memorised_sentence(closest), scales=panel.scale_rows(scales, found.best, model),
+        cost=panel.cost_sentence(found.effects, found.best, model),
         suites={s: panel.suite_sentences(found.effects, found.best, model, s) for s in panel.SUITES},
         agreement=panel.agreement_sentence(found.effects, model),
         tracked=[panel.tracking_sentence(row) for row in found.tracked.to_dict("records")],

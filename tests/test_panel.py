@@ -7,6 +7,7 @@ import pandas as pd
 from caplora.panel import (
     agreement_sentence,
     arm_sentence,
+    cost_sentence,
     few_prompts,
     memorised_sentence,
     panel_columns,
@@ -48,6 +49,16 @@ def test_agreement_is_over_the_variants_that_differ() -> None:
     )
     assert "r4_a8 (CLIPScore +0.1" in (said := agreement_sentence(judged(0.1, -0.1), "clip_a")) and "DISAGREE" in said
     assert "no difference of any variant" in agreement_sentence(judged(0.0, 0.3), "clip_a")
+
+
+def test_what_an_adapter_costs_is_said_and_a_null_costs_nothing() -> None:
+    def unrelated(gain: float) -> pd.DataFrame:
+        return effect_table(scores({"r4_a8": gain}).replace({"split": {"test": "unrelated"}}))
+
+    said = cost_sentence(unrelated(-0.2), "r4_a8", "clip_a")
+    assert said.startswith("Where nobody asked for the subject, r4_a8 falls short of the baseline: CLIPScore ")
+    assert cost_sentence(unrelated(0.0), "r4_a8", "clip_a") == cost_sentence(unrelated(0.2), "r4_a8", "clip_a") == ""
+    assert cost_sentence(effect_table(scores({"r4_a8": -0.2})), "r4_a8", "clip_a") == ""
 
 
 def test_loss_that_the_judge_sees_too_is_agreement() -> None:
