@@ -70,9 +70,11 @@ class OneByOne:
 def ours(encoders: list[ClipEncoder], samples: list[Sample], folder: Path) -> list[float]:
     """Raw cosines by all CLIPs, embeddings kept in `folder`."""
     embeddings._CONTENTS.clear()  # as in a new process
-    found = []
-    for encoder in encoders:
-        table = clip_table(ClipEmbeddings(encoder, folder, STUDY.scoring.batch_size), samples, "")
+    found, clips = [], [ClipEmbeddings(encoder, folder, STUDY.scoring.batch_size) for encoder in encoders]
+    for _ in embeddings.embed(clips, [sample.path for sample in samples]):
+        pass
+    for clip in clips:
+        table = clip_table(clip, samples, "")
         found += table.loc[table["metric"] == "clip_cosine", "value"].tolist()
     return found
 

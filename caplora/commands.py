@@ -15,6 +15,7 @@ from caplora.base import device_of, load_base
 from caplora.captions import held_out, read_ledger, trained
 from caplora.clip import ClipEmbeddings, ClipEncoder
 from caplora.dataset import Encoders
+from caplora.embeddings import embed
 from caplora.exchange import compared, imported, read_captions, write_captions
 from caplora.files import replacing, write_text
 from caplora.grid import Grid, claim, plan, train_grid
@@ -123,7 +124,7 @@ def score_pictures(given: argparse.Namespace) -> None:
     label = f"{clip.name}/{clip.pretrained}" if clip.pretrained else clip.name.rsplit("/", 1)[-1]
     views = ClipEmbeddings(ClipEncoder(clip.name, clip.pretrained, label, device_of()), None, settings.batch_size)
     batches = -(-len(texts) // settings.batch_size)
-    for _ in tqdm(views.add([folder / name for name in texts]), total=batches, desc="embedding", unit="batch"):
+    for _ in tqdm(embed([views], [folder / name for name in texts]), total=batches, desc="embedding", unit="batch"):
         pass
     scores = score_folder(views, folder, texts, settings.prefix if given.prefix is None else given.prefix)
     out = given.out or folder / "scores.csv"

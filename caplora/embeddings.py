@@ -84,30 +84,16 @@ class Embeddings:
         self.folder = folder / encoder.fingerprint if folder else None
         self.kept: dict[str, Tensor] = read_kept(self.folder) if self.folder else {}
 
-    def add(self, paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
-        """Embed those of the pictures that are not kept yet; yields the pictures batch by batch, each once it is kept.
-
-        Raises ValueError naming a file that is no picture, and FileNotFoundError.
-        """
-        for batch in batches(paths, self.batch_size):
-            lacking = self._lacking(batch)
-            if lacking:
-                self._keep(list(lacking), self.encoder.embed_images(list(lacking.values())))
-            yield batch
-
     def images(self, paths: Sequence[Path]) -> Float[Tensor, "n d"]:
         """The embeddings of pictures, in their order; the same pixels have the same one to the last bit."""
-        deque(self.add(paths), maxlen=0)
+        deque(embed([self], paths), maxlen=0)
         return torch.stack([self.kept[content_of(path)] for path in paths])
 
-    def _lacking(self, paths: Sequence[Path]) -> dict[str, Image.Image]:
-        """Content → picture of those that are not kept; each is decoded once, for its hash and to be embedded."""
-        found = {}
-        for path in paths:
-            content, image = _look(path)
-            if content not in self.kept:
-                found[content] = image or open_picture(path)
-        return found
+    def add(self, pictures: Mapping[str, Image.Image]) -> None:
+        """Embed those of some pictures, by content, that are not kept yet."""
+        lacking = {content: image for content, image in pictures.items() if content not in self.kept}
+        if lacking:
+            self._keep(list(lacking), self.encoder.embed_images(list(lacking.values())))
 
     def _keep(self, keys: list[str], made: Tensor) -> None:
         made = made.float().cpu()
@@ -117,6 +103,23 @@ class Embeddings:
             name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
             with replacing(self.folder / f"{name}.safetensors") as part:
                 save_file({"digests": digests, "embeddings": made.contiguous()}, part)
+
+
+def embed(several: Sequence[Embeddings], paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Embed by each encoder the pictures that it does not have yet; yields them batch by batch, each once it is kept.
+
+    A picture is decoded once, for its hash and for all encoders. Raises ValueError naming a file that is no picture,
+    and FileNotFoundError.
+    """
+    for batch in batches(paths, min(views.batch_size for views in several)):
+        pictures = {}
+        for path in batch:
+            content, image = _look(path)
+            if any(content not in views.kept for views in several):
+                pictures[content] = image or open_picture(path)
+        for views in several:
+            views.add(pictures)
+        yield batch
 
 
 def read_kept(folder: Path) -> dict[str, Tensor]:

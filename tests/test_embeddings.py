@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from caplora.embeddings import Embeddings, fingerprint_of
+from caplora import embeddings
+from caplora.embeddings import Embeddings, embed, fingerprint_of
 
 
 class Means:
@@ -39,13 +40,23 @@ def pictures(tmp_path: Path) -> list[Path]:
 def test_each_picture_is_embedded_once_whatever_is_asked_for_and_whenever(pictures: list[Path], tmp_path: Path) -> None:
     first = Means()
     views = Embeddings(first, tmp_path / "kept", batch_size=2)
-    assert [len(batch) for batch in views.add(pictures)] == [2, 2, 1]
+    assert [len(batch) for batch in embed([views], pictures)] == [2, 2, 1]
     found = views.images([*pictures, pictures[0]])
     assert first.seen == 5 and torch.equal(found[0], found[5])
     assert found[:, 0].tolist() == [0, 1, 2, 3, 4, 0]
     again = Means()
     assert torch.equal(Embeddings(again, tmp_path / "kept", batch_size=3).images(pictures), found[:5])
     assert again.seen == 0
+
+
+def test_a_picture_is_decoded_once_for_all_encoders(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    real = embeddings.open_picture
+    monkeypatch.setattr(embeddings, "open_picture", lambda path: opened.append(path) or real(path))
+    both = [Embeddings(Means(), batch_size=2), Embeddings(Means(), batch_size=3)]
+    list(embed(both, pictures))
+    assert sorted(opened) == sorted(pictures)
+    assert all(len(views.kept) == 5 and views.encoder.seen == 5 for views in both)
 
 
 def test_a_picture_under_another_name_is_the_same_and_a_changed_one_another(
@@ -86,9 +97,9 @@ def test_whatever_decides_an_embedding_decides_the_fingerprint(
 
 
 def test_a_run_that_was_stopped_goes_on_after_its_last_batch(pictures: list[Path], tmp_path: Path) -> None:
-    next(Embeddings(Means(), tmp_path / "kept", batch_size=2).add(pictures))
+    next(embed([Embeddings(Means(), tmp_path / "kept", batch_size=2)], pictures))
     rest = Means()
-    list(Embeddings(rest, tmp_path / "kept", batch_size=2).add(pictures))
+    list(embed([Embeddings(rest, tmp_path / "kept", batch_size=2)], pictures))
     assert rest.seen == 3
 
 
