@@ -166,7 +166,8 @@ def write_scores(tables: Sequence[pd.DataFrame], study: Study) -> tuple[pd.DataF
 def scale_table(scores: pd.DataFrame, settings: Sampling) -> pd.DataFrame:
     """What adapters score at each scale: `SCORED` and `scale`, of the samples that are drawn at every scale.
 
-    Scale 0 is the baseline, for every variant, and scale 1 is the variant as it stands among the scores.
+    Scale 0 is the baseline, for every variant, and scale 1 is the variant as it stands among the scores. A scale at
+    which a variant lacks a sample, as a large one may that draws black, is left out whole.
     """
     drawn = scores[scores["split"].isin(SCALED) & (scores["seed"] == settings.seeds[0])]
     arm = drawn["variant"].str.extract(r"^([^@]+)@?(.*)$")  # its variant and its scale
@@ -175,4 +176,6 @@ def scale_table(scores: pd.DataFrame, settings: Sampling) -> pd.DataFrame:
     variants = scaled["variant"].unique()
     none = own[own["variant"] == BASELINE]
     table = pd.concat([own[own["variant"].isin(variants)], *(none.assign(variant=v, scale=0.0) for v in variants)])
-    return table.loc[table["metric"].isin(scaled["metric"]), ["variant", "scale", *SCORED[1:]]].reset_index(drop=True)
+    table = table.loc[table["metric"].isin(scaled["metric"]), ["variant", "scale", *SCORED[1:]]]
+    counts = table.groupby(["variant", "scale"])["value"].transform("size")
+    return table[counts == len(none[none["metric"].isin(scaled["metric"])])].reset_index(drop=True)

@@ -348,6 +348,10 @@ def test_table_of_scales_starts_at_the_baseline_and_passes_through_the_variant()
     table = scale_table(pd.concat([scores, more]), settings)
     assert set(table["seed"]) == {seed} and set(table["variant"]) == {"r4_a8"}
     assert dict(zip(table["scale"], table["value"], strict=True)) == {0.0: 1.0, 0.4: 1.5, 1.0: 2.0, 1.2: 2.5}
+    second = scores.assign(prompt=settings.development[1])
+    black = second[second["variant"] != "r4_a8@1.2"]  # it drew one picture that cannot be scored
+    assert set(scale_table(pd.concat([scores, black]), settings)["scale"]) == {0.0, 0.4, 1.0}
+    assert scale_table(scores[~scores["variant"].str.contains("@")], settings).empty
 
 
 def test_judge_phrases_travel_with_the_model(judge: Judge) -> None:
