@@ -169,7 +169,7 @@ rule report:
     log:
         study.run / "05_analysis.ipynb",
     params:
-        settings=settings("question"),
+        settings=settings("question", "claims", "captioning", "training", "sampling"),
         **notebook("05_analysis"),
     threads: 8
     message:

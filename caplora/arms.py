@@ -25,6 +25,7 @@ COLUMNS = (
     "variant", "split", "metric", "model", "n", "n_real", "value", "baseline", "difference", "p", "p_corrected",
     "weights", "versions",
 )  # fmt: skip
+PAIRS = ("variant", "prompt", "seed", "sample", "portrait", "similarity", "limit")
 PERCENTILE = 95  # of the null: how like the training images a picture is that nobody trained on
 DISTANCES = {"kid": (kid, kid_weights), "cmmd": (cmmd, cmmd_weights)}
 
@@ -59,7 +60,8 @@ def arm_table(
     ]
     if len(real) > 1:
         tables.insert(1, distance_rows("kid", identity, samples, real))
-    return pd.concat([table for table in tables if len(table)], ignore_index=True)
+    found = [table for table in tables if len(table)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(COLUMNS))
 
 
 def distance_rows(metric: str, views: Embeddings, samples: Sequence[Sample], real: Sequence[Path]) -> pd.DataFrame:
@@ -132,7 +134,9 @@ def closest_pairs(
     `sample` and `portrait` are file names, in the folder of the arm's samples and in the dataset; `limit` is
     `memorisation_limit`.
     """
-    own = [s for s in samples if s.variant != BASELINE]
+    own, columns = [s for s in samples if s.variant != BASELINE], list(PAIRS)
+    if not own:
+        return pd.DataFrame(columns=columns)
     values, places = nearest(views.images(paths_of(own)), views.images(trained))
     limit = memorisation_limit(views, trained, real)
     order = torch.argsort(values, descending=True, stable=True)[:count].tolist()
@@ -140,4 +144,4 @@ def closest_pairs(
         (s.variant, s.prompt, s.seed, s.path.name, trained[int(places[i])].name, float(values[i]), limit)
         for i, s in ((i, own[i]) for i in order)
     ]
-    return pd.DataFrame(rows, columns=["variant", "prompt", "seed", "sample", "portrait", "similarity", "limit"])
+    return pd.DataFrame(rows, columns=columns)

@@ -74,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
     flag("--num_inference_steps", type=int, help="(default: that of sd15)")
     flag("--guidance_scale", type=float, help="(default: that of sd15)")
     flag("--resolution", type=int, default=512, help="pixels of a side (default: 512)")
-    flag("--output_dir", type=Path, default=Path("results"), help="the folder of what is drawn (default: results)")
+    flag(
+        "--output_dir",
+        type=Path,
+        default=Path("results"),
+        help="where it goes; other prompts take their place (default: results)",
+    )
     flag = command("score", "score any folder of pictures by CLIPScore, each with what it should show")
     flag(
         "--images_dir",

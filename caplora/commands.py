@@ -25,6 +25,7 @@ from caplora.lint import findings_table, lint
 from caplora.lora import Adapter
 from caplora.merging import extract, left_out, merge, resize
 from caplora.pdf import write_pdf
+from caplora.samples import flagged_sentence, read_samples
 from caplora.sampling import draw_class_images, sample, write_tables
 from caplora.sampling import plan as jobs_of
 from caplora.settings import Clip, Scoring, Variant
@@ -103,10 +104,12 @@ def sample_prompts(given: argparse.Namespace) -> None:
     weights, out = adapter_file(given.lora_weights.expanduser()), given.output_dir.expanduser()
     pipeline, settings = load_base(study), study.sampling
     arms = two_arms(pipeline, weights, given.scale, given.prompt, settings, out)
-    jobs = jobs_of(arms, settings)
+    jobs = [job for arm in arms for job in jobs_of([arm], settings)]  # one after another: convolutions are merged
     for _ in tqdm(sample(pipeline, jobs, settings), total=len(jobs), desc="sampling", unit="batch"):
         pass
     write_tables(arms)
+    if flagged := flagged_sentence([s for arm in arms for s in read_samples(arm.folder)]):
+        say(flagged)
     with replacing(out / "side_by_side.jpg") as part:
         sheet(arms).save(part, format="JPEG", quality=92)
     for arm in arms:

@@ -33,8 +33,8 @@ def read_texts(folder: Path, text: str | None = None) -> dict[str, str]:
     if text is not None and not text.strip():
         raise ValueError("--text is empty: say what the pictures should show")
     arms = sorted(p.parent for p in folder.glob(f"*/{LEDGER}")) if not (folder / LEDGER).is_file() else []
-    if arms and text is None:
-        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_texts(arm).items()}
+    if arms:
+        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_texts(arm, text).items()}
     names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     texts = read_metadata(folder) if text is None else dict.fromkeys(names, text)
     if not texts:

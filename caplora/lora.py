@@ -29,7 +29,7 @@ class Adapter:
     """
 
     variant: Variant
-    weights: dict[str, tuple[Float[Tensor, "r i *k"], Float[Tensor, "o r *k"]]]
+    weights: dict[str, tuple[Float[Tensor, "r i *k"], Float[Tensor, "o r *ones"]]]
 
     def delta(self, layer: str) -> Float[Tensor, "o ik"]:
         """What the adapter adds to the weight of `layer`, in float64, a convolution's kernel flat."""

@@ -1,7 +1,8 @@
 """Samples ↔ files: what a study wants drawn, PNGs that say how they were drawn, and the table of an arm.
 
 Nothing here knows a model. A sample is told by its split, its prompt's place in it and its seed, and what is on disk is
-believed only if the picture itself says the same prompt, so prompts may be added without drawing the others again.
+believed only if the picture itself says the same prompt, so prompts may be added to the end of a suite without drawing
+the others again.
 """
 
 import csv
@@ -83,7 +84,8 @@ def parameters(wanted: Wanted, size: tuple[int, int], arm: str, made: dict[str, 
         "Seed": wanted.noise, "Size": "x".join(map(str, size)), "Model": made["model"], "RNG": "CPU",
     } | ({"Lora hashes": f'"{adapter["name"]}: {adapter["sha256"][:10]}"'} if adapter else {})  # fmt: skip
     said = ", ".join(f"{key}: {value}" for key, value in settings.items())
-    return f"{wanted.prompt}{worn}\nNegative prompt: \n{said}, caplora arm: {arm}, caplora seed: {wanted.seed}"
+    prompt = " ".join(wanted.prompt.split()).replace("<lora:", "< lora:")  # which would be read as another adapter
+    return f"{prompt}{worn}\nNegative prompt: \n{said}, caplora arm: {arm}, caplora seed: {wanted.seed}"
 
 
 def save_sample(image: Image.Image, flag: str, folder: Path, wanted: Wanted, made: dict[str, Any]) -> None:
@@ -116,6 +118,7 @@ def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -
     for old in sorted(folder.glob("*.png")):
         own = names.get(old.name)
         if not same or own is None or not _is(own, said_of(old)):
+            (folder / TABLE).unlink(missing_ok=True)  # it would speak of what is gone
             old.unlink()
     if not same:
         write_text(path, text)
@@ -123,6 +126,12 @@ def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -
 
 def _is(wanted: Wanted, said: dict[str, Any]) -> bool:
     return (said.get("prompt"), said.get("seed")) == (wanted.prompt, wanted.seed)
+
+
+def read_made(folder: Path) -> dict[str, Any]:
+    """What the pictures of a folder were drawn with, as it was claimed; empty if it was not."""
+    path = folder / KEY
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def lacking(folder: Path, wanted: Iterable[Wanted]) -> list[Wanted]:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.adapters import read_adapter, weights_file
-from caplora.base import encode_texts, noise_of, parts_of
+from caplora.base import encode_texts, noise_of, parts_of, text_tokens
 from caplora.checkpoints import file_hash
 from caplora.dataset import weights_hash
 from caplora.lora import NOTHING, Adapter, Pack, rescaled
@@ -111,15 +111,22 @@ def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"])
 
 
 def wear(pipeline: StableDiffusionPipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
-    """Adapters to lay onto the pipeline and to lift again: one is merged into its weights, several are a pack."""
-    return Merged(pipeline, adapters[0]) if len(adapters) == 1 else Pack(parts_of(pipeline), adapters)
+    """Adapters to lay onto the pipeline and to lift again: one is merged into its weights, several are a pack.
+
+    Weights of 16 bits would round a small change away, so there one is a pack too, unless it has convolutions.
+    """
+    linear = all(down.ndim == 2 for adapter in adapters for down, _ in adapter.weights.values())
+    if len(adapters) == 1 and (pipeline.unet.dtype == torch.float32 or not linear):
+        return Merged(pipeline, adapters[0])
+    return Pack(parts_of(pipeline), adapters)
 
 
 def study_arms(study: Study, variants: Sequence[Variant], pipeline: StableDiffusionPipeline) -> list[Arm]:
     """The baseline, the variants that have an adapter, and those at each of `sampling.scales`; their folders claimed.
 
-    What lies there and was drawn otherwise is removed.
+    What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit.
     """
+    text_tokens(pipeline, [prompt for suite in study.sampling.suites.values() for prompt in suite])
     key, settings = sampling_key(study.sampling, pipeline) | {"model": Path(study.base.path).name}, study.sampling
     arms = [Arm(study.samples(BASELINE), NOTHING, wanted_samples(settings), key | {"adapter": None})]
     trained = [v for v in variants if weights_file(study, v).is_file()]
@@ -170,11 +177,13 @@ def draw_job(
     pipeline: StableDiffusionPipeline, adapters: Pack | Merged, job: Job, settings: Sampling
 ) -> Iterator[list[Drawn]]:
     """Draw one job, in halves where it does not fit; the pipeline is the base model again when it yields."""
+    arms = None
     try:
         arms = draw_arms(pipeline, adapters, job, settings)
     except torch.OutOfMemoryError:
         if len(job.arms) * len(job.wanted) == 1:
             raise
+    if arms is None:  # only here, for an exception that is being handled keeps what did not fit
         torch.cuda.empty_cache()
         yield from sample(pipeline, halves(job), settings)
         return
@@ -197,8 +206,8 @@ def draw_arms(
 ) -> list[tuple[list[Image.Image], list[str]]]:
     """What each arm of a job draws, in its order: pictures and flags as of `decode`."""
     prompts, noises = [w.prompt for w in job.wanted], [w.noise for w in job.wanted]
-    adapters.lay()
     try:
+        adapters.lay()
         latents = draw_batch(pipeline, len(job.arms), prompts, noises, settings)
     finally:
         adapters.lift()

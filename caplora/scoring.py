@@ -6,16 +6,19 @@ The encoders and what they made are `clip.py`, `identity.py`, `judge.py` and `em
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from caplora.adapters import weights_file
+from caplora.checkpoints import file_hash
 from caplora.clip import ClipEmbeddings, load_clip
 from caplora.embeddings import Embeddings, Encoder
 from caplora.files import write_text
 from caplora.judge import JudgeEmbeddings
-from caplora.samples import SCALED, Sample, flagged_sentence, read_samples, suite_hashes
+from caplora.samples import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
 from caplora.settings import Sampling, Variant
 from caplora.similarities import clip_scores, cosines, mean_cosines, mean_distances, nearest, ref_clip_scores
 from caplora.study import BASELINE, Study
@@ -28,19 +31,38 @@ def scorable_samples(study: Study, variants: Sequence[Variant]) -> tuple[list[Sa
     """The samples that can be scored, of the baseline, the variants, and these at other scales; what is wrong with the
     others, in a sentence.
 
-    A variant that was not sampled has none. Raises FileNotFoundError where the baseline was not, and ValueError where
-    one of the baseline's cannot be scored, for then nothing can be compared with it.
+    A variant that was not sampled has none, nor has one whose samples are of other settings than the baseline's or of
+    an adapter that is no longer there. Raises FileNotFoundError where the baseline was not sampled, and ValueError
+    where one of its samples cannot be scored, for then nothing can be compared with it.
     """
     names = [v.name for v in variants]
     names += [f"{name}@{scale:g}" for scale in study.sampling.scales for name in names]
-    there = [study.samples(arm) for arm in names if (study.samples(arm) / "metadata.csv").is_file()]
-    baseline = read_samples(study.samples(BASELINE))
+    sampled = [study.samples(arm) for arm in names if (study.samples(arm) / TABLE).is_file()]
+    baseline, made = read_samples(study.samples(BASELINE)), read_made(study.samples(BASELINE))
+    hashes = {weights_file(study, v).stem: file_hash(weights_file(study, v)) for v in variants if _trained(study, v)}
+    stale = [folder for folder in sampled if not _is_of(read_made(folder), made, hashes)]
+    there = [folder for folder in sampled if folder not in stale]
     if wrong := flagged_sentence(baseline):
         raise ValueError(f"{wrong} It is of the baseline: change that prompt or seed in the study, and run 03 again.")
     samples = baseline + [sample for folder in there for sample in read_samples(folder)]
-    absent = [v.name for v in variants if study.samples(v.name) not in there]
-    said = [flagged_sentence(samples), f"Not sampled: {', '.join(absent)}." if absent else ""]
+    absent = [v.name for v in variants if study.samples(v.name) not in sampled]
+    old = "Drawn otherwise than the baseline, or by an adapter that is gone (run 03_inference again)"
+    said = [
+        flagged_sentence(samples),
+        f"Not sampled: {', '.join(absent)}." if absent else "",
+        f"{old}: {', '.join(folder.name for folder in stale)}." if stale else "",
+    ]
     return [s for s in samples if not s.flag], " ".join(filter(None, said))
+
+
+def _trained(study: Study, variant: Variant) -> bool:
+    return weights_file(study, variant).is_file()
+
+
+def _is_of(made: Mapping[str, Any], baseline: Mapping[str, Any], hashes: Mapping[str, str]) -> bool:
+    """Whether an arm was drawn as the baseline was, by an adapter with one of these hashes by name."""
+    adapter, same = made.get("adapter"), {**made, "adapter": None} == {**baseline, "adapter": None}
+    return same and (not adapter or hashes.get(adapter["name"]) == adapter["sha256"])
 
 
 def paths_of(samples: Iterable[Sample]) -> list[Path]:
@@ -156,6 +178,7 @@ def caption_agreement(study: Study, captions: Mapping[str, str], device: torch.d
 def write_scores(tables: Sequence[pd.DataFrame], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables as one, and the `scale_table` of it; both written where the study has them, whole or not at all."""
     scores = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    scores = scores.drop_duplicates([*COLUMNS[:3], "metric", "model"], keep="last")  # of a cell that ran twice
     scores["suite"] = scores["split"].map(suite_hashes(study.sampling))
     scales, whole = scale_table(scores, study.sampling), scores[~scores["variant"].str.contains("@")]
     write_text(study.scores, whole.to_csv(index=False))

@@ -13,7 +13,7 @@ from caplora.adapters import DIFFUSERS, read_adapter
 from caplora.checkpoints import file_hash
 from caplora.images import contact_sheet
 from caplora.lora import NOTHING, rescaled
-from caplora.samples import Wanted, claim_folder
+from caplora.samples import Wanted, claim_folder, said_of
 from caplora.sampling import Arm, sampling_key
 from caplora.settings import Model, Sampling
 from caplora.study import BASELINE, Study
@@ -25,10 +25,12 @@ def study_on(study: Study, model: str, resolution: int) -> Study:
 
     Raises StudyError, when it is read, for another model of the hub without a revision.
     """
-    name, _, revision = model.partition("@")
-    if Path(name).expanduser().is_dir():
-        base = Model(path=str(Path(name).expanduser().resolve()))
+    if resolution % 8:
+        raise ValueError(f"--resolution must be a multiple of 8, got {resolution}")
+    if Path(model).expanduser().is_dir():
+        base = Model(path=str(Path(model).expanduser().resolve()))
     else:
+        name, _, revision = model.partition("@")
         pinned = study.base.revision if MOVED.get(name, name) == study.base.path else None
         base = Model(path=name, revision=revision or pinned)
     return study.model_copy(update={"base": base, "images": study.images.model_copy(update={"resolution": resolution})})
@@ -55,19 +57,25 @@ def two_arms(
     settings: Sampling,
     out: Path,
 ) -> list[Arm]:
-    """The baseline and the adapter of a file at `scale`, each in its folder of `out`; what was drawn otherwise goes."""
+    """The baseline and the adapter of a file at `scale`, each in its folder of `out`; what was drawn otherwise goes.
+
+    Raises ValueError where a picture that is none of ours lies there.
+    """
     wanted = tuple(
         Wanted(prompt, seed, "prompt", f"{number:03d}_{seed}.png")
         for number, prompt in enumerate(dict.fromkeys(prompts))
         for seed in settings.seeds
     )
     key = sampling_key(settings, pipeline) | {"model": pipeline.config._name_or_path}
-    said = {"name": weights.stem, "scale": scale, "sha256": file_hash(weights)}
+    name = weights.parent.resolve().name if weights.name == DIFFUSERS else weights.stem
+    said = {"name": name, "scale": scale, "sha256": file_hash(weights)}
     adapter = rescaled(read_adapter(weights), scale)
     arms = [
         Arm(out / BASELINE, NOTHING, wanted, key | {"adapter": None}),
-        Arm(out / f"lora@{scale:g}", adapter, wanted, key | {"adapter": said}),
+        Arm(out / f"{name}@{scale:g}", adapter, wanted, key | {"adapter": said}),
     ]
+    for foreign in (p for arm in arms for p in arm.folder.glob("*.png") if not said_of(p)):
+        raise ValueError(f"{foreign} was not drawn by caplora, and is not to be lost: choose another --output_dir")
     for arm in arms:
         claim_folder(arm.folder, wanted, dict(arm.made))
     return arms

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from caplora.intervals import LEVEL, Array
-from caplora.statistics import cells, differences
+from caplora.statistics import ScoreError, cells, differences
 
 AXES = ("training", "prompt", "noise")  # of an array of differences; a study with one training has the last two
 SMALLEST_P = 1e-12
@@ -130,8 +130,14 @@ def spread_of(samples: Array) -> Spread:
 
 
 def study_spread(scores: pd.DataFrame, metric: str, model: str, split: str = "development") -> Spread:
-    """The spread of every variant's differences from the baseline on one split, pooled; raises as `cells` does."""
-    return spread_of(sample_array(differences(cells(scores, metric, model, split))))
+    """The spread of every variant's differences from the baseline on one split, pooled.
+
+    Raises ScoreError as `cells` does, and where there is one prompt.
+    """
+    samples = sample_array(differences(cells(scores, metric, model, split)))
+    if samples.shape[1] < 2:
+        raise ScoreError(f"one {split} prompt has no spread: add prompts to the study (sampling.{split})")
+    return spread_of(samples)
 
 
 def sample_array(table: pd.DataFrame) -> Array:

@@ -150,3 +150,15 @@ def test_chance_alone_is_called_a_difference_no_more_often_than_p_says(views: Em
         found.append(table.set_index("metric")["p"])
     for metric in ("kid", "cmmd"):
         assert np.mean([p[metric] <= 1 / 8 for p in found]) < 0.125 + 3 * np.sqrt(0.125 * 0.875 / 40)
+
+
+def test_without_a_whole_variant_there_are_no_rows_and_no_error(
+    views: Embeddings, drawn: tuple[list[Sample], list[Path], list[Path]]
+) -> None:
+    samples, trained, real = drawn
+    base = [s for s in samples if s.variant == "baseline"]
+    alone, broken = (
+        arm_table(views, views, own, trained, real) for own in (base, [*base, *arm("r4_a8", [base[0].path] * 12)[:-1]])
+    )
+    assert alone.empty and broken.empty and list(alone) == list(COLUMNS)
+    assert closest_pairs(views, base, trained, real).empty

@@ -95,6 +95,22 @@ def test_arm_in_a_pack_draws_what_it_draws_alone_packed_or_merged() -> None:
     assert (together[1] - together[0]).abs().max() > 1e-2
 
 
+def test_small_change_is_not_rounded_away_in_half_precision() -> None:
+    """Merged into 16-bit weights most of a small ΔW would be lost; one that draws alone is then a pack of one."""
+    pipeline = tiny_pipeline()
+    [adapter] = adapters_of(pipeline, 1)
+    pipeline.unet.to(torch.bfloat16)
+    assert isinstance(wear(pipeline, [adapter]), Pack)
+    assert isinstance(wear(tiny_pipeline(), [adapter]), Merged)
+
+
+def test_prompt_that_does_not_fit_is_named_before_anything_is_drawn(study: Study) -> None:
+    long = " ".join(["word"] * 90)
+    settings = study.sampling.model_copy(update={"edits": (long, "short")})
+    with pytest.raises(ValueError, match="would be lost"):
+        study_arms(study.model_copy(update={"sampling": settings}), [], tiny_pipeline())
+
+
 def test_base_is_itself_again_to_the_bit_whatever_was_worn() -> None:
     pipeline = tiny_pipeline()
     before = sampling_key(SETTINGS, pipeline)

@@ -1,5 +1,6 @@
 """scoring.py: the numbers are the published formulas', whatever the batch."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from caplora.adapters import weights_file
 from caplora.clip import ClipEmbeddings, ClipEncoder, check_activation
 from caplora.embeddings import Embeddings
 from caplora.identity import IdentityEncoder
@@ -324,6 +326,31 @@ def test_flagged_samples_are_not_scored_and_arms_that_are_not_there_are_named(tm
     samples, said = scorable_samples(study, variants)
     assert [s.variant for s in samples] == ["baseline"] * 2 + ["r4_a4"] + ["r4_a8"] * 2 + ["r4_a8@0.4"] * 2
     assert "1 of 8 samples cannot be scored (1 of r4_a4)" in said and said.endswith("Not sampled: r8_a8.")
+
+
+def test_samples_of_other_settings_or_of_an_adapter_that_is_gone_are_not_scored(tmp_path: Path) -> None:
+    study, variants = mini_in(tmp_path), [Variant(rank=4, alpha=4), Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)]
+    weights_file(study, variants[1]).parent.mkdir(parents=True)
+    weights_file(study, variants[1]).write_bytes(b"trained anew")
+    made = {"sampling": {"num_inference_steps": 1}, "adapter": None}
+    old = {"name": "mini_r4_a8", "scale": 1.0, "sha256": "0" * 64}
+    now = old | {"name": "mini_r4_a8", "sha256": hashlib.sha256(b"trained anew").hexdigest()}
+    for arm, said in (
+        ("baseline", made), ("r4_a4", made | {"sampling": {"num_inference_steps": 2}}),
+        ("r4_a8", made | {"adapter": old}), ("r4_a8@0.4", made | {"adapter": now | {"scale": 0.4}}), ("r8_a8", made | {"adapter": old | {"name": "gone"}}),
+    ):  # fmt: skip
+        drawn(study, arm)
+        (study.samples(arm) / "settings.json").write_text(json.dumps(said), encoding="utf-8")
+    samples, wrong = scorable_samples(study, variants)
+    assert list(dict.fromkeys(s.variant for s in samples)) == ["baseline", "r4_a8@0.4"]
+    assert "(run 03_inference again): r4_a4, r4_a8, r8_a8." in wrong
+
+
+def test_cell_that_ran_twice_counts_once(clip_folder: Path, samples: list[Sample], tmp_path: Path) -> None:
+    table = clip_table(clip_of(clip_folder), samples, "")
+    once, _ = write_scores([table], mini_in(tmp_path))
+    twice, _ = write_scores([table, table], mini_in(tmp_path))
+    assert len(once) == len(twice) == len(table)
 
 
 def test_study_without_a_whole_baseline_is_not_scored(tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from caplora.adapters import DIFFUSERS, write_weights
 from caplora.base import parts_of
 from caplora.cli import main
+from caplora.lora import Adapter
 from caplora.mini.clip import new_clip, save_clip
 from caplora.mini.words import clip_tokenizer
 from caplora.samples import said_of
+from caplora.settings import Variant
 from caplora.side_by_side import adapter_file, study_on
 from caplora.study import StudyError, read_study
 from tests.tiny import tiny_pipeline, trained_like
@@ -50,7 +53,7 @@ def test_both_draw_every_prompt_and_what_they_drew_is_scored_arm_by_arm(
     names = tables["baseline"]["file_name"]
     both = [[np.asarray(Image.open(out / arm / name)) for name in names] for arm in tables]
     assert all((a != b).any() for a, b in zip(*both, strict=True))
-    assert said_of(out / "lora@1" / names[0])["made"]["adapter"]["name"] == DIFFUSERS.removesuffix(".safetensors")
+    assert said_of(out / "lora@1" / names[0])["made"]["adapter"]["name"] == "lora"
     with Image.open(out / "side_by_side.jpg") as both_arms:
         assert both_arms.size == (2 * 256 + 4, 4 * 256 + 3 * 4)
     capsys.readouterr()
@@ -69,7 +72,26 @@ def test_what_is_there_is_not_drawn_again_and_scale_zero_is_the_baseline(models:
     assert [path.stat().st_mtime_ns for path in paths] == before
     for path in (tmp_path / "baseline").glob("*.png"):
         difference = np.asarray(Image.open(path)).astype(int) - np.asarray(Image.open(tmp_path / "lora@0" / path.name))
-        assert np.abs(difference).max() <= 1  # two batches of one shape, one in a pack
+        assert np.abs(difference).max() == 0  # merged at scale 0 into the same weights
+
+
+def test_pictures_of_others_are_not_lost(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "baseline" / "mine.png"
+    mine.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(mine)
+    assert sample(models, tmp_path) == 2 and mine.is_file()
+    assert "mine.png was not drawn by caplora" in capsys.readouterr().err
+
+
+def test_adapter_with_convolutions_is_drawn_too(models: Path, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    name = next(n for n, m in pipeline.unet.named_modules() if n.endswith("conv1"))
+    out, into, *_ = pipeline.unet.get_submodule(name).weight.shape
+    weights = {f"unet.{name}": (torch.randn(2, into, 3, 3), torch.randn(out, 2, 1, 1))}
+    write_weights(Adapter(Variant(rank=2, alpha=2), weights), tmp_path / "conv.safetensors", "kohya", {})
+    assert sample(models, tmp_path / "out", "--lora_weights", str(tmp_path / "conv.safetensors")) == 0
+    both = [np.asarray(Image.open(tmp_path / "out" / arm / "000_0.png")) for arm in ("baseline", "conv@1")]
+    assert (both[0] != both[1]).any()
 
 
 def test_missing_and_doubtful_adapters_are_named(

@@ -14,7 +14,7 @@ from caplora.spread import (
     study_spread,
     variance_split,
 )
-from caplora.statistics import COLUMNS
+from caplora.statistics import COLUMNS, ScoreError
 
 TRUE = {"training": 0.8, "prompt": 2.0, "training × prompt": 0.5, "noise": 1.0, "training × noise": 0.7}
 AXES_OF = {"training": [0], "prompt": [1], "noise": [1, 2]}  # noise is a prompt's own
@@ -147,6 +147,14 @@ def test_spread_of_a_study_is_that_of_its_differences() -> None:
     scores = pd.DataFrame(rows, columns=list(COLUMNS))
     found, known = study_spread(scores, "clip_score", "a"), spread_of(gain)
     assert (found.prompt, found.rest) == pytest.approx((known.prompt, known.rest))
+
+
+def test_one_prompt_has_no_spread_and_says_so() -> None:
+    rows = [
+        (arm, "only", s, "development", "clip_score", "a", s + 0.5) for s in (0, 1) for arm in ("baseline", "r4_a8")
+    ]
+    with pytest.raises(ScoreError, match="one development prompt has no spread"):
+        study_spread(pd.DataFrame(rows, columns=list(COLUMNS)), "clip_score", "a")
 
 
 def test_array_has_an_axis_for_variants_prompts_and_seeds() -> None:
