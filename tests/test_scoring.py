@@ -335,10 +335,14 @@ def test_samples_of_other_settings_or_of_an_adapter_that_is_gone_are_not_scored(
     made = {"sampling": {"num_inference_steps": 1}, "adapter": None}
     old = {"name": "mini_r4_a8", "scale": 1.0, "sha256": "0" * 64}
     now = old | {"name": "mini_r4_a8", "sha256": hashlib.sha256(b"trained anew").hexdigest()}
-    for arm, said in (
-        ("baseline", made), ("r4_a4", made | {"sampling": {"num_inference_steps": 2}}),
-        ("r4_a8", made | {"adapter": old}), ("r4_a8@0.4", made | {"adapter": now | {"scale": 0.4}}), ("r8_a8", made | {"adapter": old | {"name": "gone"}}),
-    ):  # fmt: skip
+    drawn_with = {
+        "baseline": made,
+        "r4_a4": made | {"sampling": {"num_inference_steps": 2}},
+        "r4_a8": made | {"adapter": old},
+        "r4_a8@0.4": made | {"adapter": now | {"scale": 0.4}},
+        "r8_a8": made | {"adapter": old | {"name": "gone"}},
+    }
+    for arm, said in drawn_with.items():
         drawn(study, arm)
         (study.samples(arm) / "settings.json").write_text(json.dumps(said), encoding="utf-8")
     samples, wrong = scorable_samples(study, variants)
