@@ -94,6 +94,12 @@ def as_run(study: Study, variant: str) -> Study:
     )
 
 
+def learning_rate(study: Study, variant: Variant) -> float:
+    """That which a variant was trained with, where it is recorded, else what it asks for."""
+    recorded = provenance.read_json(study.adapter(variant) / "settings.json").get("training", {})
+    return float(recorded.get("learning_rate", study.training.of(variant).learning_rate))
+
+
 def data_facts(study: Study) -> dict[str, Any]:
     """What the ledger says: how many images were used, for what, their captions, and where they are from."""
     ledger = _table(study.dataset / "metadata.csv", ("split", "status", "text"))
@@ -174,6 +180,8 @@ def write_report(
         suites={s: panel.suite_sentences(found.effects, found.best, model, s) for s in panel.SUITES},
         agreement=panel.agreement_sentence(found.effects, model),
         tracked=[panel.tracking_sentence(row) for row in found.tracked.to_dict("records")],
+        rates=list(dict.fromkeys(f"{learning_rate(study, v):g}" for v in variants)),
+        scales_of=list(dict.fromkeys("(α / √r)" if v.use_rslora else "(α / r)" for v in variants)),
         limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=METRICS,
         versions=provenance.versions(), hashes=provenance.hashes(run, names),
         scorers=provenance.scorers(found.scores) if len(found.scores) else [],

@@ -321,3 +321,10 @@ def test_the_citation_names_version_year_and_the_hash_of_the_study(study: Study)
     digest = hashlib.sha256(settings.encode()).hexdigest()
     assert f"version = {{{caplora.__version__}}}" in text and f"year = {{{date.today().year}}}" in text
     assert text.count(digest) == 2  # in the citation and among the hashes
+
+
+def test_method_says_what_variants_differ_in(study: Study, tmp_path: Path) -> None:
+    variants = [VARIANTS[0], VARIANTS[0].model_copy(update={"use_rslora": True, "learning_rate": 5e-4})]
+    page = write_report(tmp_path / "r.html", study, variants, findings(effects({"r4_a8": 0.1})), {})
+    text = page.read_text(encoding="utf-8")
+    assert "(α / r) or (α / √r) · B A" in text and " or 0.0005 (" in text
