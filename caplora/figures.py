@@ -171,7 +171,7 @@ def _panel_note(effects: pd.DataFrame) -> str:
     arms = " Metrics of a whole arm have no interval." if effects["low"].isna().any() else ""
     lines = [
         f"n = {n}. Bars: 95 % t intervals of the paired difference, clustered by prompt.",
-        f"Hollow: p > 0.05, corrected over the variants of a metric.{arms} {star_note(effects)}",
+        f"Hollow: p > 0.05, corrected over the variants of a metric, or not tested (drift).{arms} {star_note(effects)}",
     ]
     return "\n".join(line.strip() for line in lines)
 
