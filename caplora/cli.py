@@ -38,6 +38,9 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
     return path
 
 
+Command = Callable[[str, str], Callable[..., argparse.Action]]  # name, what it does → what adds a flag to it
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     top = argparse.ArgumentParser(prog="python -m caplora", description=__doc__)
@@ -46,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
     def command(name: str, does: str) -> Callable[..., argparse.Action]:
         return commands.add_parser(name, help=does, description=does).add_argument
 
+    study_commands(command)
+    sample_commands(command)
+    adapter_commands(command)
+    return top
+
+
+def study_commands(command: Command) -> None:
+    """Begin a study, exchange its captions, train its variants."""
     flag = command("new", "begin a study of your own images")
     flag("name", help="of the study, its folders and its file")
     flag("--images", type=Path, required=True, help="the folder that holds them; it is never written to")
@@ -65,6 +76,10 @@ def parser() -> argparse.ArgumentParser:
     flag("study", help="a file of params/studies")
     flag("--variants", default="grid", help="a file of params/variants (default: grid)")
     flag("--fork", action="store_true", help="set a training aside that stopped half way and was begun differently")
+
+
+def sample_commands(command: Command) -> None:
+    """Draw, score, report."""
     flag = command("sample", "draw prompts with a base model and with an adapter, from the same noise")
     flag("--pretrained_model", required=True, help="the base model: a folder, or owner/name@revision")
     flag("--lora_weights", type=Path, required=True, help="the adapter: a file in any form, or the folder it lies in")
@@ -95,6 +110,10 @@ def parser() -> argparse.ArgumentParser:
     flag = command("report", "say where a study's report is, which notebook 05 writes, and make a PDF of it")
     flag("study", help="a file of params/studies")
     flag("--pdf", action="store_true", help="write report.pdf beside it (needs WeasyPrint: pip install weasyprint)")
+
+
+def adapter_commands(command: Command) -> None:
+    """Merge, extract, resize and convert adapters."""
     flag = command("merge", "write a base model with an adapter added to its weights, as diffusers loads it")
     flag("adapter", type=Path, help="a file in any form")
     flag("--base", required=True, help="the model: a folder, or owner/name@revision")
@@ -113,7 +132,6 @@ def parser() -> argparse.ArgumentParser:
     flag("adapter", type=Path, help="a file in any form")
     flag("--to", choices=("diffusers", "kohya"), required=True, help="the form of the new file")
     flag("--out", type=Path, required=True, help="the .safetensors file")
-    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,9 +4,6 @@ The spread it takes is that of an earlier study's development prompts; where the
 standard deviations of one sample's difference.
 """
 
-from collections.abc import Sequence
-
-import pandas as pd
 from scipy import stats
 
 from caplora.intervals import INNER, POWER, detectable_errors
@@ -14,7 +11,6 @@ from caplora.spread import STANDARD, Spread, study_spread
 from caplora.statistics import ScoreError, primary_model, read_scores
 from caplora.study import Study
 
-PROMPTS = (8, 16, 25, 50, 100, 200)  # of the table
 MOST = 100_000  # prompts; a study that needs more will not be made
 
 
@@ -52,12 +48,6 @@ def prompts_needed(effect: float, seeds: int, spread: Spread = STANDARD) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if detectable_effect(middle, seeds, spread) > abs(effect) else (low, middle)
     return high
-
-
-def design_table(seeds: Sequence[int], spread: Spread = STANDARD, prompts: Sequence[int] = PROMPTS) -> pd.DataFrame:
-    """The detectable effect of other designs: a row per number of prompts, a column per number of seeds."""
-    table = {s: [detectable_effect(p, s, spread) for p in prompts] for s in seeds}
-    return pd.DataFrame(table, index=pd.Index(prompts, name="prompts")).rename_axis(columns="seeds")
 
 
 def expected_spread(study: Study) -> tuple[Spread, str]:

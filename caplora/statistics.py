@@ -227,14 +227,3 @@ def attribute_effects(scores: pd.DataFrame, variant: str) -> pd.DataFrame:
     rows = rows[rows["variant"].isin([BASELINE, variant])]
     named = rows.groupby("metric", sort=False)["prompt"].nunique()
     return effect_table(rows, list(named.index[named >= 2]))
-
-
-def best_variant(scores: pd.DataFrame, metric: str, model: str) -> str:
-    """The variant with the largest mean difference on the development prompts; test prompts are not looked at.
-
-    A single variant needs no choice and no development prompts. Raises ScoreError as `cells` does.
-    """
-    variants = [v for v in dict.fromkeys(scores["variant"]) if v != BASELINE]
-    if len(variants) == 1:
-        return str(variants[0])
-    return str(differences(cells(scores, metric, model, "development")).mean().idxmax())

@@ -10,7 +10,6 @@ import yaml
 from caplora.intervals import INNER, detectable_difference, equivalent, interval
 from caplora.power import (
     design_sentence,
-    design_table,
     detectable_effect,
     expected_spread,
     prompts_needed,
@@ -60,10 +59,9 @@ def test_detectable_effect_before_a_study_is_that_after_it_where_it_spreads_as_e
 
 
 def test_more_prompts_beat_more_seeds() -> None:
-    table = design_table([1, 2, 4, 8])
+    table = [[detectable_effect(prompts, seeds) for seeds in (1, 2, 4, 8)] for prompts in (8, 16, 25, 50, 100, 200)]
     assert (np.diff(table, axis=0) < 0).all() and (np.diff(table, axis=1) < 0).all()
     assert detectable_effect(32, 4) < detectable_effect(16, 8)
-    assert table.loc[16, 4] == detectable_effect(16, 4, STANDARD)
 
 
 def test_detectable_effect_scales_with_the_spread() -> None:

@@ -162,3 +162,9 @@ def test_choice_never_looks_at_test_prompts() -> None:
 def test_one_recipe_needs_no_development_prompts() -> None:
     known = {"r4_a8": {0: "r4_a8", 1: "r4_a8_s1"}}
     assert best_recipe(gains(r4_a8=0.0, r4_a8_s1=0.0), "clip_score", "a", known) == "r4_a8"
+
+
+def test_several_recipes_cannot_be_chosen_from_without_development_prompts() -> None:
+    known = {"r4_a8": {0: "r4_a8"}, "r8_a8": {0: "r8_a8"}}
+    with pytest.raises(ScoreError, match="no clip_score by a on development prompts"):
+        best_recipe(gains(r4_a8=0.1, r8_a8=0.2), "clip_score", "a", known)

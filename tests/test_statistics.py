@@ -22,7 +22,6 @@ from caplora.statistics import (
     COLUMNS,
     ScoreError,
     attribute_effects,
-    best_variant,
     cells,
     effect_table,
     effects,
@@ -239,22 +238,6 @@ def test_a_margin_of_a_metric_that_was_not_scored_is_refused() -> None:
 
 def test_the_correction_says_over_how_many_variants_it_is() -> None:
     assert [e.n_variants for e in effects(rows(GAINS), "clip_score", "clip_a", "test")] == [3, 3, 3]
-
-
-def test_the_best_variant_is_chosen_on_development_prompts_alone() -> None:
-    development = rows({"baseline": 0, "r4_a4": 0.1, "r8_a8": 0.0}, split="development")
-    test = rows({"baseline": 0, "r4_a4": 0.0, "r8_a8": 0.5})
-    assert best_variant(pd.concat([development, test]), "clip_score", "clip_a") == "r4_a4"
-    assert best_variant(pd.concat([development, test.iloc[:3]]), "clip_score", "clip_a") == "r4_a4"
-
-
-def test_one_variant_is_the_best_without_development_prompts() -> None:
-    assert best_variant(rows({"baseline": 0, "r4_a8": 0}), "clip_score", "clip_a") == "r4_a8"
-
-
-def test_several_variants_cannot_be_chosen_from_without_development_prompts() -> None:
-    with pytest.raises(ScoreError, match="no clip_score by clip_a on development prompts"):
-        best_variant(rows(GAINS), "clip_score", "clip_a")
 
 
 def test_cells_hold_every_arm_for_every_prompt_and_seed_baseline_first() -> None:
