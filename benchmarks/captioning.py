@@ -28,12 +28,12 @@ from transformers import (
     BlipProcessor,
 )
 
-from caplora.base import DTYPES, device_of, precision_of
-from caplora.blip import quicken
-from caplora.captioners import FAMILIES, Captioner, machine_captions
-from caplora.captioning import captions_of
-from caplora.settings import Captioning
-from caplora.study import read_study
+from caplora.captioning.blip import quicken
+from caplora.captioning.captioners import FAMILIES, Captioner, machine_captions
+from caplora.captioning.machine_captions import captions_of
+from caplora.models.devices import DTYPES, device_of, precision_of
+from caplora.study.settings import Captioning
+from caplora.study.study import read_study
 
 BATCH = Captioning().batch_size
 SIDES = ("transformers one by one", "transformers in batches", "ours one by one", "ours in batches")

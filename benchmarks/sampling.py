@@ -24,14 +24,17 @@ from diffusers.utils import logging
 from torch import Tensor
 from training import NINE, stable_diffusion_shaped
 
-from caplora.adapters import DIFFUSERS, write_weights
-from caplora.base import DTYPES, device_of, load_base, parts_of, precision_of
-from caplora.lora import NOTHING, Adapter, fresh_adapter, target_layers
-from caplora.mini.words import clip_tokenizer
-from caplora.samples import Wanted, wanted_samples
-from caplora.sampling import decode, draw_batch, wear
-from caplora.settings import Training
-from caplora.study import read_study
+from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter
+from caplora.lora.adapter_files import write_weights
+from caplora.lora.formats import DIFFUSERS
+from caplora.lora.layers import target_layers
+from caplora.mini.world.words import clip_tokenizer
+from caplora.models.base import load_base, parts_of
+from caplora.models.devices import DTYPES, device_of, precision_of
+from caplora.sampling.drawing import decode, draw_batch, wear
+from caplora.sampling.samples import Wanted, wanted_samples
+from caplora.study.study import read_study
+from caplora.study.training_settings import Training
 
 SIDES = ("diffusers, one by one", "ours, one by one", "pack of ten")
 STUDY = read_study("mini")

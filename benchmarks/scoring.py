@@ -23,13 +23,13 @@ import open_clip
 import torch
 from PIL import Image
 
-from caplora import embeddings
-from caplora.base import device_of
-from caplora.clip import ClipEmbeddings, ClipEncoder
-from caplora.mini.portraits import PORTRAITS
-from caplora.samples import Sample
-from caplora.scoring import clip_table
-from caplora.study import read_study
+from caplora.mini.world.portraits import PORTRAITS
+from caplora.models.devices import device_of
+from caplora.sampling.samples import Sample
+from caplora.scoring import embeddings
+from caplora.scoring.clip import ClipEmbeddings, ClipEncoder
+from caplora.scoring.scores import clip_table
+from caplora.study.study import read_study
 
 SIDES = ("one by one", "ours, cold", "ours, warm")
 STUDY = read_study("mini")

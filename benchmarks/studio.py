@@ -16,18 +16,18 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import Page
 
-from caplora.captions import Row, write_ledger
-from caplora.mini.portraits import PORTRAITS
-from caplora.study import read_study
-from caplora.wording import compose
+from caplora.captions.cleaning import compose
+from caplora.captions.ledger import Row, write_ledger
+from caplora.mini.world.portraits import PORTRAITS
+from caplora.study.study import read_study
 from tests.lab import browser_page, jupyterlab, run_all
 
 CELL = (
     """
 from pathlib import Path
-from caplora.review import checks_of
-from caplora.studio import Studio
-from caplora.study import read_study
+from caplora.review.checks import checks_of
+from caplora.review.studio import Studio
+from caplora.study.study import read_study
 checks = checks_of(read_study("mini"), {{}})
 """,
     """

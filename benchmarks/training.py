@@ -27,13 +27,17 @@ from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from caplora.base import DTYPES, device_of, load_base, parts_of, precision_of
-from caplora.checkpoints import Checkpoints
-from caplora.dataset import Inputs
-from caplora.lora import Pack, fresh_adapter, linear_layers, target_layers
-from caplora.settings import TARGETS, Training, Variant
-from caplora.study import read_study
-from caplora.training import Run
+from caplora.lora.adapter import fresh_adapter
+from caplora.lora.layers import linear_layers, target_layers
+from caplora.lora.pack import Pack
+from caplora.models.base import load_base, parts_of
+from caplora.models.devices import DTYPES, device_of, precision_of
+from caplora.study.study import read_study
+from caplora.study.training_settings import Training
+from caplora.study.variants import TARGETS, Variant
+from caplora.training.checkpoints import Checkpoints
+from caplora.training.inputs import Inputs
+from caplora.training.loop import Run
 
 NINE = [Variant(rank=r, alpha=r * a) for r in (4, 8, 16) for a in (0.5, 1, 2)]
 ROUNDS, IMAGES = 5, 16

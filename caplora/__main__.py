@@ -2,6 +2,6 @@
 
 import sys
 
-from caplora.cli import main
+from caplora.commands.cli import main
 
 sys.exit(main())

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from caplora.grid import Grid
-from tests.test_grid import SETTINGS, VARIANTS, grid_in, run
+from caplora.training.grid import Grid
+from tests.training.test_grid import SETTINGS, VARIANTS, grid_in, run
 
 
 def often(folder: Path) -> Grid:

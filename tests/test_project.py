@@ -14,7 +14,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import caplora
-from caplora.study import PROJECT, read_study, read_variants
+from caplora.study.reading import PROJECT
+from caplora.study.study import read_study
+from caplora.study.variants import read_variants
 
 STUDIES = sorted((PROJECT / "params" / "studies").glob("*.yaml"))
 VARIANTS = sorted((PROJECT / "params" / "variants").glob("*.yaml"))

@@ -14,11 +14,13 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from caplora.dataset import Inputs
-from caplora.lora import Adapter, fresh_adapter, target_layers
-from caplora.mini.diffusion import NOISE
-from caplora.mini.words import clip_tokenizer
-from caplora.settings import Training, Variant
+from caplora.lora.adapter import Adapter, fresh_adapter
+from caplora.lora.layers import target_layers
+from caplora.mini.training.diffusion import NOISE
+from caplora.mini.world.words import clip_tokenizer
+from caplora.study.training_settings import Training
+from caplora.study.variants import Variant
+from caplora.training.inputs import Inputs
 
 TRAINING = Training()
 

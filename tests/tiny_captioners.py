@@ -39,8 +39,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from caplora.mini.blip import new_blip, processor_of
-from caplora.mini.words import bert_tokenizer, corpus
+from caplora.mini.training.blip import new_blip, processor_of
+from caplora.mini.world.words import bert_tokenizer, corpus
 
 SIDE = 32  # pixels
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<video>", "<vision>", "</vision>")

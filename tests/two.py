@@ -5,8 +5,9 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from caplora.grid import claim, train_grid
-from tests.test_grid import VARIANTS, grid_in
+from caplora.training.grid import claim
+from caplora.training.packs import train_grid
+from tests.training.test_grid import VARIANTS, grid_in
 
 first = Accelerator(cpu=True)
 assert first.num_processes == 2

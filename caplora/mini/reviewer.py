@@ -2,10 +2,8 @@
 
 import json
 
-from caplora.captions import Row
-from caplora.history import Ledger
-from caplora.mini.portraits import TRUTH
-from caplora.mini.world import caption
+from caplora.captions import Ledger, Row
+from caplora.mini.world import TRUTH, caption
 from caplora.review import kept
 from caplora.study import read_study
 

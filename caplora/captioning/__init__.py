@@ -1,0 +1,7 @@
+"""Room."""
+
+from caplora.captioning.machine_captions import captions_of
+
+__all__ = [
+    "captions_of",
+]

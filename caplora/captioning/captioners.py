@@ -1,0 +1,152 @@
+"""A captioner's folder or hub id → a model that says what images show, word for word the same every time.
+
+Each family is a concrete class of transformers, chosen by the `model_type` of the config: no code that comes with a
+model is run. This file does not know studies' folders, nor what was said before.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    BlipForConditionalGeneration,
+    BlipProcessor,
+    Florence2ForConditionalGeneration,
+    Florence2Processor,
+    GenerationConfig,
+    GitForCausalLM,
+    GitProcessor,
+    Idefics3ForConditionalGeneration,
+    Idefics3Processor,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+)
+
+from caplora.captioning.blip import generate_blip, quicken
+from caplora.models import DTYPES, precision_of
+from caplora.study import Captioning
+
+TASK = "<MORE_DETAILED_CAPTION>"  # what Florence is asked unless the study's prompt is another of its tasks
+
+
+class CaptioningError(RuntimeError):
+    """A captioner that cannot be loaded; the message names it and the key of the study that chose it."""
+
+
+def not_asked(processor: ProcessorMixin, prompt: str) -> None:
+    """Nothing: the model was trained to caption and takes no words."""
+
+
+def by_task(processor: ProcessorMixin, prompt: str) -> str:
+    """The task's token."""
+    return prompt if prompt in processor.task_prompts_without_inputs else TASK
+
+
+def by_chat(processor: ProcessorMixin, prompt: str) -> str:
+    """The prompt as the turn of a person who shows an image, in the model's own template."""
+    said = [{"type": "image"}, {"type": "text", "text": prompt}]
+    return processor.apply_chat_template([{"role": "user", "content": said}], add_generation_prompt=True)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The classes of a captioner, and how it is asked."""
+
+    model: type[PreTrainedModel]
+    processor: type[ProcessorMixin]
+    asked: Callable[[ProcessorMixin, str], str | None] = not_asked
+
+
+FAMILIES = {  # model_type of the config → its classes
+    "blip": Family(BlipForConditionalGeneration, BlipProcessor),
+    "blip-2": Family(Blip2ForConditionalGeneration, Blip2Processor),
+    "florence2": Family(Florence2ForConditionalGeneration, Florence2Processor, by_task),
+    "git": Family(GitForCausalLM, GitProcessor),
+    "idefics3": Family(Idefics3ForConditionalGeneration, Idefics3Processor, by_chat),  # SmolVLM
+    "llava": Family(LlavaForConditionalGeneration, LlavaProcessor, by_chat),
+    "qwen2_5_vl": Family(Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, by_chat),
+}
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """A model with its processor, on its device."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    family: Family
+
+
+def load_captioner(model: str, revision: str | None = None, device: str = "cpu") -> Captioner:
+    """The captioner in a folder or of a hub id, ready to caption: bf16 or fp16 on a GPU, else fp32.
+
+    Raises CaptioningError if it is missing, is of no known family or has no safetensors weights.
+    """
+    dtype = DTYPES[precision_of(torch.device(device))]
+    try:
+        family = _family(PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
+        trust = {"revision": revision, "trust_remote_code": False}
+        processor = family.processor.from_pretrained(model, **trust)
+        loaded = family.model.from_pretrained(model, dtype=dtype, use_safetensors=True, **trust)
+    except (OSError, ValueError, ImportError) as error:
+        raise CaptioningError(
+            f"the captioner {model!r} (captioning.model of the study) cannot be loaded: {error}"
+        ) from error
+    processor.tokenizer.padding_side = "left"  # words follow the prompt at once
+    if isinstance(loaded, BlipForConditionalGeneration):
+        quicken(loaded)
+    return Captioner(loaded.to(device).eval(), processor, family)
+
+
+def machine_captions(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Iterator[list[str]]:
+    """What the model says of `images`, in order, word for word; one list per batch of `settings.batch_size`."""
+    for start in range(0, len(images), settings.batch_size):
+        tokens = _generated(captioner, images[start : start + settings.batch_size], settings)
+        yield [text.strip() for text in captioner.processor.batch_decode(tokens, skip_special_tokens=True)]
+
+
+def decoding_of(model: PreTrainedModel, settings: Captioning) -> GenerationConfig:
+    """Beam search as the study has it; what else the model's own settings say of decoding stays, sampling goes."""
+    decoding = copy.deepcopy(model.generation_config)
+    decoding.update(num_beams=settings.num_beams, max_new_tokens=settings.max_new_tokens, max_length=None)
+    decoding.update(do_sample=False, temperature=None, top_k=None, top_p=None)
+    return decoding
+
+
+@torch.no_grad()
+def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Int[Tensor, "n tokens"]:
+    """The token ids of what is said, without those of the prompt."""
+    model = captioner.model
+    inputs = _inputs(captioner, images, settings.prompt).to(model.device, model.dtype)
+    with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
+        if isinstance(model, BlipForConditionalGeneration):
+            return generate_blip(model, inputs["pixel_values"], decoding_of(model.text_decoder, settings))
+        tokens = model.generate(**inputs, generation_config=decoding_of(model, settings))
+    asked = "input_ids" in inputs and not model.config.is_encoder_decoder
+    return tokens[:, inputs["input_ids"].shape[1] :] if asked else tokens
+
+
+def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompt: str) -> Any:
+    words = captioner.family.asked(captioner.processor, prompt)
+    if words is None:
+        return captioner.processor(images=list(images), return_tensors="pt")
+    shown = [[image] for image in images]
+    return captioner.processor(images=shown, text=[words] * len(images), padding=True, return_tensors="pt")
+
+
+def _family(model_type: str | None) -> Family:
+    if model_type not in FAMILIES:
+        raise ValueError(f"its model_type is {model_type!r} and must be one of {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]

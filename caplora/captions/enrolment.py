@@ -1,0 +1,132 @@
+"""Images and what is said of them → rows of the ledger: who joins, who leaves, who is held out, what a person keeps."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from caplora.captions.cleaning import compose
+from caplora.captions.exchange import nfc
+from caplora.captions.history import MACHINE, UNKNOWN
+from caplora.captions.ledger import LEDGER, LedgerError, Row, Said
+from caplora.captions.matching import own_words
+from caplora.captions.open_ledger import Ledger
+from caplora.study import Study
+
+
+def update_ledger(
+    study: Study,
+    sources: Mapping[str, str],
+    refused: Collection[str] = (),
+    flags: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """Bring the study's ledger up to date with its images, and return its rows.
+
+    `sources` maps the images in the dataset to the files they came from; `refused` names files that were not
+    used; `flags` says what is doubtful about an image. New images get a pending row, and captions among the
+    person's images are read as their own words. What a person decided stays as it is. The row of an image that is
+    gone goes with it, unless its caption was kept or edited: then LedgerError says so and nothing changes.
+    """
+    own, gone = own_words(study.images_folder), []
+
+    def updated(before: Mapping[str, Row]) -> dict[str, Row | None]:
+        gone.extend(_gone(study, before.values(), sources, refused))
+        left = [row for row in before.values() if row not in gone]
+        rows = [_known(study, row, flags or {}) for row in enrolled(left, sources, study.images.held_out)]
+        if not rows:
+            why = study.dataset / "refused.csv"
+            raise LedgerError(f"no image of {study.images_folder} could be used: {why} says why")
+        rows = [_in_own_words(row, own.get(nfc(row.source))) for row in rows]
+        return {**{row.file_name: None for row in gone}, **{row.file_name: row for row in rows}}
+
+    ledger = Ledger(study.dataset)
+    ledger.amend(updated, "the images of the study", MACHINE)
+    for row in gone:
+        if row.file_name not in sources:
+            (study.dataset / row.file_name).unlink(missing_ok=True)
+    return list(ledger.rows.values())
+
+
+def enrolled(rows: Sequence[Row], sources: Mapping[str, str], share: float) -> list[Row]:
+    """`rows`, then a pending row for each image of `sources` that has none; a split once given is never changed."""
+    known = {row.file_name: row.split for row in rows}
+    splits = assign_splits(sources, share, known)
+    new = [Row(name, split=splits[name], source=source) for name, source in sources.items() if name not in known]
+    return [*(replace(row, source=sources.get(row.file_name, row.source)) for row in rows), *new]
+
+
+def assign_splits(file_names: Iterable[str], share: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """File name → train or held_out. `known` splits stay; new names are held out until `share` of all is reached.
+
+    Which of them is settled by a hash of the name. Where there are two and the share is above 0, at least one is
+    held out, and never all are.
+    """
+    known = known or {}
+    new = sorted({*file_names} - {*known}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    count = len(known) + len(new)
+    wanted = min(max(round(share * count), 1 if share > 0 else 0), count - 1)
+    lacking = wanted - list(known.values()).count("held_out")
+    return {**known, **{name: "held_out" if i < lacking else "train" for i, name in enumerate(new)}}
+
+
+def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[Row]:
+    """Enter what the captioner said (by file name) in the ledger and return its rows; decided rows stay untouched.
+
+    A text that a person has changed stays; if that was outside caplora, in a spreadsheet, a pending row becomes edited.
+    """
+    ledger = Ledger(folder)
+    hands = {
+        name: change.who for change in ledger.history for name, (_, now) in change.rows.items() if "text" in (now or {})
+    }
+    ledger.amend(
+        lambda rows: {name: _described(row, machine.get(name), subject, hands[name]) for name, row in rows.items()},
+        "what the captioner said",
+        MACHINE,
+    )
+    return list(ledger.rows.values())
+
+
+def _gone(study: Study, rows: Iterable[Row], sources: Mapping[str, str], refused: Collection[str]) -> list[Row]:
+    """The rows whose image is gone, refused, or another now; raises LedgerError where a person's caption would go."""
+    lost = []
+    for row in rows:
+        there = (study.images_folder / row.source).is_file()
+        if row.file_name not in sources:
+            lost += [] if there and row.source not in refused else [row]
+        elif sources[row.file_name] != row.source and there:  # not moved: another file has its name
+            lost.append(row)
+    for row in lost:
+        if row.status in ("kept", "edited"):
+            raise LedgerError(
+                f"{study.images_folder / row.source} is gone or refused, but {study.dataset / LEDGER} holds your"
+                f" caption of it ({row.file_name}, {row.status}): put the image back, or delete that row"
+                + (f"; {sources[row.file_name]} has its name now" if row.file_name in sources else "")
+            )
+    return lost
+
+
+def _known(study: Study, row: Row, flags: Mapping[str, str]) -> Row:
+    """`row` with what the study says of where its pictures come from, and what is doubtful about this one."""
+    said = study.images.provenance
+    return replace(
+        row,
+        flags=flags.get(row.file_name, row.flags),
+        origin=row.origin or said.origin,
+        licence=row.licence or said.licence,
+        consent=row.consent or said.consent,
+    )
+
+
+def _in_own_words(row: Row, caption: str | None) -> Row:
+    untouched = row.status == "pending" and row.text in ("", row.suggestion)
+    return replace(row, text=caption, status="edited") if caption and untouched else row
+
+
+def _described(row: Row, said: Said | None, subject: str, hand: str) -> Row:
+    if said is None or row.status != "pending":
+        return row
+    suggestion = compose(said.text, subject)
+    now = replace(row, machine_text=said.text, captioner=said.captioner, captioned=said.time, suggestion=suggestion)
+    if row.text.strip() and row.text != row.suggestion:
+        return replace(now, status="edited") if hand == UNKNOWN else now
+    return replace(now, text=suggestion)

@@ -1,0 +1,148 @@
+"""Captions as other tools keep them ↔ rows: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
+
+Names are compared in NFC, by the whole name, then without its folder, then without its ending.
+"""
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from caplora.captions.history import Cells
+from caplora.captions.ledger import COLUMNS, LedgerError, Row
+from caplora.study import write_text
+
+BOM = "\ufeff"
+FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "image_path", "path", "img")
+TEXT_COLUMNS = ("text", "corrected_caption", "corrected", "final_caption", "edited_caption", "caption", "prompt")
+MACHINE_COLUMNS = ("machine_text", "blip_caption", "blip", "raw_caption", "machine_caption", "original_caption")
+
+
+def read_captions(path: Path) -> list[Cells]:
+    """The cells that a file, or a folder of `.txt`, holds of each image: `file_name`, `text`, what else of COLUMNS.
+
+    CSV may have commas, semicolons or tabs and other people's column names; CSV and `.txt` may be CP949 instead of
+    UTF-8. Raises LedgerError naming the file and the place for any other content, and for a name that stands twice.
+    """
+    readers = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv}
+    if not path.is_dir() and path.suffix.lower() not in readers:
+        raise LedgerError(f"{path}: captions are read from .json, .jsonl, .csv, .tsv or a folder of .txt")
+    rows = text_files(path) if path.is_dir() else readers[path.suffix.lower()](path)
+    names = [nfc(row["file_name"]) for row in rows]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise LedgerError(f"{path}: {twice[0]!r} stands twice")
+    return [row | {"file_name": name} for row, name in zip(rows, names, strict=True)]
+
+
+def write_captions(rows: Iterable[Row], path: Path) -> None:
+    """Write rows as the ending of `path` says: `.json` the captions, `.jsonl` and `.csv` everything.
+
+    Without an ending it is a folder, of a `.txt` with the caption of each image.
+    """
+    rows = list(rows)
+    if path.suffix.lower() == ".json":
+        captions = {row.file_name: row.text for row in rows}
+        write_text(path, json.dumps(captions, ensure_ascii=False, indent=1) + "\n")
+    elif path.suffix.lower() == ".jsonl":
+        write_text(path, "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows))
+    elif path.suffix.lower() == ".csv":
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows([COLUMNS, *(asdict(row).values() for row in rows)])
+        write_text(path, BOM + lines.getvalue())
+    elif path.suffix:
+        raise LedgerError(f"{path}: captions are written as .json, .jsonl, .csv or a folder of .txt")
+    else:
+        for row in rows:
+            mark = BOM if row.text.startswith(BOM) else ""
+            write_text(path / f"{PurePosixPath(row.file_name).with_suffix('.txt')}", mark + row.text)
+
+
+def nfc(text: str) -> str:
+    """A name as every system writes it alike."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file, UTF-8 with or without a mark, or CP949, as Korean spreadsheets save."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read: {error}") from error
+    for encoding in ("utf-8-sig", "cp949"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise LedgerError(f"{path} is neither UTF-8 nor CP949: save it as UTF-8")
+
+
+def text_files(folder: Path) -> list[Cells]:
+    files = sorted(p for p in folder.rglob("*.txt") if not p.name.startswith("."))
+    return [{"file_name": p.relative_to(folder).with_suffix("").as_posix(), "text": _text_of(p)} for p in files]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs, so that a name standing twice is seen."""
+
+
+def _json(path: Path) -> list[Cells]:
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
+    except (OSError, ValueError) as error:
+        raise LedgerError(f"{path} cannot be read: {error}") from error
+    if not isinstance(pairs, _Pairs):
+        raise LedgerError(f'{path} must hold {{"file name": "caption", …}}, got {type(pairs).__name__}')
+    for name, caption in pairs:
+        if not isinstance(caption, str):
+            raise LedgerError(f"{path}: the caption of {name!r} must be words, got {caption!r}")
+    return [{"file_name": name, "text": caption} for name, caption in pairs]
+
+
+def _jsonl(path: Path) -> list[Cells]:
+    rows = []
+    for number, line in enumerate(_text_of(path).split("\n"), 1):
+        try:
+            cells = json.loads(line) if line.strip() else None
+        except ValueError as error:
+            raise LedgerError(f"{path}, line {number} cannot be read: {error}") from error
+        if cells is not None:
+            rows.append(_known_cells(cells, f"{path}, line {number}"))
+    return rows
+
+
+def _known_cells(cells: Any, where: str) -> Cells:
+    if not isinstance(cells, dict) or not {"file_name", "text"} <= {*cells}:
+        raise LedgerError(f'{where} must be {{"file_name": …, "text": …}}, got {str(cells)[:80]}')
+    known = {key: value for key, value in cells.items() if key in COLUMNS}
+    for key, value in known.items():
+        if not isinstance(value, str):
+            raise LedgerError(f"{where}: {key} must be text, got {value!r}")
+    return known
+
+
+def _csv(path: Path) -> list[Cells]:
+    content = _text_of(path)
+    head = content.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    try:
+        header, *body = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)) or [[]]
+    except csv.Error as error:
+        raise LedgerError(f"{path} cannot be read: {error}") from error
+    columns = {name: i for i, name in enumerate(header) if name in COLUMNS}
+    for column, names in (("file_name", FILE_COLUMNS), ("text", TEXT_COLUMNS), ("machine_text", MACHINE_COLUMNS)):
+        place = next((i for name in names for i, h in enumerate(header) if h.strip().lower() == name), None)
+        if place is not None:
+            columns[column] = place
+    if not {"file_name", "text"} <= {*columns}:
+        raise LedgerError(
+            f"{path}: a column of file names ({', '.join(FILE_COLUMNS)}) and one of captions"
+            f" ({', '.join(TEXT_COLUMNS)}) are needed; got {', '.join(header) or 'none'}"
+        )
+    for number, cells in enumerate(body, 2):
+        if cells and len(cells) != len(header):
+            raise LedgerError(f"{path}, row {number}: {len(header)} cells are needed, got {len(cells)}")
+    return [{column: cells[i] for column, i in columns.items()} for cells in body if cells]

@@ -1,0 +1,168 @@
+"""The caption ledger: `metadata.csv` ↔ rows, one per image, with what the machine said and what a person decided.
+
+This file does not know pixels or models. Changes go through `history.py`, which keeps them.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path, PureWindowsPath
+
+import pandas as pd
+
+from caplora.study import write_text
+
+LEDGER = "metadata.csv"
+STATUSES = ("pending", "kept", "edited", "rejected")
+SPLITS = ("train", "held_out")
+
+csv.field_size_limit(2**31 - 1)  # a caption may be as long as a person pastes
+COMMON = re.compile(r"an?|and|at|by|for|from|has|her|his|in|is|its?|of|on|that|the|their|there|to|with")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the ledger; `datasets/README.md` says what each column holds.
+
+    `text` is trained on, `machine_text` is what the captioner said, untouched, and `suggestion` what the study made of
+    it: a text that differs from it is a person's.
+    """
+
+    file_name: str
+    text: str = ""
+    machine_text: str = ""
+    status: str = "pending"
+    split: str = "train"
+    source: str = ""  # the file in the person's own folder
+    suggestion: str = ""
+    reason: str = ""  # of the decision, in a person's words
+    flags: str = ""  # of the picture, with spaces between: blurry duplicate
+    captioner: str = ""  # model, revision and decoding of the machine text
+    captioned: str = ""  # when, UTC
+    origin: str = ""  # where the picture is from
+    licence: str = ""
+    consent: str = ""  # of the person it shows
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a captioner said of an image, word for word, and how it came to be."""
+
+    text: str
+    captioner: str = ""  # model, version and decoding
+    time: str = ""  # ISO 8601, UTC, to the second; empty where an older caplora remembered the text alone
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+class LedgerError(ValueError):
+    """A ledger or caption file that cannot be used; the message names the file, the row and the way out."""
+
+
+def read_ledger(folder: Path) -> list[Row]:
+    """The rows of `metadata.csv` in `folder`, in its order; each names an image that lies in the folder.
+
+    Columns other than `file_name` and `text` may be missing. Raises LedgerError naming file and row: a column unknown
+    or twice, a row of another length, an unknown status or split, a file name that stands twice, leads out of the
+    folder or has no image.
+    """
+    path = folder / LEDGER
+    header, *body = _cells(path) or [[]]
+    if len({*header}) < len(header) or not {"file_name", "text"} <= {*header} <= {*COLUMNS}:
+        raise LedgerError(
+            f"{path}: the columns must be file_name, text and any of {', '.join(COLUMNS[2:])}, each once;"
+            f" got {', '.join(header) or 'none'}"
+        )
+    rows: dict[str, Row] = {}
+    for number, cells in enumerate(body, 2):  # as a spreadsheet counts
+        if cells:
+            row = _row(folder, header, cells, f"{path}, row {number}")
+            if row.file_name in rows:
+                raise LedgerError(f"{path}, row {number}: {row.file_name} stands twice: delete one of the rows")
+            rows[row.file_name] = row
+    return list(rows.values())
+
+
+def write_ledger(folder: Path, rows: Iterable[Row]) -> None:
+    """Write `metadata.csv` (UTF-8, RFC 4180) whole or not at all: a crash leaves the one before it.
+
+    It starts with a byte-order mark, without which Excel takes it for another encoding.
+    """
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([COLUMNS, *map(astuple, rows)])
+    write_text(folder / LEDGER, f"\ufeff{lines.getvalue()}")
+
+
+def trained(rows: Iterable[Row]) -> list[Row]:
+    """The rows to train on: of the train split, not rejected. Raises LedgerError if one has no caption."""
+    chosen = [row for row in rows if row.split == "train" and row.status != "rejected"]
+    for row in chosen:
+        if not row.text.strip():
+            raise LedgerError(f"{row.file_name} has no caption: write one in {LEDGER}, reject it, or run 01 again")
+    return chosen
+
+
+def held_out(rows: Iterable[Row]) -> list[Row]:
+    """The rows kept from training, not rejected."""
+    return [row for row in rows if row.split == "held_out" and row.status != "rejected"]
+
+
+def caption_statistics(rows: Iterable[Row]) -> pd.DataFrame:
+    """Per image: file_name, status, split, words (of the caption)."""
+    table = [(row.file_name, row.status, row.split, len(words_of(row.text))) for row in rows]
+    return pd.DataFrame(table, columns=["file_name", "status", "split", "words"])
+
+
+def word_counts(texts: Iterable[str], commonest: int = 20) -> pd.DataFrame:
+    """The commonest words, little ones ("a", "with") aside: word, captions (how many have it)."""
+    counts = Counter(word for text in texts for word in sorted(set(words_of(text))) if not COMMON.fullmatch(word))
+    return pd.DataFrame(counts.most_common(commonest), columns=["word", "captions"])
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case; "t-shirt" is one."""
+    return re.findall(r"\w+(?:[-'’]\w+)*", text.lower())
+
+
+def _cells(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.reader(file, strict=True))
+    except FileNotFoundError as error:
+        raise LedgerError(f"{path} does not exist: run 01_data_captioning first") from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path} is not UTF-8: save it as “CSV UTF-8”") from error
+    except (OSError, csv.Error) as error:
+        raise LedgerError(f"{path} cannot be read: {error}") from error
+
+
+def _row(folder: Path, header: Sequence[str], cells: Sequence[str], where: str) -> Row:
+    if len(cells) != len(header):
+        raise LedgerError(f"{where}: {len(header)} cells are needed, got {len(cells)}: quote a text that has commas")
+    row = checked(Row(**dict(zip(header, cells, strict=True))), where)
+    where = f"{where} ({row.file_name})"
+    if leads_out(folder, row.file_name):
+        raise LedgerError(f"{where}: file_name must lie in {folder}, without .., drive or link")
+    if not (folder / row.file_name).is_file():
+        raise LedgerError(f"{where}: there is no such image in {folder}: put it back or delete the row")
+    return row
+
+
+def checked(row: Row, where: str) -> Row:
+    """`row`; raises LedgerError naming `where` and the row if its status or split is unknown."""
+    for column, value, known in (("status", row.status, STATUSES), ("split", row.split, SPLITS)):
+        if value not in known:
+            raise LedgerError(f"{where} ({row.file_name}): unknown {column} {value!r}: use {', '.join(known)}")
+    return row
+
+
+def leads_out(folder: Path, name: str) -> bool:
+    """Whether a file name is absolute or leads out of `folder` by `..`, a drive or a link."""
+    path = PureWindowsPath(name)  # knows both slashes, drives and shares
+    if "\0" in name or path.root or path.is_absolute() or ".." in path.parts:
+        return True
+    return not (folder / name).resolve().is_relative_to(folder.resolve())

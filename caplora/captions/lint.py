@@ -1,0 +1,204 @@
+"""Captions → findings: what a person should look at first, each with a rule to filter by and a message.
+
+Nothing is corrected here. The word lists are meant for the English of captioners; a word that is in none of them is
+found to be missing though it is there, so they are wide.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from transformers import CLIPTokenizer
+
+from caplora.captions.tokens import lost_words, token_count, token_limit
+from caplora.study import Captioning
+
+FAR = -2.0  # robust z-score from which on an agreement is far below the others
+COLOUR = r"(?:blue|brown|green|gr[ae]y|pink|purple|yellow|orange|red|black|white|blonde?|beige|tan|colou?red|skin|hair)"
+FACETS = {  # what a caption says of each, in the words of captioners
+    "hair": r"hair\w*|[\w-]+-haired|bald(?:ing)?|bob|bun|pony ?tails?|pigtails?|braid(?:s|ed)?|plaits?|bangs|fringe"
+    r"|curls|curly|afro|dreadlocks|locks|buzz ?cut|crew ?cut|pixie cut|mohawk|mullet|updo|wig|brunette|blonde?"
+    r"|redhead\w*|shav(?:ed|en) head",
+    "expression": r"expression(?:s|less)?|smil\w+|grin\w*|laugh\w*|serious(?:ly)?|neutral|sad(?:ly)?|sadness"
+    r"|surprised?|shock(?:ed)?|happy|happily|joy\w*|cheerful\w*|angry|anger|frown\w*|scowl\w*|smirk\w*|pout\w*"
+    r"|cry(?:ing)?|tears|tearful|calm\w*|relaxed|stern|pensive|thoughtful|worried|scared|afraid|fear\w*|excited"
+    r"|bored|tired|confused|disgust\w*|shout\w*|scream\w*|yawn\w*|wink\w*|squint\w*|open mouth|mouth (?:wide )?open"
+    r"|(?:eyes|mouth) closed|closed eyes|lips (?:parted|pressed)|tongue|(?:straight|poker|blank) (?:face|stare)",
+    "lighting": rf"lit|lighting|lights?(?!(?:[ -]|ly )(?:\w+ )?{COLOUR}\b)|bright(?:ly)?(?! {COLOUR}\b)"
+    r"|lamp(?:s|light)?|sun(?:light|lit|ny|shine)?|back ?(?:light\w*|lit)|(?:candle|moon) ?(?:light|lit)|day ?light"
+    r"|spot ?lights?|rim ?light\w*|flash|neon|shadows?|shadowy|shad(?:e|ed|y)|(?:golden|blue) hour|dusk|dawn"
+    r"|dim(?:ly)?|overcast|cloudy|silhouetted?|(?:low|high)[- ]key|chiaroscuro|glow\w*|gloom\w*",
+    "background": r"back ?grounds?|back ?drops?|in front of(?! (?:(?:a|the) )?(?:camera|viewer))|against|behind|walls?"
+    r"|room|kitchen|office|bedroom|bathroom|studio(?! light)|library|classroom|caf[eé]|restaurant|bar|stage|shop|store"
+    r"|gym|station|airport|stadium|church|museum|hall|house|building|bridge|windows?|doors?|doorway|curtains?|fence"
+    r"|shel(?:f|ves)|bookshel(?:f|ves)|table|desk|chair|couch|sofa|bench|bed|car|train|bus|boat|outdoors?|outside"
+    r"|indoors?|inside|streets?|road|city|town|village|park|gardens?|forest(?! green)|woods|jungle|trees?|field|meadow"
+    r"|grass|flowers|leaves|mountains?|hills?|cliff|beach|sea(?! (?:green|blue))|seaside|ocean|lake|river|water|pool"
+    r"|desert|sand|snow(?!-| white)|sky(?! blue|-)|clouds|sunset|sunrise|night|rain|fog|harbou?r|farm|yard|stairs",
+    "clothes": r"cloth(?:es|ing|ed)|outfit|dressed|undressed|attire|garment|shirts?|t-?shirts?|tee|top(?! of)|tank top"
+    r"|blouse|sweaters?|jumper|pullover|cardigan|hood(?:ie|ed)?|sweatshirt|turtle ?neck|polo|vest|waistcoat|jackets?"
+    r"|coats?|rain ?coat|blazer|suits?|tuxedo|tie|bow ?tie|dress(?:es)?|gown|skirt|pants|jeans|trousers|shorts"
+    r"|overalls|dungarees|jumpsuit|uniform|robe|kimono|hanbok|sari|costume|armou?r|apron|scarf|shawl|poncho|cape|cloak"
+    r"|hats?|caps?|beanie|beret|bonnet|helmet|headscarf|hijab|veil|collar(?:ed)?|neckline|sleeves?|sleeveless|denim"
+    r"|leather|bikini|swim ?suit|bra|lingerie|corset|jersey|naked|nude|shirtless|topless|bare shoulders"
+    rf"|(?:wearing|dressed in) (?:all )?{COLOUR}\b(?! (?:\w*glasses|earrings))",
+}
+PERSON = r"(?:wom[ae]n|m[ae]n|lady|ladies|gentlem[ae]n|girls?|boys?|guys?|person|people|females?|males?|face|couple)\b"
+NEAR = rf"\b(?= (?:(?!(?:a|an|the|of|in|on|at|by|with|and|behind|beside)\b)[\w-]+ ){{0,2}}?(?:{PERSON}|smile|eyes))"
+PRAISE = r"(?:beautiful|pretty|gorgeous|lovely|cute|stunning|adorable)"
+WHO = (  # words for who it is, where a caption should say how it looks
+    r"(?:asian|african|caucasian|european|hispanic|latin[ao]|arab|arabian|chinese|japanese|korean|indian|thai"
+    r"|vietnamese|filipin[ao]|american|british|english|french|german|italian|spanish|irish|russian|mexican|brazilian"
+    r"|turkish|persian|iranian|pakistani|jewish|muslim|middle[- ]eastern|mixed[- ]race)\b"
+    r"(?![ -](?:braids?|twists?|flags?|doors?|windows?))",
+    rf"(?:black|white|brown|(?:dark|light|fair)-skinned)(?= {PERSON})",
+    rf"young(?:er)?|elderly|middle[- ]aged|teen(?:age[rd]?|agers|s)?|youthful|(?:old|older|aged|senior){NEAR}",
+    r"\d+[- ]years?[- ]old|in (?:his|her|their) (?:(?:early|mid|late)[- ])?(?:teens|twenties|thirties|fort(?:y|ies)"
+    r"|fifties|sixties|seventies|eighties|\d0s)",
+    rf"attractive|handsome|sexy|good[- ]looking|ugly|{PRAISE}{NEAR}|(?:is|looks?|very|so) {PRAISE}",
+    r"actress(?:es)?|actors?|celebrit(?:y|ies)|famous|singers?|rapper|musician|idol|k-?pop"
+    r"|(?:movie|film|pop|rock) ?star|super ?model|models?|politician|president|influencer",
+    r"(?:named|called|known as) [\w.'’-]+",
+)
+NAME = r"(?:[A-Z]\.|[A-ZÀ-ÖØ-Þ][\w'’-]*)"
+ARTICLE = r"(?:An?|The|In|On|At|By|With|She|He|Her|His|There|This|It)"
+NAMES = (  # a place is passed over whole, so that its second word is not taken for a name
+    rf"\b(?:in|at|near|the|The) {NAME}(?: {NAME})*"
+    rf"|\b(?P<who>(?!{ARTICLE}\b){NAME}(?: (?:(?:de|da|di|la|van|von|der|bin|al) ){{0,2}}{NAME})+)",
+    rf"\b(?:photo|photograph|picture|image|portrait|painting|drawing|sketch|selfie) of (?P<who>(?!{ARTICLE}\b){NAME})",
+)
+SAYS = {facet: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for facet, words in FACETS.items()}
+IDENTITY = [re.compile(rf"(?<![\w-])(?P<who>{words})(?!\w)", re.IGNORECASE) for words in WHO] + [
+    *map(re.compile, NAMES)
+]
+RULES = ("empty", "long", "same", *(f"lacks_{facet}" for facet in FACETS), "identity", "unknown", "disagrees")
+DOUBTS = {"empty": 4.0, "disagrees": 3.0, "long": 2.0, "same": 2.0, "identity": 2.0, "unknown": 2.0}  # others 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one caption that a person should look at."""
+
+    file_name: str
+    rule: str  # one of RULES
+    message: str
+
+
+def lint(
+    captions: Mapping[str, str],
+    tokenizer: CLIPTokenizer,
+    captioning: Captioning,
+    agreement: Mapping[str, float] | None = None,
+) -> list[Finding]:
+    """What is found in captions (file name → text), in their order; `agreement` is each one's cosine to its image."""
+    twins, strays = _twins(captions), _strays(agreement or {})
+    found = []
+    for file_name, text in captions.items():
+        said = dict(_of_one(text, tokenizer, captioning))
+        if file_name in twins and "empty" not in said:
+            said["same"] = f"the same words as {' and '.join(twins[file_name])}"
+        if file_name in strays:
+            said["disagrees"] = strays[file_name]
+        found += [Finding(file_name, rule, said[rule]) for rule in RULES if rule in said]
+    return found
+
+
+def doubt(findings: Iterable[Finding], duplicates: Iterable[str] = ()) -> dict[str, float]:
+    """File name → how doubtful its caption is, most doubtful first; a file that is not named has no doubt.
+
+    `duplicates` are the files whose image nearly repeats another's.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    for finding in findings:
+        sums[finding.file_name] += DOUBTS.get(finding.rule, 1.0)
+    for file_name in duplicates:
+        sums[file_name] += 1.0
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
+    """The findings as a table: file_name, rule, message."""
+    return pd.DataFrame(map(astuple, findings), columns=[field.name for field in fields(Finding)])
+
+
+def identity_words(text: str, subject: str = "") -> list[str]:
+    """The words of `text` that say who it is and not how it looks; those of the study's subject are not among them."""
+    own = set(re.findall(r"\w+", subject.lower()))
+    said = {match["who"]: match.start() for words in IDENTITY for match in words.finditer(text) if match["who"]}
+    whole = [who for who in said if not any(who != other and who in other for other in said)]
+    return sorted((who for who in whole if not set(re.findall(r"\w+", who.lower())) <= own), key=lambda who: said[who])
+
+
+@lru_cache(maxsize=10_000)  # of a hundred captions one changes at a time
+def _of_one(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
+    """Rule and message of each thing found in a text by itself."""
+    return tuple(_found(text, tokenizer, captioning))
+
+
+def _found(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
+    if not re.search(r"\w", text):
+        yield "empty", "there are no words"
+        return
+    if lost := lost_words(text, tokenizer):
+        count, limit = token_count(text, tokenizer), token_limit(tokenizer)
+        yield "long", f"{count} tokens and {limit} fit: “{lost}” is lost"
+    for facet in captioning.facets:
+        if not SAYS[facet].search(text):
+            yield f"lacks_{facet}", f"nothing is said of the {facet}"
+    if who := identity_words(text, captioning.subject):
+        yield "identity", f"says who it is: {', '.join(who)}"
+    if unknown := [*_unknown(text, tokenizer)]:
+        yield "unknown", "; ".join(unknown)
+
+
+def _twins(captions: Mapping[str, str]) -> dict[str, list[str]]:
+    """File name → the others whose caption has the same words, capitals and spaces aside."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for file_name, text in captions.items():
+        alike[" ".join(text.lower().split())].append(file_name)
+    return {
+        name: [other for other in names if other != name] for names in alike.values() for name in names if names[1:]
+    }
+
+
+def _strays(agreement: Mapping[str, float]) -> dict[str, str]:
+    """File name → message for cosines far below the rest, by median and MAD (Iglewicz and Hoaglin 1993, page 11)."""
+    values = np.array(list(agreement.values()))
+    middle = float(np.median(values)) if len(values) else 0.0
+    spread = float(np.median(abs(values - middle))) if len(values) else 0.0
+    scores = {name: 0.6745 * (value - middle) / spread for name, value in agreement.items()} if spread else {}
+    return {
+        name: f"cosine to its image {agreement[name]:.3f}, where the median is {middle:.3f} (robust z {z:.1f})"
+        for name, z in scores.items()
+        if z < FAR
+    }
+
+
+def _unknown(text: str, tokenizer: CLIPTokenizer) -> Iterator[str]:
+    """What of a text the tokenizer does not read as it is meant."""
+    if controls := sorted({c for c in text if unicodedata.category(c)[0] == "C"}):
+        yield f"control characters {', '.join(f'U+{ord(c):04X}' for c in controls)}"
+    foreign = re.findall(r"[^\x00-\x7f]+", text)
+    if broken := [letters for letters in foreign if "\ufffd" in letters or _misread(letters)]:
+        yield f"broken letters {' '.join(broken)}: the text was read in another encoding than it was written in"
+    if not unicodedata.is_normalized("NFC", text):
+        yield "letters and accents stand apart: normalise to NFC"
+    if marks := [mark for mark in dict.fromkeys(tokenizer.all_special_tokens) if mark in text]:
+        yield f"{', '.join(marks)} is a mark of the tokenizer"
+    whole = unicodedata.normalize("NFC", "".join(letters for letters in foreign if letters not in broken))
+    rare = [c for c in dict.fromkeys(whole) if unicodedata.category(c)[0] != "C" and len(tokenizer.tokenize(c)) > 1]
+    if rare:
+        yield f"no token for {' '.join(rare)}: read as bytes"
+
+
+def _misread(letters: str) -> bool:
+    """Whether these letters are UTF-8 read as Latin: “Ã©” for é."""
+    try:
+        return letters.encode("cp1252").decode("utf-8") != letters
+    except UnicodeError:
+        return False

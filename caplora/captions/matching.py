@@ -1,0 +1,146 @@
+"""Captions as other tools keep them ↔ rows: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
+
+Names are compared in NFC, by the whole name, then without its folder, then without its ending.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from caplora.captions.exchange import nfc, read_captions, text_files
+from caplora.captions.history import Cells
+from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
+
+SHOWN = 10  # names, before the rest is counted
+SOURCES = ("captions.json", "metadata.jsonl", "metadata.csv")  # among a person's own images
+
+
+def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partial: bool = False) -> dict[str, Row]:
+    """The rows that `given` cells change; a caption without a status is a person's: edited, where it differs.
+
+    Empty cells, and a status of pending, change nothing. Raises LedgerError listing both ways the images that only one
+    side has, unless `partial` allows that the ledger has more.
+    """
+    found, stray = _matched(_finder(rows.values()), given)
+    names = {row.file_name for row, _ in found}
+    lacking = [name for name in rows if name not in names]
+    if stray or (lacking and not partial):
+        raise LedgerError(
+            f"{where} and {LEDGER} do not speak of the same images: only in {where}: {_listed(stray)}; only in"
+            f" {LEDGER}: {_listed(lacking)}. Correct the names" + ("" if stray else ", or import a part (--partial)")
+        )
+    changed = {row.file_name: checked(_with(row, cells), where) for row, cells in found}
+    return {name: row for name, row in changed.items() if row != rows[name]}
+
+
+def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
+    """Where the captions of the ledger and those given differ, as `disagreements` has it."""
+    found, stray = _matched(_finder(rows.values()), given)
+    theirs = {row.file_name: cells["text"] for row, cells in found}
+    theirs |= {cells["file_name"]: cells["text"] for cells in given if cells["file_name"] in stray}
+    return disagreements({name: row.text for name, row in rows.items()}, theirs, (LEDGER, where))
+
+
+def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tuple[str, str]) -> pd.DataFrame:
+    """Where two sources of captions differ: file_name and each one's caption, none where it has no such image."""
+    keys = sorted({*first, *second})
+    table = [(key, first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)]
+    return pd.DataFrame(table, columns=["file_name", *names])
+
+
+def own_words(folder: Path) -> dict[str, str]:
+    """Image (as a path in `folder`) → the caption that a person keeps among their images, in any form.
+
+    Raises LedgerError for a caption of no image, and where two forms disagree, with a list of both.
+    """
+    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() != ".txt"]
+    finder = _finder(Row(name, source=name) for name in images)
+    sources = {name: read_captions(folder / name) for name in SOURCES if (folder / name).is_file()}
+    texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"])]
+    sources |= {"the .txt files": texts} if texts else {}
+    captions: dict[str, dict[str, str]] = {}
+    for source, given in sources.items():
+        found, stray = _matched(finder, given)
+        if stray:
+            raise LedgerError(
+                f"{folder / source}: there is no image {stray[0]!r} ({len(stray)} such names): correct or delete them"
+            )
+        captions[source] = {nfc(row.file_name): cells["text"] for row, cells in found if cells["text"].strip()}
+    return _agreed(folder, captions)
+
+
+def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]:
+    if not captions:
+        return {}
+    (name, first), *others = captions.items()
+    for other, second in others:
+        table = disagreements(first, second, (name, other))
+        if len(table):
+            lines = [f"  {file}: {a!r} in {name}, {b!r} in {other}" for file, a, b in table.head(SHOWN).values]
+            raise LedgerError(
+                f"{folder} has captions in {name} and in {other}, and they disagree about {len(table)} images:\n"
+                + "\n".join(lines)
+                + "\nDelete one of the two, or make them agree"
+            )
+    return first
+
+
+def _with(row: Row, cells: Cells) -> Row:
+    given = {key: value for key, value in cells.items() if value and key not in ("file_name", "source")}
+    if not cells["text"].strip():
+        given.pop("text", None)
+    if given.get("status") == "pending":  # nobody decided there; a decision here stays
+        del given["status"]
+    now = replace(row, **given)
+    return replace(now, status="edited") if "status" not in given and now.text != row.text else now
+
+
+def _finder(rows: Iterable[Row]) -> list[dict[str, list[Row]]]:
+    """Rows by their names: the whole, without the ending, without the folder, without both."""
+    finder: list[dict[str, list[Row]]] = [{}, {}, {}, {}]
+    for row in rows:
+        for known, keys in zip(
+            finder, zip(_keys(row.file_name), _keys(row.source or row.file_name), strict=True), strict=True
+        ):
+            for key in {*keys}:
+                known.setdefault(key, []).append(row)
+    return finder
+
+
+def _matched(
+    finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells]
+) -> tuple[list[tuple[Row, Cells]], list[str]]:
+    """The rows that cells are of, with them, and the names that no row has; raises LedgerError for a name of two."""
+    pairs = [(_find(finder, cells["file_name"]), cells) for cells in given]
+    found: dict[str, str] = {}
+    for row, cells in pairs:
+        if row and found.setdefault(row.file_name, cells["file_name"]) != cells["file_name"]:
+            raise LedgerError(
+                f"{found[row.file_name]!r} and {cells['file_name']!r} are both of {row.file_name}: leave one"
+            )
+    return [(row, cells) for row, cells in pairs if row], [cells["file_name"] for row, cells in pairs if not row]
+
+
+def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
+    """The row that a name is of, the whole name first; one without an ending is another's without it."""
+    whole, bare, base, stem = _keys(name)
+    for level, key in ((0, whole), (1, whole), (1, bare), (2, base), (3, base), (3, stem)):
+        rows = finder[level].get(key, [])
+        if len(rows) > 1:
+            others = " and ".join(row.source or row.file_name for row in rows[:2])
+            raise LedgerError(f"{name!r} may be {others}: write its folder and its ending")
+        if rows:
+            return rows[0]
+    return None
+
+
+def _keys(name: str) -> tuple[str, str, str, str]:
+    path = PurePosixPath(nfc(name))
+    return str(path), str(path.with_suffix("")) if path.name else "", path.name, path.stem
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more if names else "none"

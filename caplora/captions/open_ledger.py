@@ -1,0 +1,183 @@
+"""The ledger and its past: every change is on disk at once, with who made it, when and why, and can be taken back.
+
+`history.jsonl` beside `metadata.csv` is only ever appended to. The ledger is what the history adds up to; where it is
+not, another hand changed it, and that too is written down.
+"""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from caplora.captions.history import (
+    HISTORY,
+    UNKNOWN,
+    Cells,
+    Change,
+    Kind,
+    Pairs,
+    differing,
+    read_history,
+    replayed,
+    stacks,
+    with_cells,
+)
+from caplora.captions.ledger import LEDGER, LedgerError, Row, read_ledger, write_ledger
+from caplora.study import synced
+
+
+class Ledger:
+    """The ledger of a folder, open: `rows` by file name, as they are on disk.
+
+    Every change reads what other hands have written first, and writes at once. `who` is the person at work.
+    """
+
+    def __init__(self, folder: Path, who: str = "") -> None:
+        self.folder, self.who = folder, who or _user()
+        self.history: list[Change] = []
+        self.rows: dict[str, Row] = {}
+        self._seen: tuple[int, ...] = ()
+        with self._held():
+            pass
+
+    def change(self, after: Mapping[str, Row | None], why: str, who: str = "") -> Change | None:
+        """Put these rows (None: no row) in the place of those of the same names; None if nothing differs."""
+        return self.amend(lambda _: after, why, who)
+
+    def amend(
+        self, change: Callable[[Mapping[str, Row]], Mapping[str, Row | None]], why: str, who: str = ""
+    ) -> Change | None:
+        """As `change`, with the new rows made from those on disk, which nobody else can change meanwhile."""
+        with self._held():
+            return self._write(change(self.rows), why, who or self.who)
+
+    def undo(self) -> Change | None:
+        """Take back the last change that a person made; None if there is none.
+
+        Rows that another hand has changed since stay; LedgerError says so if none is left to take back.
+        """
+        return self._move(0, "undo")
+
+    def redo(self) -> Change | None:
+        """Make the change again that was taken back last, if nothing was changed since; None if there is none."""
+        return self._move(1, "redo")
+
+    def _move(self, stack: int, kind: Kind) -> Change | None:
+        with self._held():
+            stacked = stacks(self.history)[stack]
+            if not stacked:
+                return None
+            last = stacked[-1]
+            swapped = {name: cells if kind == "redo" else cells[::-1] for name, cells in last.rows.items()}
+            stands = {name: cells for name, cells in swapped.items() if self._stands(name, cells[0])}
+            rows = {name: with_cells(self.rows.get(name), then) for name, (_, then) in stands.items()}
+            made = self._write(rows, last.why, self.who, kind, last.number)
+            if made is None:
+                self._remember({}, last.why, self.who, kind, last.number)
+                left = ", ".join(list(swapped)[:3])
+                raise LedgerError(f"{left}: changed since by another hand, so it stays; once more goes past it")
+            return made
+
+    def _stands(self, name: str, now: Cells | None) -> bool:
+        """Whether a row still has these cells, or None still is no row."""
+        row = self.rows.get(name)
+        return (row is None) == (now is None) and all(getattr(row, key) == cell for key, cell in (now or {}).items())
+
+    def _write(
+        self,
+        after: Mapping[str, Row | None],
+        why: str,
+        who: str,
+        kind: Kind = "change",
+        of: int | None = None,
+    ) -> Change | None:
+        merged: dict[str, Row | None] = {**self.rows, **after}
+        now = {name: row for name, row in merged.items() if row is not None}
+        if not (pairs := differing(self.rows, now)):
+            return None
+        path = self.folder / HISTORY
+        size, before = path.stat().st_size if path.is_file() else 0, list(self.history)
+        try:
+            made = self._remember(pairs, why, who, kind, of)
+            write_ledger(self.folder, now.values())
+        except BaseException:  # nothing was changed, so nothing is remembered
+            os.truncate(path, size)
+            self.history = before
+            raise
+        self.rows = now
+        self._seen = self._state()
+        return made
+
+    def _remember(self, rows: Pairs, why: str, who: str, kind: Kind = "change", of: int | None = None) -> Change:
+        number = self.history[-1].number + 1 if self.history else 1
+        made = Change(number, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", who, why, rows, kind, of)
+        with (self.folder / HISTORY).open("a", encoding="utf-8", newline="") as file:
+            file.write(made.line())
+        synced(self.folder / HISTORY)
+        self.history.append(made)
+        return made
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The ledger as it is on disk, and nobody else's while the block runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".history.lock", timeout=10):
+            if self._seen != self._state():
+                self._read()
+            yield
+
+    def _read(self) -> None:
+        _drop_torn_line(self.folder / HISTORY)
+        self.history = read_history(self.folder)
+        begun = (self.folder / LEDGER).is_file()
+        if self.history and not begun:
+            raise LedgerError(
+                f"{self.folder / LEDGER} is gone, and {HISTORY} remembers it: put it back (python -m caplora captions"
+                f" <study> --restore writes it anew), or set {HISTORY} aside to begin anew"
+            )
+        self.rows = {row.file_name: row for row in read_ledger(self.folder)} if begun else {}
+        known = replayed(self.history)
+        if self._was_cut_off(known):
+            write_ledger(self.folder, known.values())
+            self.rows = known
+        if rows := differing(known, self.rows):
+            self._remember(rows, "as found" if not known else "changed outside caplora", UNKNOWN)
+        self._seen = self._state()
+
+    def _was_cut_off(self, known: Mapping[str, Row]) -> bool:
+        """Whether a crash came between the last line of the history and the ledger that it leads to."""
+        times = [path.stat().st_mtime_ns for path in (self.folder / LEDGER, self.folder / HISTORY) if path.is_file()]
+        if len(times) < 2 or times[0] > times[1] or not differing(known, self.rows):
+            return False
+        return not differing(replayed(self.history[:-1]), self.rows)
+
+    def _state(self) -> tuple[int, ...]:
+        """What tells whether another hand wrote: the files' sizes and times."""
+        stats = [path.stat() if path.is_file() else None for path in (self.folder / LEDGER, self.folder / HISTORY)]
+        return tuple(n for s in stats for n in ((s.st_ino, s.st_size, s.st_mtime_ns) if s else (0, 0, 0)))
+
+
+def restore_ledger(folder: Path) -> list[Row]:
+    """Write the ledger that the history adds up to in the place of the one that is gone; its rows."""
+    rows = list(replayed(read_history(folder)).values())
+    if not rows or (folder / LEDGER).is_file():
+        raise LedgerError(f"{folder} has {'a ' + LEDGER if rows else 'no history'}: there is nothing to restore")
+    write_ledger(folder, rows)
+    return rows
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may run as a number without a name
+        return f"user {os.getuid()}"
+
+
+def _drop_torn_line(path: Path) -> None:
+    if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)

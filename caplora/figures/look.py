@@ -1,0 +1,151 @@
+"""The one look of every figure: colours, markers and lines of the arms, type, small print, how prompts are shortened.
+
+One rank has one colour and one alpha one marker and line, wherever they are drawn; the baseline is grey.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+from unicodedata import east_asian_width
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+from matplotlib import font_manager, rc_context
+
+from caplora.study import write_text
+
+INK, MUTED, GREY, FAINT = "#22252a", "#5c626b", "#8a8f98", "#e6e8eb"
+RANKS = {1: "#882255", 2: "#999933", 4: "#0072b2", 8: "#e08e00", 16: "#009e73", 32: "#c8442a", 64: "#b35c9e"}
+MARKERS, LINES = "oDs^vPX", ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
+CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on → what tells it from the ledger's
+    "none": {"marker": "X", "linestyle": (0, (1, 2.4))},
+    "subject": {"marker": "P", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+    "machine": {"marker": "v", "linestyle": (0, (2.4, 1.2))},
+    "shuffled": {"marker": "d", "linestyle": (0, (9, 3))},
+}
+FALLBACKS = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")  # prompts in Hangul
+STYLE: Any = {  # rcParams
+    "font.family": ["DejaVu Sans", *(f for f in FALLBACKS if f in font_manager.get_font_names())],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a prompt may hold a $
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "caplora",
+}
+WIDTH = 8.0  # inches: at 800 pixels wide, 9 points are 12 pixels
+
+
+class Figure(matplotlib.figure.Figure):
+    """A matplotlib figure that a notebook shows by itself, without pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        png = io.BytesIO()
+        with rc_context(STYLE):
+            self.savefig(png, format="png", facecolor="white")
+        return png.getvalue(), {"width": round(100 * self.get_figwidth())}  # pixels on the page
+
+
+def appearance(arm: str) -> dict[str, Any]:
+    """Colour, marker and line style of an arm: the rank tells the colour, the alpha the rest; the baseline is grey.
+
+    In a caption ablation the kind of captions tells marker and line.
+    """
+    named = re.match(r"r(\d+)_a([\d.]+)", arm)
+    if not named:
+        return {"color": GREY, "marker": "o", "linestyle": "-"}
+    rank, alpha = int(named[1]), float(named[2])
+    step = round(np.log2(alpha)) if alpha > 0 else 0
+    colour = RANKS.get(rank, list(RANKS.values())[rank % len(RANKS)])
+    look = {"color": colour, "marker": MARKERS[(step - 2) % len(MARKERS)], "linestyle": LINES[(step - 2) % len(LINES)]}
+    return look | CAPTIONED.get(arm.rsplit("_", 1)[-1], {})
+
+
+def shared_opening(prompts: Sequence[str]) -> str:
+    """The words that all prompts start with, so that a figure says them once; empty for one prompt."""
+    columns = zip(*(p.split(" ")[:-1] for p in prompts), strict=False) if len(prompts) > 1 else ()
+    return " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns))
+
+
+def shorten(prompts: Sequence[str], width: int, max_lines: int | None = None) -> list[str]:
+    """Each prompt after their shared opening, in at most `max_lines` lines of `width` characters."""
+    opening = len(shared_opening(prompts))
+    texts = [("… " if opening else "") + p[opening:].strip() for p in prompts]
+    return [fill(t, max(_fitting(t, width), 8), max_lines=max_lines, placeholder=" …") for t in texts]
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters of a text are as wide as `width` Latin ones: half as many where it has Hangul or Han."""
+    return width // 2 if any(east_asian_width(letter) in "WF" for letter in text) else width
+
+
+def opening_note(prompts: Sequence[str]) -> str:
+    """What the … of `shorten` stands for; empty if there is none."""
+    opening = shared_opening(prompts)
+    return f"… = “{opening}”" if opening else ""
+
+
+def wrapped(text: str, width: float = WIDTH) -> str:
+    """Small print whose lines are at most `width` inches wide."""
+    return "\n".join(fill(line, _fitting(line, int(width / 0.056))) for line in text.split("\n"))
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Small print under everything."""
+    text = wrapped(text, figure.get_figwidth())
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=MUTED, linespacing=1.4)
+
+
+def starred(effects: pd.DataFrame, best: str) -> list[str]:
+    """The variants as labels, the chosen one with a star where there was a choice."""
+    variants = list(dict.fromkeys(effects["variant"]))
+    return [f"{v} ★" if v == best and len(variants) > 1 else v for v in variants]
+
+
+def star_note(effects: pd.DataFrame) -> str:
+    """What the star of `starred` means; empty where there is none."""
+    return "★ chosen on the development prompts." if effects["variant"].nunique() > 1 else ""
+
+
+def counts(effects: pd.DataFrame) -> str:
+    """`16 test prompts × 4 seeds`, of a table of effects on one split."""
+    row = effects.iloc[0]
+    seeds = f"{row['n_seeds']:.0f} seed" + ("s" if row["n_seeds"] != 1 else "")
+    return f"{row['n_prompts']:.0f} {row['split']} prompts × {seeds}"
+
+
+def save_figure(figure: Figure, folder: Path, name: str, table: pd.DataFrame | None = None) -> Path:
+    """Writes `name`.png, `name`.svg and, of a figure of numbers, its `table` as `name`.csv; the path of the PNG.
+
+    The same figure gives the same bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    nothing: dict[str, Any] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+    with rc_context(STYLE):
+        for suffix, metadata in nothing.items():
+            part = folder / f".{name}{suffix}"
+            figure.savefig(part, metadata=metadata, format=suffix[1:], facecolor="white")
+            part.replace(folder / f"{name}{suffix}")
+    if table is not None:
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    return folder / f"{name}.png"

@@ -1,0 +1,90 @@
+"""Tables → figures: a DataFrame comes in, a matplotlib `Figure` goes out, nothing is shown.
+
+Points are prompt means, intervals are named, n is stated. Statistics come ready in the tables of `effects` and `cells`.
+"""
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from caplora.figures.look import GREY, STYLE, WIDTH, Figure, appearance, footnote
+
+
+def curve_table(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What `loss_curves` draws: variant, step, split (train, held_out), loss, smoothed, minus_mean.
+
+    `smoothed` is the running mean of the loss, `minus_mean` the same without the mean of the variants; both of train.
+    """
+    table = _by_variant(losses)
+    curves = {"loss": table, "smoothed": _smoothed(table), "minus_mean": _smoothed(_minus_mean(table))}
+    train = pd.concat({name: curve.unstack() for name, curve in curves.items()}, axis=1).reset_index()
+    parts = [train.assign(split="train")]
+    if validation is not None and len(validation):
+        parts.append(validation.assign(split="held_out"))
+    return pd.concat(parts, ignore_index=True)[["variant", "step", "split", *curves]]
+
+
+@rc_context(STYLE)
+def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> Figure:
+    """The training loss of each variant (variant, step, loss): smoothed over raw, and, for several, their differences.
+
+    Variants of a study see the same images, noise and timesteps, so the noise cancels in the differences. A third
+    panel has the loss on held-out images, the lowest of each variant marked.
+    """
+    table = _by_variant(losses)
+    panels = 1 + (table.shape[1] > 1) + (validation is not None and len(validation) > 0)
+    figure = Figure((WIDTH, 3.3), layout="constrained")
+    axes = iter(figure.subplots(1, panels, squeeze=False)[0])
+    first = next(axes)
+    _curves(first, _smoothed(table), table)
+    first.set(title="Loss", ylabel="error of the predicted noise (MSE)", ylim=(0, None))
+    if table.shape[1] > 1:
+        second = next(axes)
+        _curves(second, _smoothed(_minus_mean(table)))
+        second.axhline(0, color=GREY, lw=0.8)
+        second.set(title="Minus the variants' mean")
+    if validation is not None and len(validation):
+        _validation(next(axes), _by_variant(validation))
+    handles = [Line2D([], [], **{**appearance(v), "marker": ""}, label=v, lw=1.8) for v in table.columns]
+    figure.legend(handles=handles, loc="outside right center", handlelength=2.8)
+    steps = f"n = {len(table)} steps per variant"
+    footnote(figure, f"Lines: running mean of {_window(table)} steps; faint: each step. {steps}.")
+    return figure
+
+
+def _by_variant(losses: pd.DataFrame) -> pd.DataFrame:
+    return losses.pivot(index="step", columns="variant", values="loss")[list(dict.fromkeys(losses["variant"]))]
+
+
+def _validation(axes: Axes, table: pd.DataFrame) -> None:
+    for variant in table.columns:
+        look, curve = appearance(variant), table[variant].dropna()
+        axes.plot(curve.index, curve, color=look["color"], linestyle=look["linestyle"], lw=1.6)
+        lowest = curve[curve == curve.min()]
+        axes.plot(lowest.index, lowest, color=look["color"], marker="o", ms=4)
+    axes.set(title="Held-out loss (dot: lowest)", xlabel="training step")
+
+
+def _window(table: pd.DataFrame) -> int:
+    """Steps of the running mean."""
+    return max(1, len(table) // 15)
+
+
+def _smoothed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rolling(_window(table), center=True, min_periods=1).mean()
+
+
+def _minus_mean(table: pd.DataFrame) -> pd.DataFrame:
+    """What is left of each variant's loss without what they share, the noise."""
+    return table.sub(table.mean(axis=1), axis=0)
+
+
+def _curves(axes: Axes, smooth: pd.DataFrame, raw: pd.DataFrame | None = None) -> None:
+    for variant in smooth.columns:
+        look = appearance(variant)
+        if raw is not None:
+            axes.plot(raw.index, raw[variant], color=GREY, lw=0.4, alpha=0.6 / raw.shape[1])
+        axes.plot(smooth.index, smooth[variant], color=look["color"], linestyle=look["linestyle"], lw=1.6)
+    axes.margins(x=0)
+    axes.set(xlabel="training step")

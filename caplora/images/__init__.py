@@ -1,0 +1,18 @@
+"""Room."""
+
+from caplora.images.contact_sheet import contact_sheet
+from caplora.images.curation import RULES, Rule
+from caplora.images.decoding import UnfitError, pixels_hash, upright
+from caplora.images.intake import Stored, import_images, write_refused
+
+__all__ = [
+    "RULES",
+    "Rule",
+    "Stored",
+    "UnfitError",
+    "contact_sheet",
+    "import_images",
+    "pixels_hash",
+    "upright",
+    "write_refused",
+]

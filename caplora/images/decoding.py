@@ -1,0 +1,139 @@
+"""A file as people have it → its picture: upright, RGB, sRGB, 8 bit, or the reason why it is none.
+
+EXIF rotation, colour profiles, depth and transparency end here. This file does not know folders, crops or curation.
+"""
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from caplora.study import Images
+
+DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # mode → ICC.1:2022, table 19
+ONE_PICTURE = ("MPO", "PSD")  # their further frames belong to the first picture: gain map, depth, layers
+BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL)
+HEIC = re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
+
+
+class UnfitError(Exception):
+    """Why one file is refused."""
+
+
+def upright(path: Path, settings: Images) -> Image.Image:
+    """The whole picture, upright, RGB, sRGB; raises UnfitError and nothing else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that it then reads well
+            with _header(path) as image:
+                _check(image, settings)
+                return as_srgb(ImageOps.exif_transpose(image), settings.background)
+    except UnfitError:
+        raise
+    except Exception as error:  # a damaged file makes decoders raise anything
+        raise UnfitError(_damage(path, error)) from error
+
+
+def as_srgb(image: Image.Image, background: str) -> Image.Image:
+    """`image` as RGB, 8 bit, sRGB: depth scaled, colour profile applied, transparency laid on `background`."""
+    if image.mode in ("La", "RGBa"):  # premultiplied
+        image = image.convert("RGBA")
+    colour = _by_profile(_plain(image), image.info.get("icc_profile"))
+    if not image.has_transparency_data:
+        return colour
+    return Image.composite(colour, Image.new("RGB", image.size, background), _opacity(image))
+
+
+@contextmanager
+def _header(path: Path) -> Iterator[Image.Image]:
+    """The image with only its header read. Pillow's own limit steps aside: ours is checked before any decoding."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        image = Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    with image:
+        yield image
+
+
+def _check(image: Image.Image, settings: Images) -> None:
+    size = f"{image.width} × {image.height} pixels"
+    if image.width * image.height > settings.largest:
+        raise UnfitError(f"too large: {size} are more than {settings.largest:,} (images.largest)")
+    if min(image.size) < settings.smallest:
+        raise UnfitError(f"too small: {size}, a side is below {settings.smallest} (images.smallest)")
+    frames = 1 if image.format in ONE_PICTURE else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UnfitError(f"several pages: {frames}" if image.format == "TIFF" else f"animated: {frames} frames")
+
+
+def _damage(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as unreadable:
+        return f"it cannot be opened: {unreadable.strerror}"
+    if not head:
+        return "not an image: the file is empty"
+    if path.name in ("captions.json", "metadata.csv", "metadata.jsonl") or path.suffix.lower() == ".txt":
+        return "not an image: captions are read from it"
+    if HEIC.match(head):
+        return "HEIC, which is not read here: save it as JPEG or PNG"
+    if isinstance(error, UnidentifiedImageError):
+        return "truncated or damaged: only its beginning is an image" if BEGINNING.match(head) else "not an image"
+    truncated = "truncat" in str(error).lower()
+    return "truncated: the file ends before its picture does" if truncated else f"truncated or damaged: {error}"
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Without palette, transparency and depth: mode L, RGB, CMYK or LAB."""
+    if image.mode in DEEP_GREY:
+        return Image.fromarray(_eight_bit(np.asarray(image)))
+    if image.mode == "F":
+        raise UnfitError("floating-point pixels, whose white is unknown: save it with 8 or 16 bits")
+    return image.convert(PLAIN.get(image.mode, image.mode))
+
+
+def _eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """16-bit grey, 0 … 65535, scaled to 0 … 255 and rounded."""
+    if grey.min() < 0 or grey.max() > 65535:
+        raise UnfitError("32-bit grey, whose white is unknown: save it with 8 or 16 bits")
+    return ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _opacity(image: Image.Image) -> Image.Image:
+    if image.mode in DEEP_GREY:  # one grey is declared transparent
+        return Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
+    return image.convert("RGBA").getchannel("A")
+
+
+def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """To sRGB; pixels without a profile that fits them are taken as sRGB, as browsers do."""
+    try:
+        profile = _profile(image.mode, icc)
+        srgb = profile and ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (OSError, ImageCms.PyCMSError):  # a broken profile
+        srgb = None
+    return srgb or image.convert("RGB")
+
+
+def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
+    if mode == "LAB":
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else None
+    return profile if profile and profile.profile.xcolor_space == COLOUR_SPACES.get(mode) else None
+
+
+def pixels_hash(image: Image.Image) -> str:
+    """A hash of an image's pixels and size, whatever file they come from."""
+    pixels = np.asarray(image.convert("RGB"))
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()

@@ -1,0 +1,211 @@
+"""A folder as people have it → safe images (square, upright, sRGB, 8 bit), or a named reason for each file refused.
+
+Each picture is decoded once, its face found, its square cut out, its quality measured and flagged. This file does not
+know captions, splits or models.
+"""
+
+import csv
+import hashlib
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from caplora.images.curation import Flag, duplicates, flags
+from caplora.images.decoding import UnfitError, upright
+from caplora.images.faces import Absent, Box, Detector, open_detector
+from caplora.images.measuring import Measure, measure
+from caplora.study import Curation, Images, Study, replacing, write_text
+
+HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A file made safe: `source` lies in the scanned folder, `image` is the square, width × height were upright."""
+
+    source: Path
+    file_name: str
+    image: Image.Image
+    width: int
+    height: int
+    measure: Measure
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An accepted file whose image now lies in the dataset as `file_name`."""
+
+    source: Path
+    file_name: str
+    width: int
+    height: int
+    measure: Measure
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that is not used, and why; `source` lies in the scanned folder."""
+
+    source: Path
+    reason: str
+
+
+class ImagesError(ValueError):
+    """A folder that holds nothing to work with; the message names it and the way out."""
+
+
+@dataclass
+class _Seen:
+    """What was accepted so far, by name, by pixels and by look: the second of a kind is told by the first."""
+
+    stems: dict[str, Path] = field(default_factory=dict)
+    squares: dict[str, Path] = field(default_factory=dict)
+    looks: dict[Path, str] = field(default_factory=dict)
+
+
+def scan(folder: Path, settings: Images, detector: Detector | Absent | None = None) -> Iterator[Accepted | Refused]:
+    """Every file below `folder`, once, sorted by name: accepted as a safe image, or refused with its reason.
+
+    Hidden files are skipped. Nothing is written. Faces are looked for if there is a detector. Raises ImagesError if
+    the folder is missing or empty, or holds no file that the study accepts or refuses by name.
+    """
+    files = _files(folder)
+    sources = {_name(path.relative_to(folder)) for path in files}
+    for key, names in (("accept", settings.accept), ("refuse", settings.refuse)):
+        if lost := [name for name in names if _name(Path(name)) not in sources]:
+            raise ImagesError(f"images.{key} names {lost[0]!r}, which is no file below {folder}: correct the study")
+    seen = _Seen()
+    for path in files:
+        source = path.relative_to(folder)
+        try:
+            item = _accepted(path, source, settings, detector if isinstance(detector, Detector) else None, seen)
+        except UnfitError as refusal:
+            yield Refused(source, str(refusal))
+        else:
+            yield item
+
+
+def import_images(
+    study: Study, limit: int = 0, detector: Detector | Absent | None = None
+) -> Iterator[Stored | Refused]:
+    """Scan the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
+
+    An image that already lies there with the same pixels is not written again. Without a `detector` the study's own
+    is opened. Raises ImagesError as `scan` does, and if one of the two folders lies inside the other.
+    """
+    folder, dataset = study.images_folder.resolve(), study.dataset.resolve()
+    if folder.is_relative_to(dataset) or dataset.is_relative_to(folder):
+        raise ImagesError(f"images.folder {folder} and the dataset {dataset} must lie apart: move your images")
+    items = scan(study.images_folder, study.images, detector or open_detector(study))
+    for item in islice(items, limit or None):
+        if isinstance(item, Accepted):
+            write_image(item.image, study.dataset / item.file_name)
+            yield Stored(item.source, item.file_name, item.width, item.height, item.measure, item.flags)
+        else:
+            yield item
+
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write a PNG whole or not at all; the same pixels give the same bytes, and the same bytes are left alone."""
+    memory = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(memory, "PNG")  # from the array: no profile, no EXIF, no date
+    if not (path.is_file() and path.read_bytes() == memory.getvalue()):
+        with replacing(path) as part:
+            part.write_bytes(memory.getvalue())
+
+
+def write_refused(refused: Iterable[Refused], path: Path) -> None:
+    """Write `refused.csv`: file, reason; the header alone if nothing was refused."""
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([("file", "reason"), *((_shown(r.source), r.reason) for r in refused)])
+    write_text(path, lines.getvalue())
+
+
+def square(image: Image.Image, resolution: int, face: Box | None = None) -> Image.Image:
+    """The largest square of `image`, never squashed, resized: its middle is as near as can be to that of the face.
+
+    Without a face it is the middle of the picture, or a little above it in a portrait.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) * HEADROOM
+    if face:
+        left = min(max(face.x + (face.width - side) / 2, 0), image.width - side)
+        top = min(max(face.y + (face.height - side) / 2, 0), image.height - side)
+    box = (round(left), round(top), round(left) + side, round(top) + side)
+    return image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+
+
+def _files(folder: Path) -> list[Path]:
+    files = list(_below(folder)) if folder.is_dir() else []
+    if not files:
+        what = "is empty" if folder.is_dir() else "is not a folder"
+        raise ImagesError(f"images.folder {folder} {what}: put the images there, or name their folder in the study")
+    return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir(), key=lambda p: unicodedata.normalize("NFC", p.name)):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path)
+        else:
+            yield path
+
+
+def _accepted(path: Path, source: Path, settings: Images, detector: Detector | None, seen: _Seen) -> Accepted:
+    """The file made safe and remembered in `seen`; raises UnfitError with the reason if it is refused."""
+    if _shown(source) != source.as_posix():
+        raise UnfitError("its name is not valid Unicode: rename it")
+    if not path.is_file():
+        raise UnfitError("a link that leads to no file")
+    if _named(source, settings.refuse):
+        raise UnfitError("refused in the study (images.refuse)")
+    wanted = _named(source, settings.accept)
+    image = upright(path, settings.model_copy(update={"smallest": 1}) if wanted else settings)
+    faces = detector.faces(image) if detector else None
+    crop = square(image, settings.resolution, faces[0].box if faces else None)
+    stem, pixels = _stem_key(source), hashlib.sha256(crop.tobytes()).hexdigest()
+    _refuse_second(seen.stems, stem, "the same name, apart from folder, ending and case, as")
+    _refuse_second(seen.squares, pixels, "the same pixels as")
+    measured = measure(image, settings.resolution, faces)
+    found = () if wanted else _flags(measured, settings.curation, seen)
+    seen.stems[stem], seen.squares[pixels], seen.looks[source] = source, source, measured.look
+    name = unicodedata.normalize("NFC", source.stem) + ".png"
+    return Accepted(source, name, crop, *image.size, measured, found)
+
+
+def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ...]:
+    found = flags(measured, curation) + duplicates(measured.look, seen.looks, curation)
+    if refusing := [flag.reason for flag in found if flag.refuses]:
+        raise UnfitError("; ".join(refusing))
+    return found
+
+
+def _name(source: Path) -> str:
+    return unicodedata.normalize("NFC", source.as_posix())
+
+
+def _named(source: Path, names: Iterable[str]) -> bool:
+    return _name(source) in {_name(Path(name)) for name in names}
+
+
+def _stem_key(source: Path) -> str:
+    return unicodedata.normalize("NFC", source.stem).casefold()  # some disks tell neither form nor case apart
+
+
+def _refuse_second(seen: dict[str, Path], key: str, what: str) -> None:
+    if key in seen:
+        raise UnfitError(f"{what} {seen[key].as_posix()}")
+
+
+def _shown(source: Path) -> str:
+    return source.as_posix().encode("utf-8", "backslashreplace").decode()

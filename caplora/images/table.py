@@ -1,0 +1,37 @@
+"""Stored images → the table of `datasets/<study>/images.csv`: what each measures and why it is flagged, a row each."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from caplora.images.curation import clusters
+from caplora.images.intake import Stored
+from caplora.study import Curation
+
+ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")
+MEASURES = (
+    "enlarged", "sharpness", "brightness", "black", "white", "clipped", "contrast", "light_x", "light_y", "light_angle",
+    "light_strength", "cast_a", "cast_b", "cast", "look", "faces",
+)  # fmt: skip
+OF_A_FACE = ("face_share", "confidence", "roll", "yaw")  # empty where there is none
+
+
+def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
+    """A row per image: its flags (words) and their reasons, its cluster (empty: none) and all that `Measure` says."""
+    items = list(stored)
+    numbers = clusters([item.measure.look for item in items], curation)
+    rows = [_row(item) | {"cluster": int(number) or None} for item, number in zip(items, numbers, strict=True)]
+    kinds = dict.fromkeys(("cluster", "faces"), "Int64") | dict.fromkeys(OF_A_FACE, "float64")
+    return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE]).astype(kinds)
+
+
+def _row(item: Stored) -> dict[str, object]:
+    about = {
+        "file_name": item.file_name,
+        "source": item.source.as_posix(),
+        "width": item.width,
+        "height": item.height,
+        "flagged": " ".join(flag.word for flag in item.flags),
+        "reasons": "; ".join(flag.reason for flag in item.flags),
+    }
+    return about | {name: getattr(item.measure, name) for name in (*MEASURES, *OF_A_FACE)}

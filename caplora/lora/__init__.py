@@ -1,0 +1,28 @@
+"""Room."""
+
+from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter, rescaled
+from caplora.lora.adapter_files import read_adapter, weights_file, write_weights
+from caplora.lora.formats import DIFFUSERS, kohya_metadata, tag_frequency
+from caplora.lora.layers import target_layers
+from caplora.lora.merging import Merged, extract, left_out, merge, resize
+from caplora.lora.pack import Pack
+
+__all__ = [
+    "DIFFUSERS",
+    "NOTHING",
+    "Adapter",
+    "Merged",
+    "Pack",
+    "extract",
+    "fresh_adapter",
+    "kohya_metadata",
+    "left_out",
+    "merge",
+    "read_adapter",
+    "rescaled",
+    "resize",
+    "tag_frequency",
+    "target_layers",
+    "weights_file",
+    "write_weights",
+]

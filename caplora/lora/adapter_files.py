@@ -1,0 +1,127 @@
+"""Adapters ↔ files that load everywhere: the diffusers form and the kohya form, alpha right in both.
+
+diffusers: `unet.<layer>.lora_A.weight`, the scale folded into B, so every reader's "alpha = rank" is true.
+kohya: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`, which ComfyUI, A1111 and Forge read; for
+rank-stabilised LoRA its alpha is alpha·√rank, because every reader divides by the rank.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from caplora.lora.adapter import Adapter
+from caplora.lora.formats import FORMS
+from caplora.lora.layer_names import PREFIXES, layer_and_role, published
+from caplora.study import Study, Variant, replacing
+
+
+def weights_file(study: Study, variant: Variant) -> Path:
+    """The kohya-form file of a variant, named so that it can lie among other people's."""
+    return study.adapter(variant) / f"{study.name}_{variant.name}.safetensors"
+
+
+def safetensors_bytes(state: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose bytes are a function of its content: safetensors writes metadata in any order."""
+    written = save(state, metadata=metadata)
+    size = int.from_bytes(written[:8], "little")
+    header = json.loads(written[8 : 8 + size])
+    ordered = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **dict(sorted(header.items()))}
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + written[8 + size :]
+
+
+def with_hashes(state: dict[str, Tensor], metadata: dict[str, str]) -> dict[str, str]:
+    """The metadata and the two hashes by which model browsers know a kohya file, as kohya's scripts compute them."""
+    written = safetensors_bytes(state, {key: value for key, value in metadata.items() if key.startswith("ss_")})
+    size = int.from_bytes(written[:8], "little")
+    return metadata | {
+        "sshs_model_hash": hashlib.sha256(written[8 + size :]).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(written[0x100000:0x110000]).hexdigest()[:8],
+    }
+
+
+def write_weights(adapter: Adapter, path: Path, form: str, metadata: dict[str, str]) -> float:
+    """Write the adapter in one of `FORMS` and read it again; the largest |ΔW_file − ΔW| of any weight."""
+    state = FORMS[form](adapter)
+    metadata = {"format": "pt"} | (with_hashes(state, metadata) if form == "kohya" else {})
+    with replacing(path) as part:
+        part.write_bytes(safetensors_bytes(state, metadata))
+    return largest_error(adapter, path)
+
+
+def largest_error(adapter: Adapter, path: Path) -> float:
+    """The largest difference between what a file, read independently, adds to any weight and what the adapter adds."""
+    kept = {layer.replace(".", "_"): delta for layer, delta in deltas_of(path).items()}
+    return max(
+        float((kept[published(layer).replace(".", "_")] - adapter.delta(layer)).abs().max())
+        for layer in adapter.weights
+    )
+
+
+def deltas_of(path: Path) -> dict[str, Tensor]:
+    """Layer → ΔW = (alpha / rank)·B·A in float64, from a file that caplora wrote, by the rules of its form.
+
+    It shares nothing with `read_adapter`, so that each proves the other. A file of another kind raises ValueError.
+    """
+    state = load_file(path)
+    deltas = {}
+    for key, down in state.items():
+        if key.endswith(".lora_A.weight"):
+            up = state[key.replace("lora_A", "lora_B")]
+            deltas[key.removesuffix(".lora_A.weight")] = up.double().flatten(1) @ down.double().flatten(1)
+        elif key.endswith(".lora_down.weight"):
+            stem = key.removesuffix(".lora_down.weight")
+            scale, up = float(state[f"{stem}.alpha"]) / down.shape[0], state[f"{stem}.lora_up.weight"]
+            layer = stem.replace("lora_unet_", "unet_").replace("lora_te_", "text_encoder_")
+            deltas[layer] = scale * (up.double().flatten(1) @ down.double().flatten(1))
+    if not deltas:
+        raise ValueError(f"{path} holds no LoRA in diffusers or kohya form (first key: {next(iter(state), None)!r})")
+    return deltas
+
+
+def read_adapter(path: Path) -> Adapter:
+    """The adapter in a file, ours or other people's, in any form of diffusers, kohya or peft.
+
+    Where all layers have one rank and one alpha, the variant has them; else alpha is the largest rank and what a
+    layer's own alpha says is folded into its B. Raises ValueError naming the file and the key that is not LoRA.
+    """
+    layers: dict[str, dict[str, Tensor]] = {}
+    for key, value in load_file(path).items():
+        layer, role = layer_and_role(key, path)
+        layers.setdefault(layer, {})[role] = value
+    stated = stated_scales(path)
+    weights, scales = {}, {}
+    for layer, kept in layers.items():
+        if missing := {"down", "up"} - kept.keys():
+            raise ValueError(f"{path}: layer {layer} lacks its {' and '.join(sorted(missing))} weight")
+        rank = kept["down"].shape[0]
+        weights[layer] = (kept["down"], kept["up"])
+        scales[layer] = float(kept["alpha"]) / rank if "alpha" in kept else stated.get(layer.partition(".")[0], 1.0)
+    if not weights:
+        raise ValueError(f"{path} holds no tensors")
+    ranks = {down.shape[0] for down, _ in weights.values()}
+    if len(ranks) == len(set(scales.values())) == 1:
+        [rank] = ranks
+        return Adapter(Variant(rank=rank, alpha=rank * next(iter(scales.values()))), weights)
+    folded = {layer: (down.float(), up.float() * scales[layer]) for layer, (down, up) in weights.items()}
+    return Adapter(Variant(rank=max(ranks), alpha=max(ranks)), folded)
+
+
+def stated_scales(path: Path) -> dict[str, float]:
+    """Part → the scale that diffusers (≥ 0.34) states in the metadata of a file without alphas."""
+    with safe_open(path, framework="pt") as file:
+        stated = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    scales = {}
+    for part in PREFIXES:
+        if f"{part}.lora_alpha" in stated:
+            rank = stated[f"{part}.r"]
+            scales[part] = stated[f"{part}.lora_alpha"] / (
+                math.sqrt(rank) if stated.get(f"{part}.use_rslora") else rank
+            )
+    return scales

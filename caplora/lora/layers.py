@@ -1,0 +1,97 @@
+"""LoRA for a pack of variants: ΔW = scale·B·A on attention, many adapters over one copy of the base.
+
+The models of a pack see V·B rows, variant by variant; each target layer adds to every variant's rows what that
+variant's adapter says. Ranks are padded with zeros to the largest, and a layer that a variant does not target is all
+padding. One adapter is a pack of one.
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from caplora.study import TARGETS, Training
+
+TEXT_TARGETS = r"self_attn\.(q|k|v|out)_proj$"  # every projection of the text encoder, as diffusers' script has it
+
+
+class PackedLinear(nn.Module):
+    """A frozen linear layer and the adapters of a pack; without adapters it is the layer alone."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.down: Tensor | None = None  # (V, r, in)
+        self.up: Tensor | None = None  # (V, out, r), times the scale
+
+    def forward(self, x: Float[Tensor, "vb *tokens i"]) -> Float[Tensor, "vb *tokens o"]:
+        y = self.base(x)
+        if self.down is None or self.up is None:
+            return y
+        rows = x.reshape(len(self.down), -1, x.shape[-1])  # (V, B·tokens, in)
+        if not torch.is_autocast_enabled(x.device.type):
+            rows = rows.to(self.down.dtype)
+        low = rows @ self.down.mT
+        if y.dtype == low.dtype:
+            return torch.baddbmm(y.view(len(rows), -1, y.shape[-1]), low, self.up.mT).view(y.shape)
+        return y + (low @ self.up.mT).reshape(y.shape).to(y.dtype)
+
+
+def linear_layers(model: nn.Module, expression: str) -> dict[str, nn.Linear]:
+    """The linear layers whose name matches the regular expression, in the model's order."""
+    modules = dict(model.named_modules())
+    wrapped = {f"{name}.base" for name, module in modules.items() if isinstance(module, PackedLinear)}
+    found = {
+        name: module.base if isinstance(module, PackedLinear) else module
+        for name, module in modules.items()
+        if isinstance(module, nn.Linear | PackedLinear) and name not in wrapped and re.search(expression, name)
+    }
+    if not found:
+        raise ValueError(f"no linear layer of the {type(model).__name__} matches {expression!r}")
+    return found
+
+
+def target_layers(host: nn.ModuleDict, settings: Training) -> dict[str, nn.Linear]:
+    """The layers of `host` (`unet` and, where it is trained, `text_encoder`) that `settings` targets, by full name."""
+    expressions = {"unet": TARGETS.get(settings.targets, settings.targets)}
+    if settings.train_text_encoder:
+        expressions["text_encoder"] = TEXT_TARGETS
+    return {
+        f"{part}.{name}": layer
+        for part, expression in expressions.items()
+        for name, layer in linear_layers(host[part], expression).items()
+    }
+
+
+def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[PackedLinear]:
+    """Wrap the named linear layers so that they can carry adapters; what earlier packs laid is lifted.
+
+    Raises ValueError naming a layer that is not there, not linear or of another (in, out) size.
+    """
+    for module in host.modules():
+        if isinstance(module, PackedLinear):
+            module.down = module.up = None
+    wrapped = []
+    for name, shape in shapes.items():
+        parent, _, child = name.rpartition(".")
+        layer = _layer_at(host, name)
+        base = layer.base if isinstance(layer, PackedLinear) else layer
+        if not isinstance(base, nn.Linear) or (base.in_features, base.out_features) != shape:
+            raise ValueError(
+                f"the adapter has weights for {name} of {shape[0]} → {shape[1]}, and the base model has"
+                f" {base or 'no such layer'} there: was it trained on another base model?"
+            )
+        if not isinstance(layer, PackedLinear):
+            layer = PackedLinear(base)
+            setattr(host.get_submodule(parent), child, layer)
+        wrapped.append(layer)
+    return wrapped
+
+
+def _layer_at(host: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return host.get_submodule(name)
+    except AttributeError:
+        return None

@@ -1,0 +1,25 @@
+"""The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
+
+import torch
+
+
+def device_of() -> torch.device:
+    """A CUDA card if there is one, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def precision_of(device: torch.device, mixed_precision: str = "auto") -> str:
+    """`no`, `fp16` or `bf16`: what the study asks for, or what the device is good at.
+
+    bf16 from Ampere on, where it is not emulated; fp16 on older cards; fp32 elsewhere.
+    """
+    if mixed_precision != "auto":
+        return mixed_precision
+    if device.type != "cuda":
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -1,0 +1,108 @@
+"""What was computed → sentences: a null reads as a null, a loss as a loss, and no metric is praised for the wrong way.
+
+Every sentence is made from a row of a table; nothing here reads a file.
+"""
+
+import numpy as np
+import pandas as pd
+
+from caplora.statistics import EQUIVALENT, ONE, Row
+from caplora.study import CAPTIONS, METRICS, counted, metric_of, number, p_value, percent, signed
+
+TOLD = {"beats": "higher than", "falls short of": "lower than", EQUIVALENT: "equivalent to"}  # verdict → of a value
+
+
+def worth(metric: str, verdict: str) -> str:
+    """Whether a change of a metric is for the better; empty where there is none, or where nobody knows."""
+    if verdict not in ("beats", "falls short of") or metric not in METRICS:
+        return ""
+    good = (verdict == "beats") == (METRICS[metric].better == "more")
+    return f", which is {'better' if good else 'worse'}"
+
+
+def verdict_sentence(effect: Row) -> str:
+    """What the study found of one variant, in one sentence: n, difference, intervals and p; a null reads as one."""
+    e = effect
+    n = f"{counted(e['n_prompts'], e['split'].removesuffix('s') + ' prompt')} × {counted(e['n_seeds'], 'seed')}"
+    said = (
+        f"{e['variant']} {e['verdict']} the baseline: {metric_of(e['metric']).said} {e['adapter']:.3f} against "
+        f"{e['baseline']:.3f} on {n}, a difference of {signed(e['difference'])} (95 % interval, clustered by prompt, "
+        f"{signed(e['low'])} to {signed(e['high'])}; sign-flip {p_value(e['p'])})"
+    )
+    if np.isfinite(e["relative"]):
+        said += f", which is {percent(e['relative'])} ({percent(e['relative_low'])} to {percent(e['relative_high'])})"
+    return said + "."
+
+
+def recipe_sentence(recipe: Row, metric: str = "clip_score") -> str:
+    """What the study found of one recipe over its trainings: a null reads as one."""
+    e = recipe
+    draws = " × ".join(
+        [
+            counted(e["n_trainings"], "training"),
+            counted(e["n_prompts"], f"{e['split']} prompt"),
+            counted(e["n_seeds"], "seed"),
+        ]
+    )
+    over = "trainings and prompts" if e["n_trainings"] > 1 else f"prompts, about {ONE}"
+    return (
+        f"{e['recipe']} {e['verdict']} the baseline: {metric_of(metric).said} differs by {signed(e['difference'])} on"
+        f" {draws} (95 % interval over {over}, {signed(e['low'])} to {signed(e['high'])};"
+        f" {p_value(e['p'])}, corrected over the recipes {p_value(e['p_corrected'])})."
+    )
+
+
+def power_sentence(effect: Row) -> str:
+    """How often D was positive, what the bootstrap says, and what difference the study could have found."""
+    e = effect
+    return (
+        f"Of the {e['n_prompts'] * e['n_seeds']} pairs, {100 * e['positive']:.0f} % favour {e['variant']}. A bootstrap "
+        f"over prompts and then seeds gives {signed(e['bootstrap_low'])} to {signed(e['bootstrap_high'])}. A "
+        f"true difference of {e['detectable']:.3f} would be found by four of five such studies."
+    )
+
+
+def errors_sentence(errors: pd.DataFrame) -> str:
+    """How often each test finds something where nothing is, on the study's own spread."""
+    rate = {row["test"]: f"{100 * row['rate']:.0f} %" for row in errors.to_dict("records")}
+    return (
+        "Where nothing is to be found, with this study’s own spread, the test by prompts finds something in"
+        f" {rate['verdict']} of simulated studies, where 5 % are allowed; one that takes samples for independent"
+        f" evidence does in {rate['samples as if independent']}."
+    )
+
+
+def metric_sentence(effect: Row) -> str:
+    """What another metric, or another model, says of a variant, and whether that is for the better."""
+    e = effect
+    how = TOLD.get(e["verdict"])
+    values = f"{number(e['adapter'])} against {number(e['baseline'])}"
+    corrected = "" if e["n_variants"] == 1 else f", corrected {p_value(e['p_corrected'])}"
+    told = f"is {how}" if how else "cannot be told from"
+    return (
+        f"{metric_of(e['metric']).said}, by {e['model']}, {told} the baseline’s"
+        f"{worth(e['metric'], e['verdict'])}: {values}, a difference of {signed(e['difference'])} "
+        f"({signed(e['low'])} to {signed(e['high'])}; {p_value(e['p'])}{corrected})."
+    ).replace(",,", ",")
+
+
+def drift_sentence(effect: Row) -> str:
+    """How far a variant drifts: a distance cannot fall below zero, so it is described and not tested."""
+    e = effect
+    return (
+        f"{metric_of('drift').said} by {e['model']}, is {number(e['adapter'])} ({number(e['adapter_low'])} to "
+        f"{number(e['adapter_high'])}; {counted(e['n_prompts'], 'prompt')} × {counted(e['n_seeds'], 'seed')}): 0 would "
+        "be no drift, and less is better. It is not tested, for a distance is never below zero."
+    )
+
+
+def captions_sentence(arm: Row) -> str:
+    """What one arm of a caption ablation says beside the reviewed one; a null reads as one."""
+    e = arm
+    reviewed = number(e["mean"] - e["difference"])
+    interval = f"{signed(e['low'])} to {signed(e['high'])}; corrected {p_value(e['p_corrected'])}"
+    return (
+        f"“{CAPTIONS[e['captions']]}” {e['verdict']} “reviewed”: {metric_of(e['metric']).said} {number(e['mean'])}"
+        f" against {reviewed}, a difference of {signed(e['difference'])} (95 % interval, clustered by"
+        f" prompt, {interval})."
+    )

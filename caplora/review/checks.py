@@ -1,0 +1,36 @@
+"""A person's way through the ledger: what is shown and in which order, every decision, and what is doubtful.
+
+This file knows no widgets; `studio.py` shows it. Each decision is on disk when its method returns.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from caplora.captions import Finding, doubt, lint, load_tokenizer, lost_words, token_count, token_limit
+from caplora.study import Study
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What the study knows of captions: how many tokens one has, which words fall off its end, what is doubtful."""
+
+    count: Callable[[str], int]
+    lost: Callable[[str], str]
+    lint: Callable[[Mapping[str, str]], Sequence[Finding]]
+    doubt: Callable[[Sequence[Finding]], Mapping[str, float]]
+    agreement: Mapping[str, float]  # cosine of picture and caption by the study's first CLIP
+    limit: int = 75  # tokens
+
+
+def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
+    """The checks of a study, with its own tokenizer; what was found in a caption is remembered."""
+    tokenizer = load_tokenizer(study)
+    return Checks(
+        count=lru_cache(10_000)(lambda text: token_count(text, tokenizer)),
+        lost=lru_cache(10_000)(lambda text: lost_words(text, tokenizer)),
+        lint=lambda captions: lint(captions, tokenizer, study.captioning, agreement),
+        doubt=doubt,
+        agreement=agreement,
+        limit=token_limit(tokenizer),
+    )

@@ -1,0 +1,174 @@
+"""The review studio: a widget for JupyterLab and Colab in which a person goes through the captions by keyboard.
+
+`studio.js` draws what `view` says and sends back what the person does; every message names the image it is about, so
+one that comes late cannot change another. Texts go through the DOM as text, never as HTML.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from caplora.captions import LEDGER, Ledger, LedgerError, marked, read_ledger
+from caplora.review.checks import Checks
+from caplora.review.review import Review
+from caplora.review.static_table import jpeg
+from caplora.study import BusyError, only_writer
+
+HERE = Path(__file__).resolve().parent
+THUMBNAIL, PICTURE = 72, 640  # pixels
+LOOKS = {"go", "move", "pending", "filter"}  # what changes nothing
+
+
+class Studio(anywidget.AnyWidget):
+    """The studio over the ledger of a folder; `view` is what it shows.
+
+    It holds the ledger until its kernel ends or it is opened again: a second one, in another kernel, says who holds it
+    and changes nothing. Raises LedgerError if the ledger cannot be read.
+    """
+
+    _esm = HERE / "studio.js"
+    _css = HERE / "studio.css"
+    view = traitlets.Dict().tag(sync=True)
+    open_ones: ClassVar[dict[Path, "Studio"]] = {}
+
+    def __init__(self, folder: Path, checks: Checks, who: str = "") -> None:
+        read_ledger(folder)  # or an error that says how to make one
+        self.folder, self.saved, self.told, self.failed = folder.resolve(), "", "", False
+        self.review, self.held, self.answers = Review(Ledger(folder, who), checks), ExitStack(), 0
+        if (earlier := self.open_ones.pop(self.folder, None)) is not None:
+            earlier.shut("This studio was opened again: go on there.")
+        try:
+            self.held.enter_context(only_writer(self.folder / LEDGER))
+            self.open_ones[self.folder] = self
+        except BusyError as error:
+            self.told = f"Another studio is open here, so this one only shows: {error}."
+        super().__init__(view=self._view())
+        self.on_msg(self._received)
+
+    def shut(self, why: str) -> None:
+        """Change nothing any more, and say why."""
+        self.held.close()
+        self.told = why
+        self.view = self._view()
+
+    def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        """Do what a message says; an error is shown, because one raised in a callback is seen by nobody."""
+        answers = {"pictures": self._pictures, "count": self._count, "find": self._find}
+        try:
+            if answer := answers.get(message["do"]):
+                answer(message)
+                return
+            said = self._done(message)
+            self.saved = said or ("" if self.failed else self.saved)
+            self.failed = False
+        except Exception as error:
+            self.failed, self.saved = True, f"not done: {error}"
+        self.view = self._view()
+
+    def _done(self, message: dict[str, Any]) -> str:
+        """What the person's deed has come to, in words."""
+        review, do = self.review, message["do"]
+        if do not in LOOKS and self.told:
+            raise LedgerError(self.told)
+        before = len(review.ledger.history)
+        said = self._deeds(message)[do]()
+        if len(review.ledger.history) == before:
+            return said if isinstance(said, str) else ""
+        count = f"{said} captions, " if isinstance(said, int) and not isinstance(said, bool) else ""
+        return f"{count}saved {datetime.now():%H:%M:%S}"
+
+    def _deeds(self, message: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        review, name = self.review, message.get("name", "")
+        text, value = message.get("text", ""), message.get("value", "")
+        replaced = (message.get("find", ""), message.get("into", ""), message.get("regex", False))
+        return {
+            "go": lambda: review.go(value),
+            "move": lambda: review.move(value),
+            "pending": lambda: None if review.next_pending() else "nothing is pending here",
+            "filter": lambda: review.look_for(value),
+            "keep": lambda: self._decided(name, lambda: review.keep(name, text, message.get("seen"))),
+            "save": lambda: review.write(name, text, message.get("seen")),
+            "reject": lambda: self._decided(name, lambda: review.reject(name, value)),
+            "split": lambda: review.put(name, value),
+            "undo": review.undo,
+            "redo": review.redo,
+            "replace": lambda: review.replace_all(*replaced),
+            "all": lambda: review.decide_all(value),
+            "add": lambda: review.add_to_all(value),
+        }
+
+    def _decided(self, name: str, decide: Callable[[], None]) -> None:
+        """Decide on one image, then go on from it to the next that nobody has decided on."""
+        decide()
+        if name == self.review.current:
+            self.review.next_pending()
+
+    def _pictures(self, message: dict[str, Any]) -> None:
+        """Send pictures, thumbnails or large, as JPEG; one that cannot be read is empty."""
+        names = [name for name in message["names"] if name in self.review.rows]
+        side = PICTURE if message["large"] else THUMBNAIL
+        self.send({"pictures": names, "large": message["large"]}, buffers=[self._jpeg(name, side) for name in names])
+
+    def _jpeg(self, name: str, side: int) -> bytes:
+        try:
+            return jpeg(self.folder / name, side)
+        except (OSError, SyntaxError, ValueError):  # what Pillow raises for a damaged file
+            return b""
+
+    def _count(self, message: dict[str, Any]) -> None:
+        """Say what is to be known of a text while it is being written: its tokens, what falls off, what changed."""
+        checks, row, text = self.review.checks, self.review.rows.get(message["name"]), message["text"]
+        said = {"tokens": checks.count(text), "lost": checks.lost(text)}
+        self.send({"count": said, "pieces": marked(row.machine_text if row else "", text), "name": message["name"]})
+
+    def _find(self, message: dict[str, Any]) -> None:
+        """Show what replacing would make of the captions, the first dozen of them."""
+        try:
+            texts = self.review.found(message["find"], message["into"], message["regex"])
+            rows = self.review.rows
+            shown = [{"name": n, "pieces": marked(rows[n].text, text)} for n, text in list(texts.items())[:12]]
+            self.send({"found": shown, "total": len(texts), "error": ""})
+        except LedgerError as error:
+            self.send({"found": [], "total": 0, "error": str(error)})
+
+    def _view(self) -> dict[str, Any]:
+        review = self.review
+        undo, redo = review.stacked()
+        self.answers += 1  # so that every message is answered, though nothing else has changed
+        return {
+            "answers": self.answers,
+            "failed": self.failed,
+            "marks": [
+                [name, review.rows[name].status, len(review.findings.get(name, ())) + bool(review.rows[name].flags)]
+                for name in review.shown
+                if name in review.rows
+            ],
+            "card": self._card(review.current) if review.current in review.rows else None,
+            "progress": review.progress(),
+            "words": review.words(),
+            "filter": review.filter,
+            "undo": undo,
+            "redo": redo,
+            "saved": self.saved,
+            "told": self.told,
+        }
+
+    def _card(self, name: str) -> dict[str, Any]:
+        """Everything that is shown of one image."""
+        review, row = self.review, self.review.rows[name]
+        checks = review.checks
+        return asdict(row) | {
+            "pieces": marked(row.machine_text, row.text),
+            "findings": [finding.message for finding in review.findings.get(name, ())],
+            "tokens": checks.count(row.text),
+            "lost": checks.lost(row.text),
+            "limit": checks.limit,
+            "agreement": checks.agreement.get(name),
+            "at": [review.shown.index(name) + 1 if name in review.shown else 0, len(review.shown)],
+        }

@@ -1,0 +1,33 @@
+"""Room."""
+
+from caplora.sampling.arms import study_arms, write_tables
+from caplora.sampling.class_images import draw_class_images
+from caplora.sampling.drawing import decode, draw_batch
+from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.previews import previews
+from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
+from caplora.sampling.samples import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
+from caplora.sampling.scale_zero import scale_zero
+
+__all__ = [
+    "SCALED",
+    "TABLE",
+    "Sample",
+    "adapter_file",
+    "decode",
+    "draw_batch",
+    "draw_class_images",
+    "flagged_sentence",
+    "plan_jobs",
+    "previews",
+    "read_made",
+    "read_samples",
+    "sample",
+    "scale_zero",
+    "sheet",
+    "study_arms",
+    "study_on",
+    "suite_hashes",
+    "two_arms",
+    "write_tables",
+]

@@ -1,0 +1,31 @@
+"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
+
+Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
+weights meanwhile. What files look like is in `samples.py`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from diffusers import StableDiffusionPipeline
+
+from caplora.lora import NOTHING
+from caplora.sampling.arms import Arm
+from caplora.sampling.drawing import sampling_key
+from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.samples import Wanted, claim_folder
+from caplora.study import Prior, Sampling
+
+
+def draw_class_images(
+    pipeline: StableDiffusionPipeline, folder: Path, prior: Prior, settings: Sampling
+) -> Iterator[Path]:
+    """What the base model draws for the class, the pictures of a prior; those that are there are not drawn again."""
+    wanted = tuple(Wanted(prior.prompt, seed, "class", f"{seed:04d}.png") for seed in range(prior.images))
+    arm = Arm(folder, NOTHING, wanted, sampling_key(settings, pipeline) | {"model": "", "adapter": None})
+    claim_folder(folder, wanted, dict(arm.made))
+    drawing = sample(pipeline, plan_jobs([arm], settings), settings)
+    for w in wanted:
+        while not (folder / w.file_name).is_file():
+            next(drawing)
+        yield folder / w.file_name

@@ -1,0 +1,189 @@
+"""Samples ↔ files: what a study wants drawn, PNGs that say how they were drawn, and the table of an arm.
+
+Nothing here knows a model. A sample is told by its split, its prompt's place in it and its seed, and what is on disk is
+believed only if the picture itself says the same prompt, so prompts may be added to the end of a suite without drawing
+the others again.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from caplora.study import Sampling, replacing, write_text
+
+TABLE, KEY = "metadata.csv", "settings.json"
+COLUMNS = ("file_name", "text", "seed", "split", "flag")
+SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
+DARKEST = 4  # of 255: a picture with nothing above is black
+SAMPLER = "DPM++ 2M"  # what A1111 calls the scheduler of `base.load_base`
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One sample that every arm draws."""
+
+    prompt: str
+    seed: int
+    split: str  # development, test, edits or unrelated
+    file_name: str
+
+    @property
+    def noise(self) -> int:
+        """What seeds the initial noise: a function of the prompt and the seed, so that prompts are independent."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed} {self.prompt}".encode()).digest()[:4], "big")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated image as 03 left it."""
+
+    variant: str  # the arm: baseline, a variant's name, or with a scale r4_a8@0.4
+    path: Path
+    prompt: str
+    seed: int
+    split: str
+    flag: str = ""  # why it cannot be scored: black, not finite
+
+
+def wanted_samples(settings: Sampling) -> tuple[Wanted, ...]:
+    """Every prompt with every seed, in the study's order."""
+    return tuple(
+        Wanted(prompt, seed, split, f"{split}_{number:03d}_{seed}.png")
+        for split, suite in settings.suites.items()
+        for number, prompt in enumerate(suite)
+        for seed in settings.seeds
+    )
+
+
+def scaled_samples(settings: Sampling) -> tuple[Wanted, ...]:
+    """What an adapter draws at each of `sampling.scales`: development and unrelated prompts with the first seed."""
+    return tuple(w for w in wanted_samples(settings) if w.split in SCALED and w.seed == settings.seeds[0])
+
+
+def suite_hashes(settings: Sampling) -> dict[str, str]:
+    """Split → the first twelve characters of a hash of its prompts, for the splits that have any."""
+    texts = {split: json.dumps(suite, ensure_ascii=False) for split, suite in settings.suites.items() if suite}
+    return {split: hashlib.sha256(text.encode()).hexdigest()[:12] for split, text in texts.items()}
+
+
+def parameters(wanted: Wanted, size: tuple[int, int], arm: str, made: dict[str, Any]) -> str:
+    """How a picture was drawn in the words of A1111, which ComfyUI reads too; the seed is that of the noise."""
+    sampling, adapter = made["sampling"], made["adapter"]
+    worn = f" <lora:{adapter['name']}:{adapter['scale']:g}>" if adapter else ""
+    settings = {
+        "Steps": sampling["num_inference_steps"], "Sampler": SAMPLER, "CFG scale": f"{sampling['guidance_scale']:g}",
+        "Seed": wanted.noise, "Size": "x".join(map(str, size)), "Model": made["model"], "RNG": "CPU",
+    } | ({"Lora hashes": f'"{adapter["name"]}: {adapter["sha256"][:10]}"'} if adapter else {})  # fmt: skip
+    said = ", ".join(f"{key}: {value}" for key, value in settings.items())
+    prompt = " ".join(wanted.prompt.split()).replace("<lora:", "< lora:")  # which would be read as another adapter
+    return f"{prompt}{worn}\nNegative prompt: \n{said}, caplora arm: {arm}, caplora seed: {wanted.seed}"
+
+
+def save_sample(image: Image.Image, flag: str, folder: Path, wanted: Wanted, made: dict[str, Any]) -> None:
+    """Write a picture with what drew it, whole or not at all; `made` is what the folder was claimed with."""
+    own = {"arm": folder.name, "prompt": wanted.prompt, "seed": wanted.seed, "noise": wanted.noise, "flag": flag}
+    info = PngInfo()
+    info.add_itxt("parameters", parameters(wanted, image.size, folder.name, made))
+    info.add_itxt("caplora", json.dumps(own | {"split": wanted.split, "made": made}, ensure_ascii=False))
+    with replacing(folder / wanted.file_name) as part:
+        image.save(part, format="PNG", pnginfo=info)
+
+
+def said_of(path: Path) -> dict[str, Any]:
+    """What a picture says of itself; empty for one that is not there or is none of ours."""
+    try:
+        with Image.open(path) as image:
+            return json.loads(image.info.get("caplora", "{}"))
+    except (OSError, ValueError, SyntaxError):
+        return {}
+
+
+def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:
+    """Make `folder` the place for samples drawn as `made` says; pictures drawn otherwise or not wanted are removed.
+
+    `made` is everything beside prompt and seed that decides a picture; it is kept in `settings.json`.
+    """
+    text, names = json.dumps(made, indent=2, sort_keys=True) + "\n", {w.file_name: w for w in wanted}
+    path = folder / KEY
+    same = path.is_file() and path.read_text(encoding="utf-8") == text
+    for old in sorted(folder.glob("*.png")):
+        own = names.get(old.name)
+        if not same or own is None or not _is(own, said_of(old)):
+            (folder / TABLE).unlink(missing_ok=True)  # it would speak of what is gone
+            old.unlink()
+    if not same:
+        write_text(path, text)
+
+
+def _is(wanted: Wanted, said: dict[str, Any]) -> bool:
+    return (said.get("prompt"), said.get("seed")) == (wanted.prompt, wanted.seed)
+
+
+def read_made(folder: Path) -> dict[str, Any]:
+    """What the pictures of a folder were drawn with, as it was claimed; empty if it was not."""
+    path = folder / KEY
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def lacking(folder: Path, wanted: Iterable[Wanted]) -> list[Wanted]:
+    """The samples that are not in the folder."""
+    return [w for w in wanted if not (folder / w.file_name).is_file()]
+
+
+def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
+    """Write metadata.csv of an arm whose pictures are all there: file_name, text (the prompt), seed, split, flag.
+
+    One that says the same already is left as it is.
+    """
+    rows = [(w.file_name, w.prompt, w.seed, w.split, said_of(folder / w.file_name)["flag"]) for w in wanted]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    path = folder / TABLE
+    if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
+        write_text(path, text.getvalue())
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which."""
+    table = folder / TABLE
+    if not table.is_file():
+        raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    samples = [
+        Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
+        for r in rows
+    ]
+    gone = [s.path for s in samples if not s.path.is_file()]
+    if gone:
+        raise FileNotFoundError(f"{gone[0]} is named in {table} and does not exist; run 03_inference again")
+    return samples
+
+
+def flagged_sentence(samples: Sequence[Sample]) -> str:
+    """Which samples cannot be scored and why; empty if all can."""
+    flagged = [s for s in samples if s.flag]
+    if not flagged:
+        return ""
+    arms = ", ".join(f"{n} of {arm}" for arm, n in _counts(s.variant for s in flagged).items())
+    first = flagged[0]
+    return (
+        f"{len(flagged)} of {len(samples)} samples cannot be scored ({arms}), the first of them {first.path}, which is "
+        f"{first.flag}: an adapter that diverged draws such (lower its learning rate or scale), and so does a model in "
+        "fp16 that overflows (training.mixed_precision: bf16 or no)."
+    )
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name in names:
+        found[name] = found.get(name, 0) + 1
+    return found

@@ -1,0 +1,95 @@
+"""An open_clip model as what embeds pictures and texts, in fp32, with its own preprocessing and tokenizer."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import open_clip
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of
+from caplora.study import Clip, Study
+
+FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
+
+
+class ClipEncoder:
+    """An open_clip model; `label` is its name in tables."""
+
+    def __init__(self, name: str, pretrained: str | None, label: str, device: torch.device) -> None:
+        check_weights(name, pretrained)
+        check_activation(name, pretrained)
+        self.label, self.device = label, device
+        self.model, _, self.preprocess = open_clip.create_model_and_transforms(name, pretrained, device=device)
+        self.model.float().eval()
+        self.tokenize = open_clip.get_tokenizer(name)
+        self.weights = hash_of(self.model)
+        self.versions = f"open_clip {version('open_clip_torch')}, torch {torch.__version__}"
+        shown = open_clip.get_model_preprocess_cfg(self.model)
+        self.fingerprint = fingerprint_of(self.weights, shown, self.versions, device)
+
+    @torch.no_grad()
+    def embed_images(self, images: Sequence[Image.Image]) -> Float[Tensor, "n d"]:
+        """Image embeddings, not of unit length."""
+        return self.model.encode_image(torch.stack([self.preprocess(i.convert("RGB")) for i in images]).to(self.device))
+
+    def token_ids(self, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
+        """What the model reads of texts; what does not fit is cut off."""
+        return self.tokenize(list(texts))
+
+    @torch.no_grad()
+    def embed_tokens(self, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n d"]:
+        """Text embeddings, not of unit length."""
+        return self.model.encode_text(ids.to(self.device))
+
+
+class ClipEmbeddings(Embeddings):
+    """What a CLIP makes of pictures and of texts."""
+
+    encoder: ClipEncoder
+
+    def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """The embeddings of texts as given, in their order: a prefix is the caller's."""
+        own = list(dict.fromkeys(texts))
+        ids = self.encoder.token_ids(own)
+        keys = [hashlib.sha256(f"text {row}".encode()).hexdigest() for row in ids.tolist()]
+        lacking = {key: row for key, row in zip(keys, ids, strict=True) if key not in self.kept}
+        for batch in batches(list(lacking), self.batch_size):
+            self._keep(list(batch), self.encoder.embed_tokens(torch.stack([lacking[key] for key in batch])))
+        key_of = dict(zip(own, keys, strict=True))
+        return torch.stack([self.kept[key_of[text]] for text in texts])
+
+
+def check_weights(name: str, pretrained: str | None) -> None:
+    """Raise ValueError where open_clip would build a model with random weights, or does not know it."""
+    if name.startswith(FOLDERS) or (pretrained and Path(pretrained).is_file()):
+        return
+    if name not in open_clip.list_models():
+        raise ValueError(f"scoring.clips: open_clip knows no model {name!r}: see open_clip.list_models()")
+    if not (pretrained and open_clip.get_pretrained_cfg(name, pretrained)):
+        known = ", ".join(open_clip.list_pretrained_tags_by_model(name))
+        raise ValueError(f"scoring.clips: {name!r} needs pretrained, a file or one of {known}; got {pretrained!r}")
+
+
+def check_activation(name: str, pretrained: str | None) -> None:
+    """Raise ValueError where a model computes another activation than open_clip's weights were trained with."""
+    published = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
+    wanted = bool(published.get("quick_gelu"))
+    computed = bool((open_clip.get_model_config(name) or {}).get("quick_gelu"))
+    if published and wanted != computed:
+        other = name + "-quickgelu" if wanted else name.removesuffix("-quickgelu")
+        raise ValueError(
+            f"scoring.clips: {name!r} computes {'QuickGELU' if computed else 'plain GELU'} and the weights "
+            f"{pretrained!r} were trained with {'QuickGELU' if wanted else 'plain GELU'}; write {other!r}"
+        )
+
+
+def load_clip(study: Study, clip: Clip, device: torch.device) -> ClipEmbeddings:
+    """A CLIP of the study, and what it made before; its label in tables is its name, weights included."""
+    label = f"{clip.name}/{clip.pretrained}" if clip.pretrained else clip.name.rsplit("/", 1)[-1]
+    encoder = ClipEncoder(study.clip_name(clip), clip.pretrained, label, device)
+    return ClipEmbeddings(encoder, study.embeddings, study.scoring.batch_size)

@@ -1,0 +1,83 @@
+"""Variants that were asked for and cannot be judged, each with its reason: the others are judged without them.
+
+A variant that lacks a single cell is left out whole: to leave out the cell alone would pair arms on different prompts.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+import pandas as pd
+
+from caplora.sampling import TABLE, read_samples
+from caplora.statistics.effects import CELL
+from caplora.study import BASELINE, Study, Variant
+
+KIND = ["metric", "model", "split"]
+
+
+def failed_variants(study: Study, asked: Sequence[Variant], scores: pd.DataFrame) -> dict[str, str]:
+    """Variant → why it cannot be judged, of those asked for; empty where all can be.
+
+    A hole of the baseline is no variant's failure: `cells` raises there.
+    """
+    there = set(scores["variant"])
+    found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked}
+    return {name: flagged(study, name) or why for name, why in found.items() if why}
+
+
+def flagged(study: Study, variant: str) -> str:
+    """Which samples of a variant cannot be scored, if any: one that diverged draws black or no finite pictures."""
+    folder = study.samples(variant)
+    samples = read_samples(folder) if (folder / TABLE).is_file() else []
+    wrong = [s for s in samples if s.flag]
+    if not wrong:
+        return ""
+    return (
+        f"drew {len(wrong)} of {len(samples)} samples that cannot be scored, the first of them {wrong[0].path}, which"
+        f" is {wrong[0].flag}; train it at a lower learning rate or alpha, or leave it out"
+    )
+
+
+def absent(study: Study, variant: Variant) -> str:
+    """Why a variant has no scores at all: the first step that did not leave what it leaves, and how to go on."""
+    record, samples = study.adapter(variant) / "settings.json", study.samples(variant.name) / "metadata.csv"
+    if not record.is_file():
+        return f"was not trained: {record} does not exist; run 02_train_lora with it, then 03 and 04"
+    stopped = json.loads(record.read_text(encoding="utf-8")).get("stopped")
+    if stopped:
+        return f"has no scores; its training stopped early: {stopped}"
+    if not samples.is_file():
+        return f"was not sampled: {samples} does not exist; run 03_inference with it, then 04"
+    return "was not scored: run 04_clipscore with it"
+
+
+def incomplete(scores: pd.DataFrame, variant: str) -> str:
+    """What a variant lacks of what the baseline has, or which of its values are no numbers; empty if nothing."""
+    columns = [*KIND, *CELL[1:]]
+    wanted = scores[scores["variant"] == BASELINE][columns]
+    own = scores[scores["variant"] == variant]
+    own = own[pd.to_numeric(own["value"], errors="coerce").abs() < float("inf")]
+    joined = wanted.merge(own[columns].drop_duplicates(), how="left", on=columns, indicator=True)
+    lacking = joined[joined["_merge"] == "left_only"]
+    if lacking.empty:
+        return ""
+    first = lacking.iloc[0]
+    return (
+        f"lacks {len(lacking)} of {len(wanted)} scores (missing, or not a number), the first of them {first['metric']} "
+        f"by {first['model']} for prompt {first['prompt']!r}, seed {first['seed']}: run 03_inference and 04_clipscore "
+        "again"
+    )
+
+
+def without(scores: pd.DataFrame, failed: Collection[str]) -> pd.DataFrame:
+    """The scores of the arms that can be judged."""
+    return scores[~scores["variant"].isin(failed)]
+
+
+def failure_sentence(asked: Sequence[Variant], failed: Mapping[str, str]) -> str:
+    """Over how many of the variants asked for the correction is, and why not over the others."""
+    n = len(asked)
+    if not failed:
+        return f"All {n} variants asked for were judged, and p is corrected over them." if n > 1 else ""
+    judged = f"{n - len(failed)} of the {n} variants asked for were judged, and p is corrected over those."
+    return " ".join([judged, *(f"{name} {why}." for name, why in failed.items())])

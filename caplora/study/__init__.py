@@ -1,0 +1,51 @@
+"""Room."""
+
+from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
+from caplora.study.image_settings import Curation, Images, Limit
+from caplora.study.names import CAPTIONS, METRICS, metric_of, towards
+from caplora.study.new_study import new_study
+from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
+from caplora.study.reading import PROJECT, validated
+from caplora.study.sampling_settings import Sampling
+from caplora.study.settings import Captioning, Clip, Model, Scoring
+from caplora.study.study import Study, read_study
+from caplora.study.training_settings import Prior, Training
+from caplora.study.variants import BASELINE, TARGETS, Variant, read_variants
+
+__all__ = [
+    "BASELINE",
+    "CAPTIONS",
+    "METRICS",
+    "PROJECT",
+    "TARGETS",
+    "BusyError",
+    "Captioning",
+    "Clip",
+    "Curation",
+    "Images",
+    "Limit",
+    "Model",
+    "Prior",
+    "Sampling",
+    "Scoring",
+    "Study",
+    "Training",
+    "Variant",
+    "counted",
+    "file_hash",
+    "metric_of",
+    "new_study",
+    "number",
+    "only_writer",
+    "p_number",
+    "p_value",
+    "percent",
+    "read_study",
+    "read_variants",
+    "replacing",
+    "signed",
+    "synced",
+    "towards",
+    "validated",
+    "write_text",
+]

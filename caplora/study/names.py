@@ -1,0 +1,65 @@
+"""What every metric is called, which way it should go, and how numbers are printed: for figures and sentences alike."""
+
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """A metric as people read it."""
+
+    name: str  # over a column or a panel
+    unit: str  # what its differences are differences of
+    said: str  # at the start of a sentence
+    better: str = "more"  # or "less"; empty: nobody knows
+
+    @property
+    def arrow(self) -> str:
+        """↑ where more is better, ↓ where less is."""
+        return {"more": "↑", "less": "↓"}.get(self.better, "")
+
+
+REAL = "held-out portraits"
+METRICS = {
+    "clip_score": Metric("CLIPScore", "CLIPScore", "CLIPScore"),
+    "clip_cosine": Metric("CLIP cosine", "cosine", "The cosine of image and prompt"),
+    "ref_clip_score": Metric("RefCLIPScore", "RefCLIPScore", f"RefCLIPScore, with the captions of {REAL},"),
+    "clip_i": Metric("CLIP-I", f"cosine to {REAL}", f"CLIP-I, the CLIP cosine to the {REAL},"),
+    "identity": Metric("identity", f"cosine to {REAL}", f"The cosine to the {REAL}"),
+    "judge": Metric("attributes shown", "share of those named", "The share of the named attributes that samples show"),
+    "memorisation": Metric(
+        "nearest trained", "cosine to the nearest training image", "The cosine to the nearest training image", "less"
+    ),
+    "memorised": Metric(
+        "memorised", "share of samples", f"The share of samples nearer to a training image than 95 % of {REAL}", "less"
+    ),
+    "diversity": Metric(
+        "diversity", "distance within a prompt", "Diversity, the mean distance between the samples of a prompt,"
+    ),
+    "diversity_ratio": Metric("diversity", "share of the baseline’s", "Diversity over the baseline’s"),
+    "drift": Metric(
+        "drift",
+        "distance from the baseline’s sample",
+        "Drift, the distance to the baseline’s samples of unrelated prompts,",
+        "less",
+    ),
+    "kid": Metric("KID", f"distance to {REAL}", f"KID, the distance to the {REAL},", "less"),
+    "cmmd": Metric("CMMD", f"distance to {REAL}", f"CMMD, the CLIP distance to the {REAL},", "less"),
+}
+
+
+def metric_of(name: str) -> Metric:
+    """What is known of a metric; one that is not known goes by its own name."""
+    return METRICS.get(name, Metric(name, name, name.replace("_", " "), ""))
+
+
+def towards(metric: Metric) -> str:
+    """Which way is better, as print has it: `more is better →`; empty where it is not known."""
+    return {"more": "more is better →", "less": "← less is better"}.get(metric.better, "")
+
+
+CAPTIONS = {  # kind of captions → its name
+    "none": "no caption",
+    "subject": "class word",
+    "machine": "raw machine",
+    "reviewed": "reviewed",
+    "shuffled": "shuffled",
+}

@@ -1,0 +1,65 @@
+"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
+
+A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
+same from any working directory. What its parts may say is in `settings.py`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from caplora.study.settings import Part
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+P = TypeVar("P", bound=Part)
+
+
+class StudyError(ValueError):
+    """A parameter file that cannot be used; the message names the file, the key and the value."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people write numbers (`1e-4` is one), in which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; errors name the file."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"{path} must hold keys and values, got {type(content).__name__}")
+    return content
+
+
+def validated(kind: type[P], content: Any, where: str) -> P:
+    """`content` as a `kind`, strictly typed; raises StudyError naming `where`, the key and the value."""
+    try:
+        return kind.model_validate_json(json.dumps(content), strict=True)
+    except (ValidationError, TypeError) as error:
+        if isinstance(error, TypeError):
+            raise StudyError(f"{where}: {error}") from error
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
+            + ("" if e["type"] in ("missing", "value_error") else f", got {e['input']!r}")
+            for e in error.errors()
+        ]
+        raise StudyError(f"{where}: " + "; ".join(lines)) from error

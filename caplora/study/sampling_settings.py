@@ -1,0 +1,43 @@
+"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from caplora.study.settings import Part, Positive, Text
+
+
+class Sampling(Part):
+    """What is drawn to compare the arms: every prompt with every seed, from the same noise."""
+
+    development: Annotated[tuple[Text, ...], Field(min_length=1)]  # prompts that choose the best variant
+    test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
+    edits: tuple[Text, ...] = ()  # prompts that ask of the subject what its images never show: told apart from test
+    unrelated: tuple[Text, ...] = ()  # prompts of what was not trained: how far an adapter drifts there
+    # of an adapter, beside 0 and 1; drawn for development and unrelated prompts with the first seed
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
+    num_inference_steps: Positive = 30
+    guidance_scale: Annotated[float, Field(ge=1)] = 7.5
+    batch_size: Positive = 4
+
+    @model_validator(mode="after")
+    def nothing_stands_twice(self) -> "Sampling":
+        suites = self.suites
+        prompts = [prompt for suite in suites.values() for prompt in suite]
+        twice = sorted({p for p in prompts if prompts.count(p) > 1})
+        if twice:
+            raise ValueError(f"each prompt may stand once, in one of {', '.join(suites)}: {twice[0]!r} stands twice")
+        for name in ("edits", "unrelated"):
+            if len(suites[name]) == 1:
+                raise ValueError(f"{name} needs no prompts or at least 2: {suites[name][0]!r} alone has no spread")
+        if 1 in self.scales or len(set(self.scales)) < len(self.scales):
+            raise ValueError(f"each scale may stand once, and 1 is drawn anyway, got {list(self.scales)}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"each seed may stand once, got {list(self.seeds)}")
+        return self
+
+    @property
+    def suites(self) -> dict[str, tuple[str, ...]]:
+        """The prompts by what they are for, the split of a sample: development, test, edits, unrelated."""
+        return {name: getattr(self, name) for name in ("development", "test", "edits", "unrelated")}

@@ -1,0 +1,71 @@
+"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """A part of a study: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Model(Part):
+    """A model by folder or by hub id; a hub id needs a pinned `revision`."""
+
+    path: Text
+    revision: str | None = None
+
+
+Facet = Literal["hair", "expression", "lighting", "background", "clothes"]
+
+
+class Captioning(Part):
+    """Who writes the machine captions, and what every caption starts with."""
+
+    model: Model = Model(
+        path="Salesforce/blip-image-captioning-large", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90"
+    )
+    subject: Text = "a photo of a person"  # replaces the machine's own opening; say style and trigger here
+    batch_size: Positive = 8
+    num_beams: Positive = 3
+    max_new_tokens: Positive = 60
+    overrule: tuple[str, ...] = ()  # items of notebook 01's checklist that need not be green
+    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing
+        "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
+        " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
+        " guess who it is, how old the person is or where the person is from."
+    )
+    facets: tuple[Facet, ...] = get_args(Facet)  # what every caption should say; one that lacks is reported
+
+
+class Clip(Part):
+    """An open_clip model: a name it knows with `pretrained`, or `local-dir:` and a folder."""
+
+    name: Text
+    pretrained: str | None = None
+
+
+class Scoring(Part):
+    """Who judges the samples. The first CLIP is primary, the others confirm."""
+
+    clips: Annotated[tuple[Clip, ...], Field(min_length=1)] = (
+        Clip(name="ViT-B-32-quickgelu", pretrained="openai"),
+        Clip(name="ViT-B-32", pretrained="laion2b_s34b_b79k"),
+    )
+    prefix: str = "A photo depicts "  # before each prompt, as CLIPScore has it
+    identity: Model = Model(path="facebook/dinov2-small", revision="ed25f3a31f01632728cabb09d1542f84ab7b0056")
+    judge: Model | None = None  # an image classifier whose labels are attributes that prompts name
+    batch_size: Positive = 32
+
+
+class Claims(Part):
+    """What is said in advance of the differences that a study looks for."""
+
+    # metric → the difference too small to matter, in its own unit (`{clip_score: 0.02}`): a variant whose 90 % interval
+    # lies within ± that is equivalent to the baseline. A metric without one is never said to be.
+    margin: dict[Text, Annotated[float, Field(gt=0)]] = {}

@@ -1,0 +1,147 @@
+"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
+
+A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
+same from any working directory. What its parts may say is in `settings.py`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr
+
+from caplora.study.image_settings import Images
+from caplora.study.reading import PROJECT, StudyError, read_yaml, validated
+from caplora.study.sampling_settings import Sampling
+from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Scoring, Text
+from caplora.study.training_settings import Training
+from caplora.study.variants import Variant
+
+
+class Study(Part):
+    """One set of images, one base model and the settings held fixed."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    question: Text = "Can a LoRA teach this model this face and style?"
+    images: Images
+    base: Model = Model(
+        path="stable-diffusion-v1-5/stable-diffusion-v1-5", revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    )
+    captioning: Captioning = Captioning()
+    training: Training = Training()
+    sampling: Sampling
+    scoring: Scoring = Scoring()
+    claims: Claims = Claims()
+    _root: Path = PrivateAttr(default=PROJECT)
+
+    def path(self, path: str) -> Path:
+        """A path as the study file writes it, made absolute: `~` is home, relative starts at the project folder."""
+        return self._root / Path(path).expanduser()
+
+    def model_path(self, model: Model) -> str:
+        """What `from_pretrained` takes: the folder if there is one, else the hub id.
+
+        Raises FileNotFoundError for what can be neither: more than one slash, or a start with `.`, `/` or `~`; and
+        StudyError for a hub id without a revision.
+        """
+        folder = self.path(model.path)
+        if folder.is_dir():
+            return str(folder)
+        if model.path.count("/") > 1 or model.path[0] in "./~":
+            raise FileNotFoundError(f"study {self.name}: there is no model in {folder} (written {model.path!r})")
+        if model.revision is None:
+            raise StudyError(
+                f"study {self.name}: {model.path!r} is no folder, so a model of the hub, and needs a revision: the"
+                " commit of it to use"
+            )
+        return model.path
+
+    def clip_name(self, clip: Clip) -> str:
+        """What open_clip takes: a `local-dir:` made absolute, else the name."""
+        if not clip.name.startswith("local-dir:"):
+            return clip.name
+        return f"local-dir:{self.path(clip.name.removeprefix('local-dir:'))}"
+
+    @property
+    def images_folder(self) -> Path:
+        """The person's own images; never written to."""
+        return self.path(self.images.folder)
+
+    @property
+    def dataset(self) -> Path:
+        """The safe images and the caption ledger (01)."""
+        return self._root / "datasets" / self.name
+
+    @property
+    def run(self) -> Path:
+        """Everything that can be thrown away and made again."""
+        return self._root / "runs" / self.name
+
+    def adapter(self, variant: Variant) -> Path:
+        """Where 02 leaves the adapter of `variant`."""
+        return self.run / "adapters" / variant.name
+
+    def samples(self, arm: str) -> Path:
+        """Where 03 leaves the samples of an arm: `baseline` or a variant's name."""
+        return self.run / "samples" / arm
+
+    @property
+    def embeddings(self) -> Path:
+        """What the encoders of 01 and 04 made of pictures and texts, kept by content."""
+        return self.run / "cache" / "embeddings"
+
+    @property
+    def scores(self) -> Path:
+        """The table that 04 leaves."""
+        return self.run / "scores.csv"
+
+    @property
+    def arms(self) -> Path:
+        """The table of whole arms that 04 leaves beside it."""
+        return self.run / "arms.csv"
+
+    @property
+    def closest(self) -> Path:
+        """The samples most like a training image, as 04 found them."""
+        return self.run / "closest.csv"
+
+    @property
+    def scales(self) -> Path:
+        """The scores of adapters used at other scales than 1."""
+        return self.run / "scales.csv"
+
+    @property
+    def controls(self) -> Path:
+        """What must come out right in every study, and whether it did."""
+        return self.run / "controls.csv"
+
+    @property
+    def figures(self) -> Path:
+        """Where 05 draws."""
+        return self._root / "figures" / self.name
+
+    @property
+    def report(self) -> Path:
+        """The page that 05 writes."""
+        return self.run / "report.html"
+
+
+def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
+    """The study of that name in `params/studies`, or in that file; raises StudyError naming file, key and value.
+
+    `turned` replaces values for this once, by part: `training={"steps": 200}`; a value of None stays as the file says.
+    """
+    path = Path(study).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = PROJECT / "params" / "studies" / f"{study}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise StudyError(f"there is no study {str(study)!r}: {path} does not exist (there are: {', '.join(known)})")
+    path = path.resolve()
+    content = read_yaml(path)
+    for part, values in turned.items():
+        content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
+    read = validated(Study, content, str(path))
+    if path.parent == PROJECT / "params" / "studies" and read.name != path.stem:
+        raise StudyError(f"{path}: name must be that of the file, {path.stem!r}, got {read.name!r}")
+    read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
+    return read

@@ -1,0 +1,100 @@
+"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
+
+A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
+same from any working directory. What its parts may say is in `settings.py`.
+"""
+
+import hashlib
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from caplora.study.reading import PROJECT, StudyError, read_yaml, validated
+from caplora.study.settings import Part, Positive
+
+BASELINE = "baseline"  # the arm without an adapter
+
+
+TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5's count per rank in brackets
+    "qv": r"attn[12]\.to_[qv]$",  # query and value, self- and cross-attention (99,648; Hu et al. 2021, section 4.2)
+    "qv_cross": r"attn2\.to_[qv]$",  # cross-attention only (49,728)
+    "qkvo": r"attn[12]\.to_(q|k|v|out\.0)$",  # every projection (199,296; the default of diffusers' script)
+    "qkvo_cross": r"attn2\.to_(q|k|v|out\.0)$",
+}
+
+
+def _expression(targets: str) -> str:
+    try:
+        re.compile(targets)
+    except re.error as error:
+        raise ValueError(f"{targets!r} is none of {', '.join(TARGETS)} and no regular expression: {error}") from error
+    return targets
+
+
+Targets = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
+
+
+class Variant(Part):
+    """What a study varies: rank and alpha, and what else it says differently from `Training`.
+
+    `captions` is the kind of captions that it is trained on in a caption ablation: the empty one for every image, the
+    study's subject alone, the machine's raw words, or the ledger's dealt out to other images. None: the ledger's.
+    """
+
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+    use_rslora: bool = False  # scale alpha / √rank instead of alpha / rank (Kalajdzievski 2023)
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    seed: int | None = None
+    targets: Targets | None = None
+    captions: Literal["none", "subject", "machine", "shuffled"] | None = None
+
+    @property
+    def name(self) -> str:
+        """`r4_a8`, `r4_a8_rs_lr0.001_s1_qkvo_shuffled`: the name of its folder, its files and its curve."""
+        name = f"r{self.rank}_a{self.alpha:g}" + "_rs" * self.use_rslora
+        name += f"_lr{self.learning_rate:g}" if self.learning_rate else ""
+        name += f"_s{self.seed}" if self.seed is not None else ""
+        if self.targets is not None:
+            digest = hashlib.sha256(self.targets.encode()).hexdigest()[:6]
+            name += f"_{self.targets if self.targets in TARGETS else 't' + digest}"
+        return f"{name}_{self.captions}" if self.captions else name
+
+    @property
+    def scale(self) -> float:
+        """What multiplies BA: alpha / rank (Hu et al. 2021), or alpha / √rank."""
+        return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
+
+
+def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
+    """Variants as a notebook is given them: a file of `params/variants` by name, or the list it holds.
+
+    Several files are joined by a plus, `grid+captions`; a variant that stands in more than one of them counts once.
+    """
+    if not isinstance(variants, str):
+        return _variants(variants, "variants")
+    return tuple({v.name: v for name in variants.split("+") for v in _variants_of_file(name)}.values())
+
+
+def _variants_of_file(name: str) -> tuple[Variant, ...]:
+    path = PROJECT / "params" / "variants" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")
+    content = read_yaml(path)
+    if list(content) != ["variants"]:
+        raise StudyError(f"{path}: the one key must be 'variants', got {sorted(content)}")
+    return _variants(content["variants"], str(path))
+
+
+def _variants(variants: Any, where: str) -> tuple[Variant, ...]:
+    if not isinstance(variants, list) or not variants:
+        raise StudyError(f"{where}: a list of at least one {{rank, alpha}} is needed, got {variants!r}")
+    read = tuple(validated(Variant, v, f"{where}[{i}]") for i, v in enumerate(variants))
+    names = [v.name for v in read]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise StudyError(f"{where}: {twice[0]} stands twice")
+    return read

@@ -1,0 +1,106 @@
+"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from diffusers import StableDiffusionPipeline
+
+from caplora.lora import Pack, fresh_adapter, target_layers
+from caplora.models import noise_of, parts_of, precision_of, weights_hash
+from caplora.study import Study, Variant, only_writer, write_text
+from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
+from caplora.training.inputs import Inputs
+
+CADENCE = {"checkpointing_steps", "validation_steps", "preview_steps"}  # settings that change nothing that is learned
+SHOWN = 20  # differences, before the rest is counted
+TRAINING = "training.json"  # what a variant's folder is the training of
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What all variants of a study train on, and from."""
+
+    study: Study
+    pipeline: StableDiffusionPipeline
+    inputs: Inputs
+    held_out: Inputs | None = None  # to validate on
+
+    @cached_property
+    def base(self) -> dict[str, Any]:
+        """Hashes of the base model's weights, and what they mean."""
+        parts = {part: weights_hash(getattr(self.pipeline, part)) for part in ("unet", "text_encoder", "vae")}
+        return parts | noise_of(self.pipeline)
+
+    def identity(self, variant: Variant) -> dict[str, Any]:
+        """Everything that decides what training `variant` gives."""
+        settings = self.study.training.of(variant)
+        return {
+            "variant": variant.model_dump(include={"rank", "alpha", "use_rslora"}),
+            "training": settings.model_dump(exclude=CADENCE, mode="json"),
+            "precision": precision_of(self.pipeline.device, settings.mixed_precision),
+            "base": self.base,
+            "images": self.inputs.sources_of(variant.captions),
+            "held_out": self.held_out.sources if self.held_out else {},
+        }
+
+    def checkpoints(self, variant: Variant) -> Checkpoints:
+        """The checkpoints of a variant."""
+        return Checkpoints(self.study.adapter(variant) / "checkpoints")
+
+    def fresh_pack(self, variants: Sequence[Variant]) -> Pack:
+        """The variants as a pack that has learned nothing yet."""
+        host = parts_of(self.pipeline)
+        own = [self.study.training.of(variant) for variant in variants]
+        return Pack(
+            host, [fresh_adapter(target_layers(host, o), v, o.seed) for v, o in zip(variants, own, strict=True)]
+        )
+
+
+def claim(grid: Grid, variants: Sequence[Variant], fork: bool = False) -> list[str]:
+    """Make the variants' folders the places of the training that `grid` describes; what is said of earlier ones.
+
+    A training that was finished there differently is set aside. One that stopped half way is too if `fork`; else
+    ChangedError says what differs, and nothing is touched.
+    """
+    with ExitStack() as held:
+        for variant in variants:
+            held.enter_context(only_writer(grid.study.adapter(variant)))
+        changed = [variant for variant in variants if changes(grid, variant)]
+        if not fork:
+            for variant in changed:
+                refuse_half_way(grid, variant)
+        said = []
+        for variant in changed:
+            listed, aside = changes(grid, variant), set_aside(grid.study.adapter(variant))
+            said.append(f"{variant.name} was trained differently before; that is in {aside.name}:\n{listed}")
+        for variant in variants:
+            text = json.dumps(grid.identity(variant), indent=1, ensure_ascii=False) + "\n"
+            write_text(grid.study.adapter(variant) / TRAINING, text)
+        return said
+
+
+def changes(grid: Grid, variant: Variant) -> str:
+    """What is asked for differently from the training in the variant's folder, a line each; empty if nothing is."""
+    path = grid.study.adapter(variant) / TRAINING
+    if not path.is_file() or not grid.checkpoints(variant).steps():
+        return ""
+    lines = differences(json.loads(path.read_text(encoding="utf-8")), grid.identity(variant))
+    rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join(f"  {line}" for line in [*lines[:SHOWN], *rest])
+
+
+def refuse_half_way(grid: Grid, variant: Variant) -> None:
+    """Raise ChangedError where a training of the variant stopped half way."""
+    folder, place = grid.study.adapter(variant), grid.checkpoints(variant)
+    last = place.manifest(place.steps()[-1])
+    total = json.loads((folder / TRAINING).read_text(encoding="utf-8"))["training"]["steps"]
+    if last["step"] < total and last["stopped"] is None:
+        raise ChangedError(
+            f"{folder} holds {variant.name} at step {last['step']} of {total}, and now it is asked for differently:"
+            f"\n{changes(grid, variant)}\nPut that back and the training goes on, or train with fork = True (python -m"
+            f" caplora train {grid.study.name} --fork): what is there is set aside whole, and a new training begins"
+        )

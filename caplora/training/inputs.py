@@ -1,0 +1,142 @@
+"""Captioned images → what training sees: VAE moments and texts, made once, kept by content, resident on the device."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from jaxtyping import Float, Int
+from PIL import Image, ImageOps
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
+
+from caplora.images import pixels_hash
+from caplora.models import encode_tokens, text_tokens, weights_hash
+from caplora.study import Training, replacing
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The training images as the models meet them, in the order of `sources`, by name.
+
+    `moments` holds the mean and log-variance of each image's latents, so that they can be resampled at every step;
+    with flips those of its mirror image too. `texts` are embeddings, or token ids where the text encoder is trained:
+    one for each image, and as many again for each kind of `others`. The last `class_images` images are of the prior.
+    """
+
+    sources: dict[str, dict[str, str]]  # file name → its caption, and a hash of its pixels
+    moments: Float[Tensor, "n flips c h w"]  # c = 2 × latent channels
+    texts: Float[Tensor, "kn tokens d"] | Int[Tensor, "kn tokens"]
+    empty: Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]  # of ""
+    class_images: int = 0
+    others: dict[str, dict[str, str]] = field(default_factory=dict)  # kind of captions → file name → caption
+
+    def __len__(self) -> int:
+        """How many images there are, those of the prior aside."""
+        return len(self.moments) - self.class_images
+
+    def with_class_images(self, other: "Inputs") -> "Inputs":
+        """These and, as those of the prior, the images of `other`, whose captions are the same for every kind."""
+        blocks = [torch.cat([block, other.texts]) for block in self.texts.chunk(1 + len(self.others))]
+        return replace(
+            self,
+            sources=self.sources | {f"class/{name}": source for name, source in other.sources.items()},
+            moments=torch.cat([self.moments, other.moments]),
+            texts=torch.cat(blocks),
+            class_images=len(other),
+        )
+
+    def sources_of(self, kind: str | None) -> dict[str, dict[str, str]]:
+        """`sources` with the captions of a kind (None: as they are); ValueError for a kind that is not there."""
+        own = self.others[self._known(kind)] if kind else {}
+        return {name: source | {"caption": own.get(name, source["caption"])} for name, source in self.sources.items()}
+
+    def first_text(self, kind: str | None) -> int:
+        """Where in `texts` the captions of a kind begin (None: those of `sources`); ValueError as `sources_of`."""
+        return (1 + list(self.others).index(self._known(kind))) * len(self.moments) if kind else 0
+
+    def _known(self, kind: str) -> str:
+        if kind in self.others:
+            return kind
+        raise ValueError(
+            f"a variant is trained on captions of the kind {kind!r} and these inputs have none of them (they have"
+            f" {', '.join(self.others) or 'the ledger’s'}): give them to Encoders.inputs as others"
+        )
+
+
+def pixels_of(image: Image.Image) -> Float[Tensor, "3 h w"]:
+    """An RGB image as floats in −1 … 1."""
+    return pil_to_tensor(image.convert("RGB")).float() / 127.5 - 1
+
+
+class Encoders:
+    """The frozen models that turn images and texts into inputs, and the folder that keeps what they made.
+
+    Everything is encoded alone, so that its bits are a function of its content, and kept under a hash of that content
+    and of the model's weights and dtype: an edited image or caption, or another VAE, is noticed.
+    """
+
+    def __init__(self, pipeline: StableDiffusionPipeline, folder: Path, settings: Training) -> None:
+        self.pipeline, self.folder = pipeline, folder
+        self.flips, self.tokens_only = settings.random_flip, settings.train_text_encoder
+        self.vae_hash, self.text_hash = weights_hash(pipeline.vae), weights_hash(pipeline.text_encoder)
+
+    @torch.no_grad()
+    def moments(self, image: Image.Image) -> Float[Tensor, "flips c h w"]:
+        """The latent moments of an image and, with flips, of its mirror image."""
+        vae, made = self.pipeline.vae, []
+        for way in (image, ImageOps.mirror(image)) if self.flips else (image,):
+            file = self._file(pixels_hash(way), self.vae_hash)
+            if not file.is_file():
+                x = pixels_of(way)[None].to(vae.device, vae.dtype)
+                self._keep(file, vae.encode(x).latent_dist.parameters[0])
+            made.append(load_file(file)["kept"])
+        return torch.stack(made)
+
+    @torch.no_grad()
+    def text(self, text: str) -> Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]:
+        """The embedding of a text, or its token ids; one that does not fit raises ValueError."""
+        ids = text_tokens(self.pipeline, [text])
+        if self.tokens_only:
+            return ids[0]
+        file = self._file(str(ids.tolist()), self.text_hash)
+        if not file.is_file():
+            self._keep(file, encode_tokens(self.pipeline, ids)[0])
+        return load_file(file)["kept"]
+
+    def inputs(
+        self,
+        folder: Path,
+        captions: Iterable[tuple[str, str]],
+        others: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Inputs:
+        """The inputs of the images of `folder`, given as (file name, caption), sorted by name, on the device.
+
+        `others` holds further captions of the same images: kind → file name → caption.
+        """
+        sources, moments, texts, device = {}, [], [], self.pipeline.vae.device
+        for name, caption in captions:
+            with Image.open(folder / name) as image:
+                sources[name] = {"caption": caption, "pixels": pixels_hash(image)}
+                moments.append(self.moments(image))
+            texts.append(self.text(caption))
+        order = sorted(range(len(texts)), key=list(sources).__getitem__)
+        dealt = {kind: {name: own[name] for name in sorted(sources)} for kind, own in (others or {}).items()}
+        more = [self.text(caption) for own in dealt.values() for caption in own.values()]
+        return Inputs(
+            dict(sorted(sources.items())),
+            torch.stack(moments)[order].to(device),
+            torch.stack([*(texts[i] for i in order), *more]).to(device),
+            self.text("").to(device),
+            others=dealt,
+        )
+
+    def _file(self, content: str, model: str) -> Path:
+        return self.folder / f"{hashlib.sha256(f'{content}{model}'.encode()).hexdigest()[:32]}.safetensors"
+
+    def _keep(self, file: Path, made: Tensor) -> None:
+        with replacing(file) as part:
+            save_file({"kept": made.cpu().contiguous()}, part)

@@ -1,0 +1,76 @@
+"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weights_file, write_weights
+from caplora.study import Study, Variant, file_hash, write_text
+from caplora.training.checkpoints import Checkpoints
+from caplora.training.grid import Grid
+from caplora.training.optimizer import History
+
+
+def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str, Any]:
+    """Write both forms, `losses.csv`, `validation.csv` and, last, `settings.json`; what settings.json says.
+
+    Both files are read again and compared: `largest_error` is the largest |ΔW_file − ΔW| of any weight.
+    """
+    study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
+    folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
+    history = History.of(place.read(last)["losses"], place.manifest(last))
+    captions = [source["caption"] for source in list(now["images"].values())[: len(grid.inputs)]]
+    metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path) | {
+        "ss_num_train_images": str(len(grid.inputs)),
+        "ss_learning_rate": f"{now['training']['learning_rate']:g}",
+        "ss_seed": str(now["training"]["seed"]),
+        "ss_tag_frequency": tag_frequency(captions, study.name),
+    }
+    errors = [
+        write_weights(adapter, folder / DIFFUSERS, "diffusers", {}),
+        write_weights(adapter, kohya, "kohya", metadata),
+    ]
+    _write_curve(folder / "losses.csv", enumerate(history.losses, 1))
+    _write_curve(folder / "validation.csv", history.validation.items())
+    record = {
+        "variant": variant.model_dump(exclude_none=True),
+        "trained_parameters": adapter.parameters(),
+        "layers": len(adapter.weights),
+        "steps": len(history.losses),
+        "stopped": history.stopped,
+        "best": _best(history, place, folder),
+        "seconds": round(history.seconds, 1),
+        "training": now["training"],
+        "precision": now["precision"],
+        "base": study.base.model_dump(),
+        "largest_error": max(errors),
+        "sha256": {path.name: file_hash(path) for path in (folder / DIFFUSERS, kohya)},
+    }
+    write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _best(history: History, place: Checkpoints, folder: Path) -> dict[str, Any] | None:
+    best = history.best()
+    if best is None:
+        return None
+    where = str(place.path(best).relative_to(folder))
+    return {"step": best, "validation_loss": history.validation[best], "checkpoint": where}
+
+
+def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:
+    write_text(path, "step,loss\n" + "".join(f"{step},{loss:.8g}\n" for step, loss in points))
+
+
+def read_records(study: Study, variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """The `settings.json` of each variant."""
+    return [json.loads((study.adapter(v) / "settings.json").read_text(encoding="utf-8")) for v in variants]
+
+
+def read_curve(study: Study, variants: Sequence[Variant], name: str) -> pd.DataFrame:
+    """The curves of all variants (variant, step, loss): `losses` or `validation`."""
+    tables = [pd.read_csv(study.adapter(v) / f"{name}.csv").assign(variant=v.name) for v in variants]
+    return pd.concat(tables, ignore_index=True)

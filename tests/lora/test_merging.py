@@ -1,0 +1,100 @@
+"""merging.py: a merged model is the base with its adapter, and what is taken out is what was put in."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from caplora.commands.cli import main
+from caplora.commands.commands import read_pipeline
+from caplora.lora.adapter import Adapter
+from caplora.lora.adapter_files import read_adapter, write_weights
+from caplora.lora.merging import extract, merge, resize
+from caplora.lora.pack import Pack
+from caplora.models.base import parts_of
+from caplora.study.training_settings import Training
+from caplora.study.variants import Variant
+from tests.lora.test_adapters import picture
+from tests.tiny import tiny_pipeline, trained_like
+
+BOTH = Training(train_text_encoder=True, targets="qkvo")
+
+
+def small(rank: int = 4, alpha: float = 8) -> Adapter:
+    return trained_like(parts_of(tiny_pipeline()), rank, alpha, settings=BOTH)
+
+
+def test_merged_model_draws_what_the_adapter_draws() -> None:
+    live, merged = tiny_pipeline(), tiny_pipeline()
+    Pack(parts_of(live), [small()]).lay()
+    before = picture(merged)
+    merge(merged, small())
+    assert (picture(merged) - picture(live)).abs().max() <= 1 / 255
+    assert (picture(merged) - before).abs().max() > 1e-4
+
+
+def test_merging_and_taking_out_again_is_the_base() -> None:
+    base, merged = tiny_pipeline(), tiny_pipeline()
+    merge(merged, small(), 0.5)
+    merge(merged, small(), -0.5)
+    for a, b in zip(base.unet.parameters(), merged.unet.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_extracted_adapter_is_the_one_that_was_merged() -> None:
+    base, merged, adapter = tiny_pipeline(), tiny_pipeline(), small()
+    merge(merged, adapter)
+    found = {layer: (weights, lost) for layer, weights, lost in extract(base, merged, 4)}
+    assert found.keys() == adapter.weights.keys()
+    extracted = Adapter(Variant(rank=4, alpha=4), {layer: weights for layer, (weights, _) in found.items()})
+    for layer in found:
+        torch.testing.assert_close(extracted.delta(layer), adapter.delta(layer), rtol=1e-3, atol=1e-5)
+    assert max(lost for _, lost in found.values()) < 1e-4
+    assert list(extract(base, tiny_pipeline(), 4)) == []
+
+
+def test_resized_adapter_is_the_nearest_of_its_rank() -> None:
+    adapter = small(8, 4)
+    low, lost = resize(adapter, 3)
+    shares = []
+    for layer in adapter.weights:
+        left = (adapter.delta(layer) - low.delta(layer)).norm() / adapter.delta(layer).norm()
+        singular = torch.linalg.svdvals(adapter.delta(layer))
+        assert left == pytest.approx(float(singular[3:].norm() / singular.norm()), abs=1e-5)
+        shares.append(float(left))
+    assert lost == pytest.approx(max(shares), abs=1e-5) and low.variant == Variant(rank=3, alpha=3)
+    with pytest.raises(ValueError, match="rank must be below the adapter's own, 8, got 8"):
+        resize(adapter, 8)
+
+
+def test_merging_into_another_model_names_the_layer() -> None:
+    adapter = small()
+    name, (down, up) = next(iter(adapter.weights.items()))
+    with pytest.raises(ValueError, match=r"no layer unet\.elsewhere\.to_q"):
+        merge(tiny_pipeline(), Adapter(adapter.variant, {"unet.elsewhere.to_q": (down, up)}))
+    with pytest.raises(ValueError, match=rf"{name} is .* in the model"):
+        merge(tiny_pipeline(), Adapter(adapter.variant, {name: (down[:, :3], up)}))
+
+
+def test_commands_go_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base, adapter = tmp_path / "base", small()
+    tiny_pipeline().save_pretrained(base)
+    write_weights(adapter, tmp_path / "a.safetensors", "diffusers", {})
+    out = [str(tmp_path / name) for name in ("k.safetensors", "merged", "x.safetensors", "low.safetensors")]
+    assert main(["convert", str(tmp_path / "a.safetensors"), "--to", "kohya", "--out", out[0]]) == 0
+    assert main(["merge", out[0], "--base", str(base), "--out", out[1]]) == 0
+    assert main(["extract", "--base", str(base), "--tuned", out[1], "--rank", "4", "--out", out[2]]) == 0
+    assert main(["resize", out[2], "--rank", "2", "--out", out[3]]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(adapter.weights)} layers" in said
+    extracted = read_adapter(Path(out[2]))
+    for layer in adapter.weights:
+        torch.testing.assert_close(extracted.delta(layer), adapter.delta(layer), rtol=1e-3, atol=1e-5)
+    assert read_adapter(Path(out[3])).variant.rank == 2
+    merged = read_pipeline(out[1])
+    live = tiny_pipeline()
+    Pack(parts_of(live), [adapter]).lay()
+    merged.scheduler = live.scheduler
+    assert (picture(merged) - picture(live)).abs().max() <= 1 / 255
+    assert main(["extract", "--base", str(base), "--tuned", str(base), "--out", out[2]]) == 2
+    assert "nothing to extract" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""base.py: the base model comes frozen, in one precision, with its own noise schedule."""
+
+import pytest
+import torch
+
+from caplora.models.base import encode_texts, load_base
+from caplora.models.devices import precision_of
+from caplora.study.study import Study, read_study
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study("mini")
+
+
+def test_every_part_is_frozen_and_in_fp32_on_a_cpu(study: Study) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("on a card the UNet and the text encoder are in 16 bit")
+    pipeline = load_base(study)
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        assert {p.dtype for p in part.parameters()} == {torch.float32}
+        assert not any(p.requires_grad for p in part.parameters()) and not part.training
+
+
+def test_schedule_is_the_models_own(study: Study) -> None:
+    config = load_base(study).scheduler.config
+    assert (config.beta_start, config.beta_end, config.beta_schedule) == (0.00085, 0.012, "scaled_linear")
+
+
+def test_prompts_that_differ_in_one_word_are_told_apart(study: Study) -> None:
+    pipeline = load_base(study)
+    red, blue = encode_texts(pipeline, ["a woman with red hair", "a woman with blue hair"])
+    assert (red - blue).abs().max() > 0.1
+
+
+def test_precision_is_the_studys_or_the_devices() -> None:
+    assert precision_of(torch.device("cpu")) == "no"
+    assert precision_of(torch.device("cpu"), "bf16") == "bf16"
+
+
+def test_missing_model_is_an_error_that_names_it(study: Study) -> None:
+    gone = study.model_copy(update={"base": study.base.model_copy(update={"path": "caplora/mini/models/nothing"})})
+    with pytest.raises(FileNotFoundError, match=r"caplora/mini/models/nothing"):
+        load_base(gone)

@@ -1,0 +1,121 @@
+"""What a design is said to find, simulated studies of that design find as often."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from caplora.statistics.effects import COLUMNS
+from caplora.statistics.intervals import INNER, detectable_difference, equivalent, interval
+from caplora.statistics.power import (
+    design_sentence,
+    detectable_effect,
+    expected_spread,
+    prompts_needed,
+    provable_margin,
+)
+from caplora.statistics.simulation import excludes_zero, null_differences
+from caplora.statistics.variance import STANDARD, Spread, study_spread
+from caplora.study.study import Study, read_study
+from caplora.study.variants import BASELINE
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    content = {
+        "name": "faces", "images": {"folder": "faces"}, "claims": {"margin": {"clip_score": 0.5}},
+        "sampling": {"development": list("abcdef"), "test": [f"test {i}" for i in range(16)]},
+    }  # fmt: skip
+    (tmp_path / "faces.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return read_study(tmp_path / "faces.yaml")
+
+
+def write_scores(study: Study, sd: float) -> pd.DataFrame:
+    """Scores of an earlier run of the study, whose differences spread by `sd`."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (arm, prompt, seed, "development", "clip_score", "a", 0.6 + (arm != BASELINE) * rng.normal(0, sd))
+        for prompt in study.sampling.development for seed in range(4) for arm in (BASELINE, "r4_a8", "r8_a8")
+    ]  # fmt: skip
+    study.run.mkdir(parents=True)
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    found.to_csv(study.scores, index=False)
+    return found
+
+
+@pytest.mark.parametrize(("prompts", "seeds"), [(4, 1), (8, 4), (16, 4), (50, 2)])
+def test_detectable_effect_is_found_four_times_in_five(prompts: int, seeds: int) -> None:
+    spread = Spread(prompt=2.0, rest=1.0)
+    studies = null_differences(spread, prompts, seeds, 1, "normal", 6000)[:, 0].mean(2)
+    found = excludes_zero(studies + detectable_effect(prompts, seeds, spread)).mean()
+    assert found == pytest.approx(0.8, abs=0.02 + 0.02 * (prompts < 5))
+
+
+def test_detectable_effect_before_a_study_is_that_after_it_where_it_spreads_as_expected() -> None:
+    samples = null_differences(Spread(2.0, 1.0), 4000, 4, 1, "normal", 1)[0, 0]
+    after = detectable_difference(samples.mean(1))
+    assert detectable_effect(4000, 4, Spread(2.0, 1.0)) == pytest.approx(after, rel=0.05)
+
+
+def test_more_prompts_beat_more_seeds() -> None:
+    table = [[detectable_effect(prompts, seeds) for seeds in (1, 2, 4, 8)] for prompts in (8, 16, 25, 50, 100, 200)]
+    assert (np.diff(table, axis=0) < 0).all() and (np.diff(table, axis=1) < 0).all()
+    assert detectable_effect(32, 4) < detectable_effect(16, 8)
+
+
+def test_detectable_effect_scales_with_the_spread() -> None:
+    assert detectable_effect(16, 4, Spread(0.5 * 9, 0.5 * 9)) == pytest.approx(3 * detectable_effect(16, 4, STANDARD))
+
+
+@pytest.mark.parametrize("effect", [0.05, 0.2, -0.2, 0.9, 3.0, 100.0])
+def test_prompts_needed_are_enough_and_one_fewer_are_not(effect: float) -> None:
+    needed = prompts_needed(effect, 4)
+    assert detectable_effect(needed, 4) <= abs(effect)
+    assert needed == 2 or detectable_effect(needed - 1, 4) > abs(effect)
+
+
+def test_difference_that_nobody_could_find_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a difference of 0 needs more than 100000 prompts"):
+        prompts_needed(0.0, 4)
+
+
+@pytest.mark.parametrize(("prompts", "seeds"), [(1, 4), (16, 0)])
+def test_design_without_spread_is_refused(prompts: int, seeds: int) -> None:
+    with pytest.raises(ValueError, match=rf"2 prompts and 1 seed at least, got {prompts} and {seeds}"):
+        detectable_effect(prompts, seeds)
+
+
+@pytest.mark.parametrize("prompts", [8, 16, 50])
+def test_equal_arms_are_shown_to_be_equivalent_four_times_in_five(prompts: int) -> None:
+    studies = null_differences(STANDARD, prompts, 4, 1, "normal", 2500)[:, 0].mean(2)
+    margin = provable_margin(prompts, 4, STANDARD)
+    shown = np.mean([equivalent(*interval(means, INNER)[1:], margin) for means in studies])
+    assert shown == pytest.approx(0.8, abs=0.03)
+
+
+def test_study_without_scores_is_planned_in_standard_deviations(study: Study) -> None:
+    assert expected_spread(study) == (STANDARD, "no earlier scores")
+    said = design_sentence(study)
+    assert f"16 test prompts × 4 seeds find a true difference of {detectable_effect(16, 4):.2g} standard dev" in said
+    assert "Equivalence" not in said  # the margin is in CLIPScore, the spread is not
+
+
+def test_study_with_scores_is_planned_from_its_development_prompts(study: Study) -> None:
+    spread = study_spread(write_scores(study, 0.1), "clip_score", "a")
+    assert expected_spread(study) == (spread, "earlier scores on the development prompts")
+    found, said = detectable_effect(16, 4, spread), design_sentence(study)
+    assert f"a true difference of {found:.2g} of CLIPScore in 4 of 5" in said
+    assert f"half of it takes {prompts_needed(found / 2, 4, spread)} prompts" in said
+    assert "Equivalence within ±0.5 can be shown." in said
+
+
+def test_margin_that_the_study_is_too_small_for_is_said_to_be(study: Study) -> None:
+    spread = study_spread(write_scores(study, 2.0), "clip_score", "a")
+    assert f"cannot be counted on: that takes ±{provable_margin(16, 4, spread):.2g}." in design_sentence(study)
+
+
+def test_differences_that_do_not_spread_are_no_division_by_zero(study: Study) -> None:
+    write_scores(study, 0.0)
+    assert "it would find any" in design_sentence(study)
