@@ -71,8 +71,8 @@ def _note(table: pd.DataFrame, drifts: bool) -> str:
     drift = f"; drift: {table['n_drift'].iloc[0]} unrelated prompts, drawn by themselves" if drifts else ""
     lines = [
         f"Differences from the baseline, n = {counts(table)}{drift}. On the front: beaten by no other mean.",
-        f"Ellipses: 95 %, from the covariance of {BOOTSTRAP_MEANS:,} bootstrap means; prompts are drawn with replacement,"
-        " the same ones for every arm.",
+        f"Ellipses: 95 %, from the covariance of {BOOTSTRAP_MEANS:,} bootstrap means; prompts are drawn with"
+        " replacement, the same ones for every arm.",
         f"CLIPScore by {table['alignment_by'].iloc[0]}, {metric_of(str(table['metric'].iloc[0])).name} by"
         f" {table['fidelity_by'].iloc[0]}. {star_note(table[table['variant'] != BASELINE])}",
     ]

@@ -3,7 +3,7 @@
 from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
 from caplora.study.image_settings import Curation, Images, Limit
 from caplora.study.names import CAPTIONS, METRICS, metric_of, towards
-from caplora.study.new_study import new_study
+from caplora.study.new import new_study
 from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
 from caplora.study.reading import PROJECT, validated
 from caplora.study.sampling_settings import Sampling

@@ -146,7 +146,7 @@ def test_statistics_count_words_and_the_captions_that_have_them() -> None:
 
 
 def test_the_examples_in_datasets_have_the_structure_they_show() -> None:
-    folder = Path(__file__).parents[1] / "datasets"
+    folder = Path(__file__).parents[2] / "datasets"
     captions = {cells["file_name"]: cells["text"] for cells in read_captions(folder / "captions_example.json")}
     with (folder / "metadata_example.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = [Row(**cells) for cells in csv.DictReader(file)]

@@ -31,6 +31,7 @@ from caplora.statistics import tradeoff
 from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.study.image_settings import Curation
+from caplora.study.names import CAPTIONS
 from caplora.study.study import read_study
 from caplora.study.variants import BASELINE, read_variants
 
@@ -182,7 +183,7 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "caption_ablation": lambda: caption_figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3."),
     "attributes": lambda: metrics.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
-    "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *style.CAPTIONS.values()], 3), "seed 0"),
+    "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
     "measures": lambda: curation_figures.measures_figure(curated(faces=False), Curation()),

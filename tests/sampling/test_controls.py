@@ -1,5 +1,6 @@
 """controls.py: a control that should fail does."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.models.base import parts_of
-from caplora.sampling import scale_zero as controls
 from caplora.sampling.samples import Sample, Wanted
 from caplora.sampling.scale_zero import scale_zero
 from caplora.scoring.clip import ClipEmbeddings
@@ -34,7 +34,9 @@ def test_scale_zero_draws_the_baseline_to_the_bit_in_every_pack() -> None:
 
 def test_adapter_that_adds_something_at_scale_zero_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = tiny_pipeline()
-    monkeypatch.setattr(controls, "rescaled", lambda adapter, _: adapter)  # the scale is not read
+    monkeypatch.setattr(
+        sys.modules["caplora.sampling.scale_zero"], "rescaled", lambda adapter, _: adapter
+    )  # the scale is not read
     table = scale_zero(pipeline, {"r4_a8": trained_like(parts_of(pipeline), 4, 8)}, WANTED, SETTINGS)
     assert not table["passed"].any() and table["value"].item() > 1e-3
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from caplora.commands.cli import main
-from caplora.study import new_study as cli
-from caplora.study.new_study import new_study
+from caplora.study import new as cli
+from caplora.study.new import new_study
 from caplora.study.reading import PROJECT, StudyError, read_yaml
 from caplora.study.study import read_study
 
