@@ -1,7 +1,48 @@
 """Room."""
 
-from caplora.figures.losses import loss_curves
+from caplora.figures.captions import caption_ablation, caption_summary, summary_figure
+from caplora.figures.diagrams import lora_diagram, pipeline_diagram
+from caplora.figures.forest import forest_plot
+from caplora.figures.galleries import read_pictures, sample_grid, sample_pictures, sample_table, teaser
+from caplora.figures.heat_map import heat_map_table, rank_alpha_heat_map
+from caplora.figures.look import Figure, save_figure
+from caplora.figures.losses import curve_table, loss_curves
+from caplora.figures.metrics import attribute_differences, metrics_figure, metrics_table
+from caplora.figures.prompts import per_prompt_differences, prompt_slopes, prompt_table
+from caplora.figures.scales import scale_curves, scale_table
+from caplora.figures.side_by_side import closest, closest_pictures, extreme_pictures, extremes, extremes_table
+from caplora.figures.tradeoff import tradeoff_planes
 
 __all__ = [
+    "Figure",
+    "attribute_differences",
+    "caption_ablation",
+    "caption_summary",
+    "closest",
+    "closest_pictures",
+    "curve_table",
+    "extreme_pictures",
+    "extremes",
+    "extremes_table",
+    "forest_plot",
+    "heat_map_table",
+    "lora_diagram",
     "loss_curves",
+    "metrics_figure",
+    "metrics_table",
+    "per_prompt_differences",
+    "pipeline_diagram",
+    "prompt_slopes",
+    "prompt_table",
+    "rank_alpha_heat_map",
+    "read_pictures",
+    "sample_grid",
+    "sample_pictures",
+    "sample_table",
+    "save_figure",
+    "scale_curves",
+    "scale_table",
+    "summary_figure",
+    "teaser",
+    "tradeoff_planes",
 ]

@@ -17,8 +17,8 @@ from caplora.study import metric_of, towards
 COLUMNS = 4  # metrics of the panel side by side
 
 
-def panel_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """Effects, and after them the rows of an `arm_table`, which have no interval: what `panel` draws.
+def metrics_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
+    """Effects, and after them the rows of an `arm_table`, which have no interval: what `metrics_figure` draws.
 
     Diversity is in both, there as a ratio: it is taken from the effects if they have it.
     """
@@ -28,11 +28,11 @@ def panel_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
 
 
 @rc_context(STYLE)
-def panel(effects: pd.DataFrame, best: str) -> Figure:
+def metrics_figure(effects: pd.DataFrame, best: str) -> Figure:
     """Every metric beside the primary score: the difference from the baseline of each variant, with its interval.
 
-    `effects` is a table of effects on any metrics, models and splits, or a `panel_table`. A marker is hollow where the
-    corrected p is above 0.05.
+    `effects` is a table of effects on any metrics, models and splits, or a `metrics_table`. A marker is hollow where
+    the corrected p is above 0.05.
     """
     kinds = [rows for _, rows in effects.groupby(["metric", "model", "split"], sort=False)]
     labels, columns = starred(effects, best), min(len(kinds), COLUMNS)

@@ -7,7 +7,6 @@ from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.previews import previews
 from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
 from caplora.sampling.samples import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
-from caplora.sampling.scale_zero import scale_zero
 
 __all__ = [
     "SCALED",
@@ -23,7 +22,6 @@ __all__ = [
     "read_made",
     "read_samples",
     "sample",
-    "scale_zero",
     "sheet",
     "study_arms",
     "study_on",

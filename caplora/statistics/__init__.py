@@ -1,6 +1,8 @@
 """Room."""
 
-from caplora.statistics.controls import alarm, checks
+from caplora.statistics.ablation import ablation_arms, ablation_table, candidates
+from caplora.statistics.agreement import tracking_table
+from caplora.statistics.controls import Check, alarm, checks
 from caplora.statistics.effects import (
     EQUIVALENT,
     Row,
@@ -14,9 +16,22 @@ from caplora.statistics.effects import (
     read_scores,
     verdict,
 )
+from caplora.statistics.failures import failed_variants, failure_sentence, without
 from caplora.statistics.intervals import EXACT, LEVEL, interval
-from caplora.statistics.tradeoff import BOOTSTRAP_MEANS, ellipse, fidelity_metrics, model_of
-from caplora.statistics.training_seeds import ONE, Recipes, training_sentence, trainings_of
+from caplora.statistics.simulation import simulated_errors
+from caplora.statistics.tradeoff import BOOTSTRAP_MEANS, ellipse, fidelity_metrics, model_of, tradeoff_table
+from caplora.statistics.training_seeds import (
+    ONE,
+    Recipes,
+    best_recipe,
+    recipe_effects,
+    recipe_split,
+    recipes,
+    shown,
+    training_sentence,
+    trainings_of,
+)
+from caplora.statistics.variance import study_spread
 
 __all__ = [
     "BOOTSTRAP_MEANS",
@@ -24,23 +39,39 @@ __all__ = [
     "EXACT",
     "LEVEL",
     "ONE",
+    "Check",
     "Recipes",
     "Row",
     "ScoreError",
+    "ablation_arms",
+    "ablation_table",
     "alarm",
     "attribute_effects",
+    "best_recipe",
+    "candidates",
     "cells",
     "checks",
     "differences",
     "effect_table",
     "ellipse",
+    "failed_variants",
+    "failure_sentence",
     "fidelity_metrics",
     "interval",
     "model_of",
     "primary_model",
     "prompt_means",
     "read_scores",
+    "recipe_effects",
+    "recipe_split",
+    "recipes",
+    "shown",
+    "simulated_errors",
+    "study_spread",
+    "tracking_table",
+    "tradeoff_table",
     "training_sentence",
     "trainings_of",
     "verdict",
+    "without",
 ]

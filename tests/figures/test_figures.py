@@ -168,7 +168,7 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "closest": lambda: pairs.closest([*of_one_colour(9), (None, None)], CLOSEST),
     "trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(FULL), BEST),
     "trade-off without drift": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(TABLE), BEST),
-    "long names, metrics": lambda: metrics.panel(CROWDED_EFFECTS, LONG),
+    "long names, metrics": lambda: metrics.metrics_figure(CROWDED_EFFECTS, LONG),
     "long names, forest": lambda: forest.forest_plot(CROWDED_VALUES, CROWDED_EFFECTS[: len(ARMS) - 1], LONG),
     "long names, slopes": lambda: prompt_figures.prompt_slopes(
         prompt_figures.prompt_table(CROWDED_VALUES), OF_THE_LONG
@@ -178,8 +178,10 @@ DRAWN: dict[str, Callable[[], style.Figure]] = {
     "captions": lambda: caption_figures.summary_figure(
         caption_figures.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
     ),
-    "metrics": lambda: metrics.panel(EFFECTS, BEST),
-    "many metrics": lambda: metrics.panel(metrics.panel_table(effect_table(FULL, [*METRICS, "drift"]), ARM_ROWS), BEST),
+    "metrics": lambda: metrics.metrics_figure(EFFECTS, BEST),
+    "many metrics": lambda: metrics.metrics_figure(
+        metrics.metrics_table(effect_table(FULL, [*METRICS, "drift"]), ARM_ROWS), BEST
+    ),
     "caption_ablation": lambda: caption_figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3."),
     "attributes": lambda: metrics.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
@@ -378,8 +380,8 @@ def test_a_metric_of_a_whole_arm_has_a_hollow_marker_and_no_interval() -> None:
 
 def test_diversity_is_taken_from_the_effects_if_they_have_it() -> None:
     of_effects = EFFECTS.assign(metric="diversity")
-    assert set(metrics.panel_table(of_effects, ARM_ROWS)["metric"]) == {"diversity", "kid"}
-    assert "diversity_ratio" in set(metrics.panel_table(EFFECTS, ARM_ROWS)["metric"])
+    assert set(metrics.metrics_table(of_effects, ARM_ROWS)["metric"]) == {"diversity", "kid"}
+    assert "diversity_ratio" in set(metrics.metrics_table(EFFECTS, ARM_ROWS)["metric"])
 
 
 def test_losses_differ_from_the_mean_of_the_variants() -> None:

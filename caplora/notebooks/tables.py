@@ -1,0 +1,253 @@
+"""The tables and sentences of notebook 05, each computed once, when it is first asked for."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Self
+
+import pandas as pd
+
+from caplora.captions import Row, read_ledger, trained
+from caplora.report import (
+    PANEL_METRICS,
+    SUITES,
+    Findings,
+    agreement_sentence,
+    errors_sentence,
+    memorised_sentence,
+    panel_sentences,
+    power_sentence,
+    read_table,
+    suite_sentences,
+    tracking_sentence,
+)
+from caplora.statistics import (
+    Check,
+    ablation_arms,
+    ablation_table,
+    alarm,
+    attribute_effects,
+    best_recipe,
+    candidates,
+    cells,
+    checks,
+    effect_table,
+    failed_variants,
+    failure_sentence,
+    primary_model,
+    read_scores,
+    recipe_effects,
+    recipe_split,
+    recipes,
+    shown,
+    simulated_errors,
+    study_spread,
+    tracking_table,
+    without,
+)
+from caplora.study import BASELINE, Study, Variant, read_study, read_variants
+
+COLUMNS = ("variant", "split", "baseline", "adapter", "difference", "low", "high", "relative", "p", "p_corrected")
+
+
+class Tables:
+    """What the scores of a study say: effects, the choice, the answer, and what stands beside it.
+
+    `asked` are the variants that were asked for, `named` is what the notebook was given as `variants`, if that was a
+    name. A variant that cannot be judged is in `failed` with its reason, and the others are judged without it.
+    """
+
+    def __init__(self, study: Study, asked: Sequence[Variant], named: str = "") -> None:
+        self.study, self.asked, self.named = study, tuple(asked), named
+        scores = read_scores(study.scores, [v.name for v in asked])
+        self.failed = failed_variants(study, asked, scores)  # variant → why it cannot be judged
+        self.everything = without(scores, self.failed)  # the scores of all arms that can be judged
+
+    @classmethod
+    def read(cls, study: str, variants: str | list[dict]) -> Self:
+        """The results of a study by its name or file, for the variants of a file or a list; raises as 01 to 04 do."""
+        named = variants if isinstance(variants, str) else ""
+        return cls(read_study(study), read_variants(variants), named)
+
+    @property
+    def judged(self) -> list[Variant]:
+        """The variants that were asked for and can be judged."""
+        return [v for v in self.asked if v.name not in self.failed]
+
+    @property
+    def candidates(self) -> list[Variant]:
+        """The variants from which the best is chosen, judged or not: controls of a caption ablation are none."""
+        return candidates(self.asked)
+
+    @property
+    def scored(self) -> list[Variant]:
+        """The candidates that can be judged."""
+        return [v for v in self.judged if v in self.candidates]
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [v.name for v in self.scored]
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores of the baseline and the candidates, a row per sample and metric."""
+        return self.everything[self.everything["variant"].isin([BASELINE, *(v.name for v in self.candidates)])]
+
+    def counts(self) -> pd.DataFrame:
+        """How many samples each metric and model has scored, suite by suite."""
+        return self.scores.groupby(["metric", "model", "split"], sort=False).size().to_frame("samples")
+
+    def failures(self) -> str:
+        """Over how many of the variants asked for the correction is, and why not over the others."""
+        return failure_sentence(self.asked, self.failed)
+
+    @property
+    def controls(self) -> list[Check]:
+        """The controls of the study, run or not."""
+        return checks(read_table(self.study.controls, [BASELINE, *self.names]), self.names)
+
+    def control_sentences(self) -> str:
+        """Whether each control came out right, and an alarm where one did not."""
+        lines = [f"{check.name}: {check.state}. {check.said}" for check in self.controls]
+        return "\n".join([*lines, alarm(self.controls)]).strip()
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """Every candidate's effect by metric, model and suite; a suite of one prompt has no interval, so no row."""
+        prompts = self.scores.groupby(["metric", "model", "split"])["prompt"].transform("nunique")
+        return effect_table(self.scores[prompts > 1], PANEL_METRICS, margins=self.study.claims.margin)
+
+    @cached_property
+    def model(self) -> str:
+        """The CLIP whose CLIPScore is the headline."""
+        return primary_model(self.scores)
+
+    @cached_property
+    def known(self) -> dict[str, dict[int, str]]:
+        """Recipe → training seed → variant: variants that differ in the training seed alone are one recipe."""
+        return recipes(self.scored, self.study.training)
+
+    @cached_property
+    def recipe(self) -> str:
+        """The recipe with the largest mean difference in CLIPScore on the development prompts."""
+        return best_recipe(self.scores, "clip_score", self.model, self.known)
+
+    @property
+    def best(self) -> str:
+        """The variant whose samples stand for the chosen recipe: its first training."""
+        return shown(self.known[self.recipe])
+
+    def choice(self) -> str:
+        """Which recipe is chosen, and by which variant it is shown."""
+        return f"chosen: {self.recipe}, shown by {self.best}"
+
+    def effects_on(self, split: str) -> pd.DataFrame:
+        """Every candidate's effect on CLIPScore on one suite, as `effects` has it."""
+        of_metric = (self.effects["metric"] == "clip_score") & (self.effects["model"] == self.model)
+        return self.effects[of_metric & (self.effects["split"] == split)]
+
+    def shown_on(self, split: str) -> pd.DataFrame:
+        """The columns of `effects_on` that people read, rounded."""
+        return self.effects_on(split)[list(COLUMNS)].round(4)
+
+    @property
+    def headline(self) -> pd.Series:
+        """The effect of the chosen variant on CLIPScore on the test prompts."""
+        test = self.effects_on("test")
+        return test[test["variant"] == self.best].iloc[0]
+
+    @cached_property
+    def recipe_effects(self) -> pd.DataFrame:
+        """The effect of each recipe, its interval counting its trainings; no rows where each was trained once."""
+        if max(map(len, self.known.values())) == 1:
+            return pd.DataFrame()
+        return recipe_effects(self.scores, "clip_score", self.model, "test", self.known)
+
+    @cached_property
+    def recipe_split(self) -> pd.DataFrame:
+        """Where the chosen recipe's differences spread from; no rows where it was trained once."""
+        trainings = self.known[self.recipe]
+        if len(trainings) == 1:
+            return pd.DataFrame()
+        return recipe_split(self.scores, "clip_score", self.model, "test", trainings)
+
+    def answer(self) -> str:
+        """The answer to the study's question, and what a study of this size can find."""
+        return f"{self.findings.answer}\n{power_sentence(self.headline)}"
+
+    @cached_property
+    def errors(self) -> pd.DataFrame:
+        """How often each test finds something where nothing is, simulated with this study's own spread."""
+        spread = study_spread(self.scores, "clip_score", self.model, "test")
+        sizes = (self.headline[name] for name in ("n_prompts", "n_seeds", "n_variants"))
+        return simulated_errors(spread, *sizes)
+
+    def errors_sentence(self) -> str:
+        """The same in a sentence."""
+        return errors_sentence(self.errors)
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """CLIPScore on the test prompts: a row per prompt and seed, a column per arm."""
+        return cells(self.scores, "clip_score", self.model, "test")
+
+    @cached_property
+    def arms(self) -> pd.DataFrame:
+        """The table of whole arms that 04 left."""
+        return read_table(self.study.arms, self.names)
+
+    @cached_property
+    def nearest(self) -> pd.DataFrame:
+        """The samples most like a training image, as 04 found them."""
+        return read_table(self.study.closest, self.names)
+
+    def other_metrics(self) -> str:
+        """What every other metric says of the chosen variant, by what it is about."""
+        said = panel_sentences(self.effects, self.arms, self.best, self.model)
+        lines = [line for about, found in said.items() for line in (about, *(f"  {sentence}" for sentence in found))]
+        return "\n".join([*lines, memorised_sentence(self.nearest)])
+
+    def suites(self) -> str:
+        """What the chosen variant does on the edit prompts and on the unrelated ones."""
+        said = {s: suite_sentences(self.effects, self.best, self.model, s) or ["none drawn"] for s in SUITES}
+        return "\n".join(line for suite, found in said.items() for line in (suite, *(f"  {one}" for one in found)))
+
+    @cached_property
+    def tracked(self) -> pd.DataFrame:
+        """How well each metric tracks the judge; no rows without a judge."""
+        return tracking_table(self.scores)
+
+    def agreement(self) -> str:
+        """Whether CLIPScore and the judge go the same way, and how well each metric tracks the judge."""
+        tracked = [tracking_sentence(row) for row in self.tracked.to_dict("records")]
+        return "\n".join([agreement_sentence(self.effects, self.model), *tracked])
+
+    @cached_property
+    def attributes(self) -> pd.DataFrame:
+        """The chosen variant's effect on each attribute that the judge knows; no rows without a judge."""
+        return attribute_effects(self.scores, self.best)
+
+    @cached_property
+    def trained_rows(self) -> list[Row]:
+        """The rows of the ledger that were trained on."""
+        return trained(read_ledger(self.study.dataset))
+
+    @cached_property
+    def ablation_arms(self) -> dict[str, str]:
+        """Kind of captions → variant, of a caption ablation; empty where there is none."""
+        return ablation_arms(self.judged)
+
+    @cached_property
+    def ablation(self) -> pd.DataFrame:
+        """What each kind of captions is worth against the ledger's; no rows without an ablation."""
+        if not self.ablation_arms:
+            return self.effects.iloc[:0]
+        return ablation_table(self.everything, self.ablation_arms)
+
+    @property
+    def findings(self) -> Findings:
+        """All of it, as the report needs it."""
+        return Findings(
+            self.effects, self.best, self.model, self.known, self.scores, self.errors, self.recipe_effects,
+            self.recipe_split, self.tracked, self.ablation, self.failures(), self.named,
+        )  # fmt: skip
