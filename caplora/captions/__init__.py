@@ -1,6 +1,7 @@
 """Room."""
 
 from caplora.captions.cleaning import marked
+from caplora.captions.enrolment import captioned, update_ledger
 from caplora.captions.exchange import read_captions, write_captions
 from caplora.captions.history import Change, read_history, stacks
 from caplora.captions.ledger import (
@@ -35,6 +36,7 @@ __all__ = [
     "Row",
     "Said",
     "base_path",
+    "captioned",
     "compared",
     "doubt",
     "findings_table",
@@ -53,6 +55,7 @@ __all__ = [
     "token_count",
     "token_limit",
     "trained",
+    "update_ledger",
     "word_counts",
     "words_of",
     "write_captions",

@@ -1,6 +1,13 @@
 """Room."""
 
-from caplora.figures.captions import caption_ablation, caption_summary, summary_figure
+from caplora.figures.captions import (
+    caption_ablation,
+    caption_summary,
+    captions_figure,
+    corrections_figure,
+    summary_figure,
+)
+from caplora.figures.curation import duplicate_gallery, flagged_gallery, measures_figure
 from caplora.figures.diagrams import lora_diagram, pipeline_diagram
 from caplora.figures.forest import forest_plot
 from caplora.figures.galleries import read_pictures, sample_grid, sample_pictures, sample_table, teaser
@@ -18,16 +25,21 @@ __all__ = [
     "attribute_differences",
     "caption_ablation",
     "caption_summary",
+    "captions_figure",
     "closest",
     "closest_pictures",
+    "corrections_figure",
     "curve_table",
+    "duplicate_gallery",
     "extreme_pictures",
     "extremes",
     "extremes_table",
+    "flagged_gallery",
     "forest_plot",
     "heat_map_table",
     "lora_diagram",
     "loss_curves",
+    "measures_figure",
     "metrics_figure",
     "metrics_table",
     "per_prompt_differences",

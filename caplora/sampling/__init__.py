@@ -1,16 +1,28 @@
 """Room."""
 
-from caplora.sampling.arms import study_arms, write_tables
+from caplora.sampling.arms import Arm, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
-from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.jobs import Job, plan_jobs, sample
 from caplora.sampling.previews import previews
 from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
-from caplora.sampling.samples import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
+from caplora.sampling.samples import (
+    SCALED,
+    TABLE,
+    Sample,
+    flagged_sentence,
+    read_made,
+    read_samples,
+    suite_hashes,
+    wanted_samples,
+)
+from caplora.sampling.scale_zero import scale_zero
 
 __all__ = [
     "SCALED",
     "TABLE",
+    "Arm",
+    "Job",
     "Sample",
     "adapter_file",
     "decode",
@@ -22,10 +34,12 @@ __all__ = [
     "read_made",
     "read_samples",
     "sample",
+    "scale_zero",
     "sheet",
     "study_arms",
     "study_on",
     "suite_hashes",
     "two_arms",
+    "wanted_samples",
     "write_tables",
 ]

@@ -1,19 +1,49 @@
 """Room."""
 
-from caplora.scoring.clip import ClipEmbeddings, ClipEncoder
-from caplora.scoring.embeddings import embed
+from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, load_clip
+from caplora.scoring.embeddings import Embeddings, embed
 from caplora.scoring.folder import read_texts, score_folder
-from caplora.scoring.judge import named_attributes
-from caplora.scoring.scores import caption_agreement
-from caplora.scoring.whole_arms import ArmValues
+from caplora.scoring.identity import load_identity
+from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
+from caplora.scoring.scores import (
+    caption_agreement,
+    clip_table,
+    diversity_table,
+    drift_table,
+    judge_table,
+    likeness_table,
+    memorisation_table,
+    paths_of,
+    scorable_samples,
+    write_scores,
+)
+from caplora.scoring.shuffled_prompts import shuffled_prompts
+from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
     "ArmValues",
     "ClipEmbeddings",
     "ClipEncoder",
+    "Embeddings",
+    "JudgeEmbeddings",
+    "arm_values",
     "caption_agreement",
+    "clip_table",
+    "closest_pairs",
+    "diversity_table",
+    "drift_table",
     "embed",
+    "judge_table",
+    "likeness_table",
+    "load_clip",
+    "load_identity",
+    "load_judges",
+    "memorisation_table",
     "named_attributes",
+    "paths_of",
     "read_texts",
+    "scorable_samples",
     "score_folder",
+    "shuffled_prompts",
+    "write_scores",
 ]

@@ -2,7 +2,7 @@
 
 from caplora.statistics.ablation import ablation_arms, ablation_table, candidates
 from caplora.statistics.agreement import tracking_table
-from caplora.statistics.controls import Check, alarm, checks
+from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
 from caplora.statistics.effects import (
     EQUIVALENT,
     Row,
@@ -18,6 +18,7 @@ from caplora.statistics.effects import (
 )
 from caplora.statistics.failures import failed_variants, failure_sentence, without
 from caplora.statistics.intervals import EXACT, LEVEL, interval
+from caplora.statistics.power import design_sentence
 from caplora.statistics.simulation import simulated_errors
 from caplora.statistics.tradeoff import BOOTSTRAP_MEANS, ellipse, fidelity_metrics, model_of, tradeoff_table
 from caplora.statistics.training_seeds import (
@@ -32,6 +33,7 @@ from caplora.statistics.training_seeds import (
     trainings_of,
 )
 from caplora.statistics.variance import study_spread
+from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
     "BOOTSTRAP_MEANS",
@@ -46,11 +48,13 @@ __all__ = [
     "ablation_arms",
     "ablation_table",
     "alarm",
+    "arm_table",
     "attribute_effects",
     "best_recipe",
     "candidates",
     "cells",
     "checks",
+    "design_sentence",
     "differences",
     "effect_table",
     "ellipse",
@@ -66,6 +70,7 @@ __all__ = [
     "recipe_split",
     "recipes",
     "shown",
+    "shuffled_control",
     "simulated_errors",
     "study_spread",
     "tracking_table",
@@ -74,4 +79,5 @@ __all__ = [
     "trainings_of",
     "verdict",
     "without",
+    "write_controls",
 ]

@@ -1,0 +1,184 @@
+"""What notebook 02 and the command `train` hold: the variants of a study on their way to adapters."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from caplora.captions import held_out, read_ledger, trained
+from caplora.figures import Figure, loss_curves
+from caplora.images import contact_sheet
+from caplora.models import device_of, load_base
+from caplora.sampling import draw_class_images, previews
+from caplora.study import Prior, Study, Variant, read_study, read_variants
+from caplora.training import (
+    Encoders,
+    Grid,
+    Inputs,
+    Plan,
+    Step,
+    claim,
+    other_captions,
+    plan_packs,
+    read_curve,
+    read_records,
+    train_grid,
+)
+
+
+class Adapters:
+    """The variants of a study, the base model, and what they are trained on.
+
+    Several processes of `accelerate launch` each hold one and call the same methods in the same order; the first
+    process alone claims folders and writes.
+    """
+
+    def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
+        self.study, self.variants, self.ledger = study, variants, read_ledger(study.dataset)
+        self.processes = Accelerator(cpu=device_of().type == "cpu")
+        self.inputs: Inputs
+        self.held_out: Inputs | None = None
+        self.class_inputs: Inputs | None = None
+        self.grid: Grid
+        self.plan: Plan
+        self.losses: list[tuple[int, str, float]] = []  # step, variant, loss
+
+    @classmethod
+    def open(cls, study: str, variants: str | list[dict], steps: int = 0, learning_rate: float = 0.0) -> Self:
+        """A study by its name or file, and variants by their file or as a list; 0 is what the study says."""
+        turned = {"steps": steps or None, "learning_rate": learning_rate or None}
+        return cls(read_study(study, training=turned), read_variants(variants))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.processes.is_main_process
+
+    @property
+    def captions(self) -> list[tuple[str, str]]:
+        """File name and caption of every image that is trained on."""
+        return [(row.file_name, row.text) for row in trained(self.ledger)]
+
+    @property
+    def kept_back(self) -> list[tuple[str, str]]:
+        """File name and caption of every held-out image that has one."""
+        return [(row.file_name, row.text) for row in held_out(self.ledger) if row.text]
+
+    @cached_property
+    def others(self) -> dict[str, dict[str, str]]:
+        """Kind → file name → caption, for the variants of a caption ablation."""
+        return other_captions(self.study, trained(self.ledger), self.variants)
+
+    def counts(self) -> str:
+        """How many portraits there are, and how many variants."""
+        portraits = f"{len(self.captions)} captioned portraits, {len(self.kept_back)} held out"
+        return f"{portraits}, {len(self.variants)} variants"
+
+    def trained_on(self) -> pd.DataFrame:
+        """The first portraits with their captions, of every kind."""
+        return pd.DataFrame({"caption": dict(self.captions)} | self.others).head()
+
+    @cached_property
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The base model."""
+        return load_base(self.study)
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """The frozen parts of the base model that encode pictures and captions, each once."""
+        return Encoders(self.pipeline, self.study.run / "cache", self.study.training)
+
+    def encode(self, captions: Iterable[tuple[str, str]]) -> None:
+        """Encode the portraits and their captions of every kind; `captions` are `self.captions`, or a bar over them."""
+        self.inputs = self.encoders.inputs(self.study.dataset, captions, self.others)
+
+    def encode_held_out(self, captions: Iterable[tuple[str, str]]) -> None:
+        """Encode the held-out portraits; `captions` are `self.kept_back`, or a bar over them."""
+        self.held_out = self.encoders.inputs(self.study.dataset, captions)
+
+    @property
+    def prior(self) -> Prior | None:
+        """The study's prior, if it has one."""
+        return self.study.training.prior
+
+    def draw_class_images(self) -> Iterator[Path]:
+        """Draw the pictures of the prior, yielding each one's path, and encode them; none without a prior.
+
+        The first process draws them, and the others find them drawn.
+        """
+        if not self.prior:
+            return
+        captions, folder = [], self.study.run / "class"
+        with self.processes.main_process_first():
+            for path in draw_class_images(self.pipeline, folder, self.prior, self.study.sampling):
+                captions.append((path.name, self.prior.prompt))
+                yield path
+        self.class_inputs = self.encoders.inputs(folder, captions)
+
+    def prepare(self, fork: bool = False) -> str:
+        """Claim the variants' folders and plan the packs; what is said of earlier trainings, and the plan.
+
+        Raises ChangedError where a training stopped half way that was begun differently, unless `fork`.
+        """
+        inputs = self.inputs.with_class_images(self.class_inputs) if self.class_inputs else self.inputs
+        self.grid = Grid(self.study, self.pipeline, inputs, self.held_out)
+        said = claim(self.grid, self.variants, fork) if self.first else []
+        self.processes.wait_for_everyone()
+        [self.plan] = broadcast_object_list([plan_packs(self.grid, self.variants)])
+        return "\n".join([*said, self.plan.said()])
+
+    def table(self) -> pd.DataFrame:
+        """The variants, their scales and how many weights each trains."""
+        said = [v.model_dump(exclude_none=True) | {"scale": v.scale} for v in self.variants]
+        weights = [adapter.parameters() for adapter in self.grid.fresh_pack(self.variants).arms]
+        return pd.DataFrame(said, index=[v.name for v in self.variants]).assign(trained_parameters=weights)
+
+    @property
+    def steps(self) -> int:
+        """How many steps are left to do, over all packs."""
+        return self.plan.steps
+
+    def train(self) -> Iterator[Step]:
+        """Train what is left, yielding every step, and write each adapter when it is done."""
+        self.losses = []
+        for step in train_grid(self.grid, self.plan.packs, previews):
+            self.losses += [(step.number, name, loss) for name, loss in step.losses.items()]
+            yield step
+
+    def live_curve(self) -> Figure:
+        """The losses so far."""
+        return loss_curves(pd.DataFrame(self.losses, columns=["step", "variant", "loss"]))
+
+    def preview(self, step: Step) -> Image.Image:
+        """What the variants draw at a step: a row each."""
+        drawn = [image for images in step.previews.values() for image in images]
+        return contact_sheet(drawn, columns=len(drawn) // len(step.previews))
+
+    def records(self) -> pd.DataFrame:
+        """What each adapter says of its training: its settings.json."""
+        return pd.DataFrame(read_records(self.study, self.variants), index=[v.name for v in self.variants])
+
+    def stopped(self) -> str:
+        """The variants that stopped early, each with its reason; empty if none did."""
+        return "\n".join(f"{name} stopped: {reason}" for name, reason in self.records()["stopped"].dropna().items())
+
+    def written(self) -> pd.DataFrame:
+        """Each adapter's size, training time, error of its files, and best step."""
+        records = self.records()
+        best: Any = [record["step"] if record else None for record in records["best"]]
+        return records[["trained_parameters", "layers", "steps", "seconds", "largest_error"]].assign(best=best)
+
+    def curves(self) -> Figure:
+        """The losses of every variant, in training and on the held-out portraits."""
+        losses, validation = (read_curve(self.study, self.variants, name) for name in ("losses", "validation"))
+        return loss_curves(losses, validation)
+
+    def folders(self) -> str:
+        """Where each adapter is, a line each."""
+        return "\n".join(str(self.study.adapter(variant)) for variant in self.variants)

@@ -1,0 +1,194 @@
+"""What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import pandas as pd
+from IPython.display import HTML
+from pandas.io.formats.style import Styler
+from PIL import Image
+
+from caplora.captioning import captions_of
+from caplora.captions import (
+    Row,
+    Said,
+    captioned,
+    findings_table,
+    held_out,
+    read_ledger,
+    trained,
+    update_ledger,
+    word_counts,
+)
+from caplora.figures import (
+    Figure,
+    captions_figure,
+    corrections_figure,
+    duplicate_gallery,
+    flagged_gallery,
+    measures_figure,
+)
+from caplora.images import (
+    Refused,
+    Stored,
+    contact_sheet,
+    faces_note,
+    image_table,
+    import_images,
+    open_detector,
+    write_refused,
+)
+from caplora.models import device_of
+from caplora.review import (
+    Checks,
+    Studio,
+    checklist,
+    checks_of,
+    colour,
+    corrections,
+    edit_distances,
+    ready,
+    static_table,
+)
+from caplora.scoring import caption_agreement
+from caplora.study import Study, read_study
+
+
+class Portraits:
+    """The portraits of a study: what came in, what the machine said of it, what a person decided.
+
+    Its methods are called in the order of the notebook. The ledger is read anew each time, because a person may change
+    it in between.
+    """
+
+    def __init__(self, study: Study, limit: int = 0, overruled: Iterable[str] = ()) -> None:
+        self.study, self.limit, self.overruled = study, limit, [*study.captioning.overrule, *overruled]
+        self.detector = open_detector(study)
+        self.used: list[Stored] = []
+        self.refused: list[Refused] = []
+        self.table: pd.DataFrame  # of images.csv
+        self.checks: Checks
+
+    @classmethod
+    def open(cls, study: str, limit: int = 0, overrule: str = "") -> Self:
+        """The portraits of a study by its name or file; `overrule` names items of the checklist, with commas between.
+
+        Of the folder's files only the first `limit` are taken; 0 is all.
+        """
+        return cls(read_study(study), limit, filter(None, overrule.replace(" ", "").split(",")))
+
+    def scan(self) -> Iterator[Stored | Refused]:
+        """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
+        used: list[Stored] = []
+        refused: list[Refused] = []
+        for item in import_images(self.study, self.limit, self.detector):
+            used.append(item) if isinstance(item, Stored) else refused.append(item)
+            yield item
+        self.used, self.refused, self.table = used, refused, image_table(used, self.study.images.curation)
+        write_refused(refused, self.study.dataset / "refused.csv")
+        self.table.to_csv(self.study.dataset / "images.csv", index=False)
+
+    def found(self) -> str:
+        """How many files of the folder are used, and whether faces were looked for."""
+        count = f"{len(self.used)} of {len(self.used) + len(self.refused)}"
+        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}"
+
+    def sheet(self, count: int = 60) -> Image.Image:
+        """The first safe images, side by side."""
+        opened = (Image.open(self.study.dataset / item.file_name) for item in self.used[:count])
+        return contact_sheet(opened, columns=12, side=80)
+
+    def refusals(self) -> Styler:
+        """Every file that was refused with its reason, whole."""
+        return pd.read_csv(self.study.dataset / "refused.csv").style
+
+    def measures(self) -> Figure:
+        """What the pictures measure, beside the study's limits."""
+        return measures_figure(self.table, self.study.images.curation)
+
+    def flagged(self) -> Figure:
+        """The flagged pictures with their reasons."""
+        return flagged_gallery(self.table, self.study.dataset)
+
+    def duplicates(self) -> Figure:
+        """The clusters of near-duplicates, a row each."""
+        return duplicate_gallery(self.table, self.study.dataset)
+
+    def enrol(self) -> pd.DataFrame:
+        """Bring the ledger up to date with the images; how many rows it has by split and status."""
+        sources = {item.file_name: item.source.as_posix() for item in self.used}
+        flags = dict(zip(self.table["file_name"], self.table["flagged"], strict=True))
+        ledger = pd.DataFrame(
+            update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags)
+        )
+        return pd.crosstab(ledger["split"], ledger["status"])
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the ledger."""
+        return read_ledger(self.study.dataset)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """File name → caption of every image that is not rejected."""
+        return {row.file_name: row.text for row in self.rows if row.status != "rejected"}
+
+    @property
+    def pending(self) -> list[str]:
+        """The images that nobody has decided on, by file name."""
+        return [row.file_name for row in self.rows if row.status == "pending"]
+
+    def caption(self) -> Iterator[str]:
+        """Caption what is pending, yielding each file name; then enter the captions in the ledger."""
+        machine: dict[str, Said] = {}
+        for part in captions_of(self.study, self.pending, str(device_of())):
+            machine |= part
+            yield from part
+        captioned(self.study.dataset, machine, self.study.captioning.subject)
+
+    def captions(self, limit: int = 8) -> HTML:
+        """The first images of the ledger with their captions."""
+        return HTML(static_table(self.study.dataset, limit=limit))
+
+    def doubts(self) -> pd.DataFrame:
+        """What is doubtful about the captions: rule, how many captions, an example."""
+        texts = self.texts
+        self.checks = checks_of(self.study, caption_agreement(self.study, texts, device_of()))
+        findings = findings_table(self.checks.lint(texts))
+        return findings.groupby("rule").agg(captions=("file_name", "size"), example=("message", "first"))
+
+    def lengths(self) -> Figure:
+        """How many tokens the captions have beside what fits, and their commonest words."""
+        texts, subject = self.texts.values(), self.study.captioning.subject
+        words = word_counts([text.removeprefix(subject) for text in texts], 15)
+        return captions_figure([self.checks.count(text) for text in texts], self.checks.limit, words)
+
+    def studio(self) -> Studio:
+        """The studio, the most doubtful caption first."""
+        return Studio(self.study.dataset, self.checks)
+
+    def changes(self) -> Figure:
+        """How many words of the machine's a person changed, and which most often."""
+        rows = self.rows
+        return corrections_figure(edit_distances(rows), corrections(rows))
+
+    def items(self) -> pd.DataFrame:
+        """The checklist before training: item, state, found, needed."""
+        clusters = self.table.dropna(subset="cluster")[["file_name", "cluster"]].itertuples(index=False)
+        return checklist(self.rows, self.checks.lint(self.texts), dict(clusters), self.overruled)
+
+    def checklist(self) -> Styler:
+        """The same, its states in colour."""
+        styled = self.items().style.hide(axis="index").map(lambda state: colour(str(state)), subset=["state"])
+        left: dict[str, Any] = {"text-align": "left"}
+        return styled.set_properties(**left)
+
+    def counts(self) -> str:
+        """How many images are trained on, held out and refused, and where the ledger is."""
+        rows, refused = self.rows, f"{len(self.refused)} files refused"
+        split = f"{len(trained(rows))} train, {len(held_out(rows))} held out, {refused}"
+        return f"{len(rows)} images: {split}\nthe ledger: {self.study.dataset / 'metadata.csv'}"
+
+    def ready(self) -> str:
+        """That the ledger is ready to train on; raises NotReadyError naming what lacks."""
+        return ready(self.items())

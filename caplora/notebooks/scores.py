@@ -1,0 +1,167 @@
+"""What notebook 04 holds: the samples of a study on their way to scores."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from caplora.captions import held_out, read_ledger, trained
+from caplora.figures import Figure
+from caplora.models import device_of
+from caplora.scoring import (
+    ClipEmbeddings,
+    Embeddings,
+    JudgeEmbeddings,
+    arm_values,
+    clip_table,
+    closest_pairs,
+    diversity_table,
+    drift_table,
+    embed,
+    judge_table,
+    likeness_table,
+    load_clip,
+    load_identity,
+    load_judges,
+    memorisation_table,
+    paths_of,
+    scorable_samples,
+    shuffled_prompts,
+    write_scores,
+)
+from caplora.statistics import arm_table, checks, shuffled_control, write_controls
+from caplora.study import Study, Variant, read_study, read_variants, write_text
+
+CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
+WHOLE = ["metric", "model", "variant", "n", "n_real", "value", "baseline", "difference", "p", "p_corrected"]
+
+
+class Scores:
+    """The samples of a study that can be scored, the models that score them, and the tables of scores so far."""
+
+    def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
+        self.study, self.device, ledger = study, device_of(), read_ledger(study.dataset)
+        self.everything, self.wrong = scorable_samples(study, variants)  # adapters at other scales among them
+        self.samples = [s for s in self.everything if "@" not in s.variant]
+        self.arms = list(dict.fromkeys(s.variant for s in self.samples))
+        self.portraits = [study.dataset / row.file_name for row in trained(ledger)]
+        self.unseen = [study.dataset / row.file_name for row in held_out(ledger)]
+        self.captions = [row.text for row in held_out(ledger) if row.text]
+        self.tables: dict[str, list[pd.DataFrame]] = {}  # what was measured → its scores
+        self.scores: pd.DataFrame  # of scores.csv
+        self.shuffled: pd.DataFrame  # of the control
+
+    @classmethod
+    def open(cls, study: str, variants: str | list[dict]) -> Self:
+        """A study by its name or file, and variants by their file or as a list."""
+        return cls(read_study(study), read_variants(variants))
+
+    def counts(self) -> str:
+        """How many samples and portraits there are, and which samples cannot be scored."""
+        scaled = len(self.everything) - len(self.samples)
+        return (
+            f"{len(self.samples)} samples of {len(self.arms)} arms, {scaled} more of adapters at other scales\n"
+            f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out\n{self.wrong}"
+        )
+
+    @cached_property
+    def clips(self) -> list[ClipEmbeddings]:
+        """The study's CLIPs: the first is primary, the last measures likeness, diversity and drift."""
+        return [load_clip(self.study, clip, self.device) for clip in self.study.scoring.clips]
+
+    @cached_property
+    def identity(self) -> Embeddings:
+        """The model that tells persons apart."""
+        return load_identity(self.study, self.device)
+
+    @cached_property
+    def judges(self) -> list[JudgeEmbeddings]:
+        """The judge, where the study has one."""
+        return load_judges(self.study, self.device)
+
+    @property
+    def batches(self) -> int:
+        """How many batches all samples and portraits are."""
+        pictures = len(self.everything) + len(self.portraits) + len(self.unseen)
+        return -(-pictures // self.study.scoring.batch_size)
+
+    def embed(self) -> Iterator[Sequence[Path]]:
+        """Put every picture through every model that has not seen it, yielding batch by batch."""
+        pictures = paths_of(self.everything) + self.portraits + self.unseen
+        yield from embed([*self.clips, self.identity, *self.judges], pictures)
+
+    def alignment(self) -> pd.DataFrame:
+        """Raw cosine, CLIPScore and RefCLIPScore by each CLIP, as means by arm."""
+        prefix = self.study.scoring.prefix
+        return self._kept("alignment", [clip_table(c, self.everything, prefix, self.captions) for c in self.clips])
+
+    def likeness(self) -> pd.DataFrame:
+        """Likeness to the held-out portraits, as means by arm."""
+        by = {"clip_i": self.clips[-1], "identity": self.identity}
+        tables = [likeness_table(metric, views, self.everything, self.unseen) for metric, views in by.items()]
+        return self._kept("likeness", tables)
+
+    def side_effects(self) -> pd.DataFrame:
+        """Memorisation, diversity and drift, as means by arm."""
+        memorisation = memorisation_table(self.identity, self.everything, self.portraits)
+        diversity = diversity_table(self.clips[-1], self.samples)
+        return self._kept("side effects", [memorisation, diversity, drift_table(self.clips[-1], self.everything)])
+
+    def judged(self) -> pd.DataFrame:
+        """The share of named attributes that the judge sees, as means by arm; no rows without a judge."""
+        return self._kept("judge", [judge_table(judge, self.everything) for judge in self.judges])
+
+    def _kept(self, measured: str, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """The tables as means by arm; `write` takes them."""
+        self.tables[measured] = tables
+        return self._means(tables)
+
+    def _means(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """A row per metric, model and suite, a column per arm; a judge's single attributes are left out."""
+        rows = pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=["variant", "metric"])])
+        rows = rows[rows["variant"].isin(self.arms) & ~rows["metric"].str.startswith("judge_")]
+        if rows.empty:
+            return pd.DataFrame(columns=self.arms)
+        means = rows.groupby(["metric", "model", "split", "variant"])["value"].mean()
+        return means.unstack("variant").reindex(columns=self.arms).round(3)
+
+    def write(self) -> pd.DataFrame:
+        """Write scores.csv and scales.csv; the means of every metric by arm."""
+        self.scores, _ = write_scores([table for tables in self.tables.values() for table in tables], self.study)
+        return self._means([self.scores])
+
+    def box_plot(self) -> Figure:
+        """How the samples' CLIPScores spread in each arm, by the primary CLIP."""
+        scores = self.scores
+        primary = scores[(scores["metric"] == "clip_score") & (scores["model"] == scores["model"].iloc[0])]
+        figure = Figure((7, 3))
+        axes = figure.subplots()
+        primary.boxplot(column="value", by="variant", grid=False, ax=axes)
+        axes.set(title="", xlabel="", ylabel="CLIPScore (0 to 2.5)")
+        figure.suptitle("")
+        return figure
+
+    def control(self) -> str:
+        """Whether samples score lower with other samples' prompts; it goes into controls.csv."""
+        scores = shuffled_prompts(self.clips[0], self.samples, self.study.scoring.prefix)
+        self.shuffled = write_controls(shuffled_control(scores), self.study.controls)
+        return checks(self.shuffled, self.arms)[1].said
+
+    def control_table(self) -> pd.DataFrame:
+        """The same in numbers, arm by arm."""
+        return self.shuffled[CONTROL].round(3)
+
+    def whole_arms(self) -> pd.DataFrame:
+        """Write arms.csv: KID, CMMD, what is memorised and diversity, beside the baseline's and tested."""
+        values = arm_values(self.clips[-1], self.identity, self.samples, self.portraits, self.unseen)
+        table = arm_table(values)
+        write_text(self.study.arms, table.to_csv(index=False))
+        return table[WHOLE].round(3)
+
+    def closest(self) -> pd.DataFrame:
+        """Write closest.csv: the ten samples most like a training portrait."""
+        table = closest_pairs(self.identity, self.samples, self.portraits, self.unseen)
+        write_text(self.study.closest, table.to_csv(index=False))
+        return table.round(3)
