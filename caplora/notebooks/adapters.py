@@ -165,8 +165,9 @@ class Adapters:
         return pd.DataFrame(read_records(self.study, self.variants), index=[v.name for v in self.variants])
 
     def stopped(self) -> str:
-        """The variants that stopped early, each with its reason; empty if none did."""
-        return "\n".join(f"{name} stopped: {reason}" for name, reason in self.records()["stopped"].dropna().items())
+        """The variants that stopped early, each with its reason."""
+        reasons = self.records()["stopped"].dropna()
+        return "\n".join(f"{name} stopped: {reason}" for name, reason in reasons.items()) or "none stopped early"
 
     def written(self) -> pd.DataFrame:
         """Each adapter's size, training time, error of its files, and best step."""
