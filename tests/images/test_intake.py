@@ -1,4 +1,4 @@
-"""images.py: what is done to a picture, which files are refused and why, and that none is lost."""
+"""intake.py, decoding.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
 import hashlib

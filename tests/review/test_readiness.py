@@ -1,4 +1,4 @@
-"""readiness.py: what a person changed is counted, and nothing is ready that a referee would send back."""
+"""readiness.py, corrections.py: what a person changed is counted; nothing is ready that a referee would send back."""
 
 from dataclasses import replace
 

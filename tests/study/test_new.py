@@ -1,4 +1,4 @@
-"""cli.py: a study of one's own begins with one command and is a valid study."""
+"""new.py: a study of one's own begins with one command and is a valid study."""
 
 from pathlib import Path
 
