@@ -1,6 +1,7 @@
 """Room."""
 
 from caplora.captions.cleaning import marked
+from caplora.captions.doubts import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.exchange import read_captions, write_captions
 from caplora.captions.history import Change, read_history, stacks
 from caplora.captions.ledger import (
@@ -17,7 +18,6 @@ from caplora.captions.ledger import (
     word_counts,
     words_of,
 )
-from caplora.captions.lint import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.matching import compared, imported
 from caplora.captions.open_ledger import Ledger, restore_ledger
 from caplora.captions.tokens import MOVED, base_path, load_tokenizer, lost_words, token_count, token_limit

@@ -1,9 +1,9 @@
 """Room."""
 
-from caplora.images.contact_sheet import contact_sheet
 from caplora.images.curation import RULES, Rule
 from caplora.images.decoding import UnfitError, pixels_hash, upright
 from caplora.images.intake import Stored, import_images, write_refused
+from caplora.images.sheets import contact_sheet
 
 __all__ = [
     "RULES",

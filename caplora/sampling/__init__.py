@@ -4,9 +4,9 @@ from caplora.sampling.arms import study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.jobs import plan_jobs, sample
-from caplora.sampling.previews import previews
 from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
 from caplora.sampling.samples import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
+from caplora.sampling.training_previews import previews
 
 __all__ = [
     "SCALED",

@@ -17,8 +17,8 @@ from caplora.lora.adapter_files import read_adapter, weights_file
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import wear
 from caplora.sampling.jobs import Job, draw_arms
-from caplora.sampling.previews import previews
 from caplora.sampling.samples import wanted_samples
+from caplora.sampling.training_previews import previews
 from caplora.study.files import BusyError, only_writer
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
