@@ -147,5 +147,5 @@ def test_the_rooms_of_the_readme_are_those_of_the_package() -> None:
 
 
 def test_the_table_of_rooms_is_read_as_it_is_drawn() -> None:
-    table = "| room | does | files |\n|---|---|---|\n| `a/` | pictures → `x.csv` | `b` `c` |\n| `a/d/` | `e/` | `f`, `g` |\n"
+    table = "| room | does | files |\n|---|---|---|\n| `a/` | to `x.csv` | `b` `c` |\n| `a/d/` | `e/` | `f` `g` |\n"
     assert in_table(table + "| `make` | no room | `h` |\n") == {"a/": {"b", "c"}, "a/d/": {"f", "g"}}
