@@ -51,13 +51,14 @@ mini: $(INSTALLED)  ## train the miniature models anew (hours on two cores; a se
 lab: $(INSTALLED)  ## JupyterLab with the notebooks
 	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
-test: lint  ## style, types and every test
+test: lint  ## the checks of lint and every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-lint: $(INSTALLED)  ## style and types
+lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 lock: $(INSTALLED)  ## requirements.lock from pyproject.toml, as it stands; UPGRADE=1 takes the newest of everything
 	$(BIN)/uv pip compile pyproject.toml --extra run --extra lab --extra test --universal --python-version 3.11 \

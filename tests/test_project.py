@@ -46,22 +46,10 @@ def pins() -> dict[str, set[str]]:
     return found
 
 
-def in_tree(readme: str) -> list[str]:
-    """The paths that the file tree of the README names, from the project folder: its lines are drawn with ├ and └."""
-    parents: list[str] = []
-    paths = []
-    for line in readme.splitlines():
-        if drawn := re.match(r"^([│\s]*)[├└]──? ([^\s,]+(?:, [^\s,]+)*)", line):
-            depth = len(drawn[1]) // 4
-            for name in drawn[2].split(", "):
-                parents = [*parents[:depth], name.rstrip("/")]
-                paths.append("/".join(parents) + ("/" if name.endswith("/") else ""))
-    return paths
-
-
-def ignored(path: str) -> bool:
-    """Whether git ignores a path: a fresh clone need not have it."""
-    return subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False).returncode == 0
+def in_table(readme: str) -> dict[str, set[str]]:
+    """Room → its modules, of the table of rooms: lines of `| `room/` | what it does | `module` `module` |`."""
+    rows = re.findall(r"^\| *`([\w/]+/)` *\|.*\|([^|]*)\| *$", readme, re.M)
+    return {room: set(re.findall(r"`([^`]+)`", modules)) for room, modules in rows}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
@@ -149,19 +137,15 @@ def test_the_version_has_its_entry_in_the_change_log() -> None:
     assert f"## {caplora.__version__}" in text("CHANGELOG.md")
 
 
-def test_the_file_tree_of_the_readme_is_true() -> None:
-    paths = in_tree(text("README.md"))
-    assert paths, "README.md has no file tree"
-    missing = [p for p in paths if not (PROJECT / p).exists() and not ignored(p)]
-    assert missing == []
+def test_the_rooms_of_the_readme_are_those_of_the_package() -> None:
+    made: dict[str, set[str]] = {}
+    for path in (PROJECT / "caplora").rglob("*.py"):
+        room = path.parent.relative_to(PROJECT / "caplora").as_posix() + "/"
+        if room != "./" and path.name != "__init__.py":
+            made.setdefault(room, set()).add(path.stem)
+    assert in_table(text("README.md")) == made
 
 
-def test_the_file_tree_of_the_readme_names_every_module_and_notebook() -> None:
-    made = [*PROJECT.glob("caplora/*.py"), *PROJECT.glob("notebooks/*.ipynb")]
-    names = {str(p.relative_to(PROJECT)) for p in made if p.name != "__init__.py"}
-    assert names - set(in_tree(text("README.md"))) == set()
-
-
-def test_the_file_tree_is_read_as_it_is_drawn() -> None:
-    tree = "caplora/\n├── a/           first\n│   ├── b.py, e.py\n│   └── c/\n│       └── d.py\n└── Makefile    last\n"
-    assert in_tree(tree) == ["a/", "a/b.py", "a/e.py", "a/c/", "a/c/d.py", "Makefile"]
+def test_the_table_of_rooms_is_read_as_it_is_drawn() -> None:
+    table = "| room | does | files |\n|---|---|---|\n| `a/` | to `x.csv` | `b` `c` |\n| `a/d/` | `e/` | `f` `g` |\n"
+    assert in_table(table + "| `make` | no room | `h` |\n") == {"a/": {"b", "c"}, "a/d/": {"f", "g"}}

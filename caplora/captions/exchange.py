@@ -81,6 +81,7 @@ def _text_of(path: Path) -> str:
 
 
 def text_files(folder: Path) -> list[Cells]:
+    """The captions of a folder of `.txt` files, one file per image and of its name, at any depth."""
     files = sorted(p for p in folder.rglob("*.txt") if not p.name.startswith("."))
     return [{"file_name": p.relative_to(folder).with_suffix("").as_posix(), "text": _text_of(p)} for p in files]
 

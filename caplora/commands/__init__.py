@@ -1,1 +1,7 @@
 """The command line: `python -m caplora`."""
+
+from caplora.commands.cli import main
+
+__all__ = [
+    "main",
+]

@@ -27,6 +27,7 @@ class PackedLinear(nn.Module):
         self.up: Tensor | None = None  # (V, out, r), times the scale
 
     def forward(self, x: Float[Tensor, "vb *tokens i"]) -> Float[Tensor, "vb *tokens o"]:
+        """The layer's own output plus each variant's (x_v A_vᵀ) B_vᵀ; without adapters the layer's own alone."""
         y = self.base(x)
         if self.down is None or self.up is None:
             return y

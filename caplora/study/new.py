@@ -1,13 +1,14 @@
-"""The commands of caplora: begin a study, exchange its captions, train, draw and score, and what adapters need."""
+"""A folder of pictures and a study to be like → the file of a study of one's own, to be filled in by hand."""
 
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from caplora.study.reading import PROJECT, StudyError, read_yaml, validated
+from caplora.study.inheritance import study_file
+from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.study import Study, read_study
-
-OF_ITS_FILES = ("accept", "refuse", "provenance")  # what a study says of its own images
 
 
 def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "params" / "studies") -> Path:
@@ -24,12 +25,34 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
         return path
     if not images.is_dir():
         raise StudyError(f"--images: {images} is not a folder")
-    read_study(like)
-    content = read_yaml(PROJECT / "params" / "studies" / f"{like}.yaml")
-    kept = {key: value for key, value in content["images"].items() if key not in OF_ITS_FILES}
-    content |= {"name": name, "images": kept | {"folder": str(images)}}
-    validated(Study, content, f"{name}, like {like}")
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
-    opening = f"# Like {like}, with other images. Say what they show in captioning.subject and in the prompts.\n"
-    path.write_text(opening + text, encoding="utf-8")
+    model = read_study(like)
+    if like.endswith((".yaml", ".yml")):
+        like = str(study_file(like, Path.cwd()))
+    own = {"name": name, "images": {"folder": str(images)}}
+    validated(Study, model.model_dump(mode="json") | own, f"{name}, like {like}")
+    path.write_text(_opening(name, images, like, model), encoding="utf-8")
     return path
+
+
+def _opening(name: str, images: Path, like: str, model: Study) -> str:
+    """The text of a new study: what must be said, and as comments what a person may want to say next."""
+    provenance = {"origin": "my own photographs", "licence": "private", "consent": "signed, 2026-11-01"}
+    prompts = {"development": list(model.sampling.development[:2]), "test": list(model.sampling.test[:2])}
+    return f"""\
+# The study {like} with other pictures. What this file says goes before what {like} says; the rest is as there.
+# To say more, take "# " away from the lines below and edit them; a list replaces the whole list of {like}.
+{_yaml({"name": name, "like": like, "images": {"folder": str(images)}})}\
+  # Where the pictures are from and by what right you use them; notebook 01 asks for it. For example:
+{_hint({"provenance": provenance}, "  ")}
+# What every caption starts with: the style, a rare word for the person, the class. Prompts use the same words.
+{_hint({"captioning": {"subject": model.captioning.subject}})}
+# Prompts of development choose the best variant, those of test judge it; the more, the better.
+{_hint({"sampling": prompts})}"""
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _hint(content: dict[str, Any], indent: str = "") -> str:
+    return textwrap.indent(_yaml(content), f"{indent}# ")

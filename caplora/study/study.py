@@ -1,7 +1,7 @@
 """What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
 
 A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
-same from any working directory. What its parts may say is in `settings.py`.
+same from any working directory. What its parts may say is in `settings.py` and the files that end so.
 """
 
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr
 
 from caplora.study.image_settings import Images
-from caplora.study.reading import PROJECT, StudyError, read_yaml, validated
+from caplora.study.inheritance import lineage, study_file
+from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Scoring, Text
 from caplora.study.training_settings import Training
@@ -128,20 +129,25 @@ class Study(Part):
 def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     """The study of that name in `params/studies`, or in that file; raises StudyError naming file, key and value.
 
+    A file may say `like:`, the name of another study or a path from this file to its, and then only what differs:
+    mappings are merged key by key, lists and values replace. Null in place of a mapping drops it, so that the default
+    holds; a model that is named by its `path` replaces whole. Never taken over are `name`, `question` and what a study
+    says of its own pictures (images.accept, images.refuse, images.provenance). Relative paths start at the project
+    folder of the file that is read. The other study must be valid too, and may itself be like a third.
+
     `turned` replaces values for this once, by part: `training={"steps": 200}`; a value of None stays as the file says.
     """
-    path = Path(study).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        path = PROJECT / "params" / "studies" / f"{study}.yaml"
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise StudyError(f"there is no study {str(study)!r}: {path} does not exist (there are: {', '.join(known)})")
-    path = path.resolve()
-    content = read_yaml(path)
+    *others, (path, content) = lineage(study_file(study, Path.cwd()))
+    for other, says in others:
+        _named_as_its_file(validated(Study, says, str(other)), other)
     for part, values in turned.items():
         content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
-    read = validated(Study, content, str(path))
-    if path.parent == PROJECT / "params" / "studies" and read.name != path.stem:
-        raise StudyError(f"{path}: name must be that of the file, {path.stem!r}, got {read.name!r}")
+    read = _named_as_its_file(validated(Study, content, str(path)), path)
     read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
     return read
+
+
+def _named_as_its_file(study: Study, path: Path) -> Study:
+    if path.parent == PROJECT / "params" / "studies" and study.name != path.stem:
+        raise StudyError(f"{path}: name must be that of the file, {path.stem!r}, got {study.name!r}")
+    return study

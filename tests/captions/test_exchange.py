@@ -1,4 +1,4 @@
-"""exchange.py: captions go out and come back the same in every form; two sources that disagree are both shown."""
+"""exchange.py, matching.py: captions come back the same in every form; sources that disagree are both shown."""
 
 import json
 import os

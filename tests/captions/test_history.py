@@ -1,4 +1,4 @@
-"""history.py: every change can be told and taken back, whoever made it and whatever was killed meanwhile."""
+"""history.py, open_ledger.py: every change can be told and taken back, whoever made it and whatever was killed."""
 
 import json
 import os

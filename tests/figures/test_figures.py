@@ -16,20 +16,26 @@ from matplotlib.text import Text
 from PIL import Image
 
 from caplora.captions.ledger import Row
-from caplora.figures import captions as caption_figures
-from caplora.figures import curation as curation_figures
-from caplora.figures import diagrams, forest, galleries, heat_map, metrics
-from caplora.figures import look as style
-from caplora.figures import losses as loss_figures
-from caplora.figures import prompts as prompt_figures
-from caplora.figures import scales as scale_curves
-from caplora.figures import side_by_side as pairs
-from caplora.figures import tradeoff as tradeoff_figures
+from caplora.figures import (
+    captions,
+    curation,
+    diagrams,
+    forest,
+    galleries,
+    heat_map,
+    look,
+    losses,
+    metrics,
+    prompts,
+    scales,
+    side_by_side,
+    tradeoff,
+)
 from caplora.images.curation import RULES
 from caplora.images.table import OF_A_FACE
-from caplora.statistics import tradeoff
 from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
+from caplora.statistics.tradeoff import tradeoff_table
 from caplora.study.image_settings import Curation
 from caplora.study.names import CAPTIONS
 from caplora.study.study import read_study
@@ -65,7 +71,7 @@ ABLATION = ablation_table(CAPTION_SCORES, ON_CAPTIONS)
 VALUES = cells(TABLE, "clip_score", "clip_a", "test")
 
 
-def losses(variants: list[str], steps: int = 60, every: int = 1) -> pd.DataFrame:
+def losses_of(variants: list[str], steps: int = 60, every: int = 1) -> pd.DataFrame:
     """Losses as 02 leaves them, one table."""
     rng, numbers = np.random.default_rng(0), range(every, steps + 1, every)
     return pd.DataFrame([(v, s, rng.random()) for v in variants for s in numbers], columns=["variant", "step", "loss"])
@@ -87,7 +93,7 @@ def curated(faces: bool) -> pd.DataFrame:
     """A table of thirty images, as `image_table` has it: with faces half of them are flagged, and two clusters."""
     rng, n = np.random.default_rng(1), 30
     words = [*RULES, "duplicate"] if faces else ["side_lit"]
-    table = pd.DataFrame({column: rng.normal(0.4, 0.1, n) for column in curation_figures.PANELS})
+    table = pd.DataFrame({column: rng.normal(0.4, 0.1, n) for column in curation.PANELS})
     table["file_name"] = [f"portrait_of_somebody_with_a_long_name_{i}.png" for i in range(n)]
     table["flagged"] = [" ".join(words[i % len(words) : i % len(words) + 3]) if i % 2 else "" for i in range(n)]
     table["reasons"] = np.where(table["flagged"] == "", "", f"roll −31.2° is beyond ±20° (images.curation.x); {NEAR}")
@@ -98,7 +104,7 @@ def curated(faces: bool) -> pd.DataFrame:
     return table
 
 
-def in_a_folder(draw: Callable[[pd.DataFrame, Path], style.Figure]) -> style.Figure:
+def in_a_folder(draw: Callable[[pd.DataFrame, Path], look.Figure]) -> look.Figure:
     """A gallery of the images of `curated`, each of a single colour."""
     table = curated(faces=True)
     with TemporaryDirectory() as folder:
@@ -126,12 +132,12 @@ def at_scales(table: pd.DataFrame) -> pd.DataFrame:
 
 
 FULL = with_drift(TABLE)
-SCALED = scale_curves.scale_table(at_scales(FULL[FULL["metric"].isin(["clip_score", "identity", "drift"])]))
+SCALED = scales.scale_table(at_scales(FULL[FULL["metric"].isin(["clip_score", "identity", "drift"])]))
 LONG = "r8_a16_lr0.0005_s3_qkvo_cross"
 MANY = pd.concat([HEADLINES, HEADLINES[-2:].assign(variant=[LONG, "r8_a16_rs"])], ignore_index=True)
 MAP = heat_map.heat_map_table(MANY, {"r8_a8_s4": "was not trained", "r16_a64": "was not scored"})
-EXTREMES = pairs.extremes_table(VALUES, BEST)
-PROMPT_MEANS = prompt_figures.prompt_table(VALUES)
+EXTREMES = side_by_side.extremes_table(VALUES, BEST)
+PROMPT_MEANS = prompts.prompt_table(VALUES)
 CLOSEST = pd.DataFrame(
     [(LONG, PROMPTS[0], 1, "a.png", "b.png", 0.99 - 0.01 * i, 0.95) for i in range(10)],
     columns=["variant", "prompt", "seed", "sample", "portrait", "similarity", "limit"],
@@ -146,7 +152,7 @@ ARM_ROWS = pd.DataFrame(
 )
 
 
-def of_one_colour(count: int) -> list[pairs.Pair]:
+def of_one_colour(count: int) -> list[side_by_side.Pair]:
     return [(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 99, np.uint8)) for _ in range(count)]
 
 
@@ -158,41 +164,39 @@ CROWDED_VALUES = cells(CROWDED, "clip_score", primary_model(CROWDED), "test")
 OF_THE_LONG = CROWDED_EFFECTS[CROWDED_EFFECTS["variant"] == LONG].iloc[0]
 
 
-DRAWN: dict[str, Callable[[], style.Figure]] = {
-    "loss_curves": lambda: loss_figures.loss_curves(losses(ARMS[1:]), losses(ARMS[1:], every=10)),
-    "prompts": lambda: prompt_figures.per_prompt_differences(VALUES, HEADLINE),
-    "slopes": lambda: prompt_figures.prompt_slopes(PROMPT_MEANS, HEADLINE),
+DRAWN: dict[str, Callable[[], look.Figure]] = {
+    "loss_curves": lambda: losses.loss_curves(losses_of(ARMS[1:]), losses_of(ARMS[1:], every=10)),
+    "prompts": lambda: prompts.per_prompt_differences(VALUES, HEADLINE),
+    "slopes": lambda: prompts.prompt_slopes(PROMPT_MEANS, HEADLINE),
     "forest": lambda: forest.forest_plot(VALUES, HEADLINES.assign(margin=0.02), BEST),
     "heat map": lambda: heat_map.rank_alpha_heat_map(MAP, MANY, BEST),
-    "extremes": lambda: pairs.extremes(of_one_colour(len(EXTREMES)), EXTREMES, HEADLINE),
-    "closest": lambda: pairs.closest([*of_one_colour(9), (None, None)], CLOSEST),
-    "trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(FULL), BEST),
-    "trade-off without drift": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(TABLE), BEST),
+    "extremes": lambda: side_by_side.extremes(of_one_colour(len(EXTREMES)), EXTREMES, HEADLINE),
+    "closest": lambda: side_by_side.closest([*of_one_colour(9), (None, None)], CLOSEST),
+    "trade-off": lambda: tradeoff.tradeoff_planes(tradeoff_table(FULL), BEST),
+    "trade-off without drift": lambda: tradeoff.tradeoff_planes(tradeoff_table(TABLE), BEST),
     "long names, metrics": lambda: metrics.metrics_figure(CROWDED_EFFECTS, LONG),
     "long names, forest": lambda: forest.forest_plot(CROWDED_VALUES, CROWDED_EFFECTS[: len(ARMS) - 1], LONG),
-    "long names, slopes": lambda: prompt_figures.prompt_slopes(
-        prompt_figures.prompt_table(CROWDED_VALUES), OF_THE_LONG
-    ),
-    "long names, trade-off": lambda: tradeoff_figures.tradeoff_planes(tradeoff.tradeoff_table(CROWDED), LONG),
-    "scales": lambda: scale_curves.scale_curves(SCALED, BEST),
-    "captions": lambda: caption_figures.summary_figure(
-        caption_figures.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
+    "long names, slopes": lambda: prompts.prompt_slopes(prompts.prompt_table(CROWDED_VALUES), OF_THE_LONG),
+    "long names, trade-off": lambda: tradeoff.tradeoff_planes(tradeoff_table(CROWDED), LONG),
+    "scales": lambda: scales.scale_curves(SCALED, BEST),
+    "captions": lambda: captions.summary_figure(
+        captions.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
     ),
     "metrics": lambda: metrics.metrics_figure(EFFECTS, BEST),
     "many metrics": lambda: metrics.metrics_figure(
         metrics.metrics_table(effect_table(FULL, [*METRICS, "drift"]), ARM_ROWS), BEST
     ),
-    "caption_ablation": lambda: caption_figures.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3."),
+    "caption_ablation": lambda: captions.caption_ablation(CAPTION_SCORES, ABLATION, "Nobody looked at 3."),
     "attributes": lambda: metrics.attribute_differences(attribute_effects(TABLE, BEST)),
     "samples": lambda: galleries.sample_grid(pictures(ARMS, 6), "seed 0"),
     "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
-    "measures": lambda: curation_figures.measures_figure(curated(faces=False), Curation()),
-    "measures of faces": lambda: curation_figures.measures_figure(curated(faces=True), Curation()),
-    "flagged": lambda: in_a_folder(curation_figures.flagged_gallery),
-    "duplicates": lambda: in_a_folder(curation_figures.duplicate_gallery),
-    "no duplicates": lambda: curation_figures.duplicate_gallery(curated(faces=False), Path()),
+    "measures": lambda: curation.measures_figure(curated(faces=False), Curation()),
+    "measures of faces": lambda: curation.measures_figure(curated(faces=True), Curation()),
+    "flagged": lambda: in_a_folder(curation.flagged_gallery),
+    "duplicates": lambda: in_a_folder(curation.duplicate_gallery),
+    "no duplicates": lambda: curation.duplicate_gallery(curated(faces=False), Path()),
     "pipeline": diagrams.pipeline_diagram,
     "lora": diagrams.lora_diagram,
 }
@@ -201,7 +205,7 @@ each_figure = pytest.mark.parametrize("name", DRAWN)
 
 
 @cache
-def drawn(name: str) -> style.Figure:
+def drawn(name: str) -> look.Figure:
     """A figure of `DRAWN`, drawn once for all tests that only look at it."""
     return DRAWN[name]()
 
@@ -249,7 +253,7 @@ def test_text_is_legible_at_800_pixels(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["metrics", "teaser", "lora"])
 def test_a_saved_figure_is_the_same_bytes_each_time(name: str, tmp_path: Path) -> None:
-    once, again = (style.save_figure(DRAWN[name](), tmp_path / folder, "it") for folder in ("a", "b"))
+    once, again = (look.save_figure(DRAWN[name](), tmp_path / folder, "it") for folder in ("a", "b"))
     for suffix in (".png", ".svg"):
         assert once.with_suffix(suffix).read_bytes() == again.with_suffix(suffix).read_bytes()
     assert "<dc:date>" not in once.with_suffix(".svg").read_text(encoding="utf-8")
@@ -288,13 +292,13 @@ def test_a_rank_has_one_colour_in_every_figure() -> None:
     curves = {to_hex(line.get_color()) for line in drawn("loss_curves").axes[1].lines}
     bars = {to_hex(line.get_color()) for axes in drawn("forest").axes for line in axes.lines}
     panel = {to_hex(line.get_color()) for axes in drawn("metrics").axes for line in axes.lines}
-    ranks = {style.RANKS[r] for r in (4, 8, 16)}
-    assert curves == bars == panel == ranks | {style.GREY}
+    ranks = {look.RANKS[r] for r in (4, 8, 16)}
+    assert curves == bars == panel == ranks | {look.GREY}
 
 
 def test_alphas_of_one_rank_differ_in_marker_and_in_line() -> None:
     for one, other in product(ARMS[1:], repeat=2):
-        a, b = style.appearance(one), style.appearance(other)
+        a, b = look.appearance(one), look.appearance(other)
         same_rank = one.split("_")[0] == other.split("_")[0]
         assert (a["color"] == b["color"]) == same_rank
         if same_rank and one != other:
@@ -303,15 +307,15 @@ def test_alphas_of_one_rank_differ_in_marker_and_in_line() -> None:
 
 
 def test_the_baseline_is_grey() -> None:
-    assert style.appearance(BASELINE)["color"] == style.GREY
-    assert style.GREY not in style.RANKS.values()
+    assert look.appearance(BASELINE)["color"] == look.GREY
+    assert look.GREY not in look.RANKS.values()
 
 
 def test_prompts_are_sorted_by_their_gain_and_none_is_missing() -> None:
     axes = drawn("prompts").axes[0]
     gains = [float(t.get_text().replace("−", "-")) for t in axes.texts]
     assert gains == sorted(gains)  # upwards, the largest on top
-    opening = style.shared_opening(PROMPTS)
+    opening = look.shared_opening(PROMPTS)
     labels = [" ".join(t.get_text().split()).replace("…", opening, 1) for t in axes.get_yticklabels()]
     assert sorted(labels) == sorted(PROMPTS)
 
@@ -344,14 +348,14 @@ def test_a_sample_that_is_missing_is_said_to_be() -> None:
 
 
 def test_losses_of_one_variant_and_one_step_are_drawn() -> None:
-    figure = loss_figures.loss_curves(losses(["r4_a8"], steps=1))
+    figure = losses.loss_curves(losses_of(["r4_a8"], steps=1))
     assert len(figure.axes) == 1
     assert "n = 1 steps" in read(figure)
 
 
 def test_the_table_of_the_curves_is_what_is_drawn() -> None:
-    raw, held_out = losses(ARMS[1:]), losses(ARMS[1:], every=10)
-    table, axes = loss_figures.curve_table(raw, held_out), loss_figures.loss_curves(raw, held_out).axes
+    raw, held_out = losses_of(ARMS[1:]), losses_of(ARMS[1:], every=10)
+    table, axes = losses.curve_table(raw, held_out), losses.loss_curves(raw, held_out).axes
     for place, variant in enumerate(ARMS[1:]):
         own = table[(table["variant"] == variant) & (table["split"] == "train")]
         np.testing.assert_array_equal(axes[0].lines[2 * place].get_ydata(), own["loss"])
@@ -389,36 +393,36 @@ def test_losses_differ_from_the_mean_of_the_variants() -> None:
     shared = np.random.default_rng(1).random(50)
     tables = {"r4_a4": shared + 0.2, "r8_a8": shared}
     table = pd.DataFrame(tables).rename_axis("step").reset_index().melt("step", var_name="variant", value_name="loss")
-    curves = [line.get_ydata() for line in loss_figures.loss_curves(table).axes[1].lines[:2]]
+    curves = [line.get_ydata() for line in losses.loss_curves(table).axes[1].lines[:2]]
     assert np.ptp(curves, axis=1) == pytest.approx([0, 0], abs=1e-12)
     assert curves[0][0] - curves[1][0] == pytest.approx(0.2)
 
 
 def test_the_opening_that_prompts_share_is_said_once() -> None:
     prompts = ["a photo of a woman, smiling", "a photo of a woman, sad", "a photo of a man"]
-    assert style.shared_opening(prompts) == "a photo of a"
-    assert style.shorten(prompts, 40) == ["… woman, smiling", "… woman, sad", "… man"]
-    assert style.opening_note(prompts) == "… = “a photo of a”"
-    assert style.shorten(["only one"], 40) == ["only one"]
-    assert style.opening_note(["red", "blue"]) == ""
+    assert look.shared_opening(prompts) == "a photo of a"
+    assert look.shorten(prompts, 40) == ["… woman, smiling", "… woman, sad", "… man"]
+    assert look.opening_note(prompts) == "… = “a photo of a”"
+    assert look.shorten(["only one"], 40) == ["only one"]
+    assert look.opening_note(["red", "blue"]) == ""
 
 
 def test_hangul_is_twice_as_wide() -> None:
     text = "검은 단발머리에 빨간 스웨터를 입고 웃는 여자의 잉크 그림, 해질녘의 바닷가에서 왼쪽을 바라보는 모습"
-    (drawn_text,) = style.shorten([text], 40)
+    (drawn_text,) = look.shorten([text], 40)
     assert max(map(len, drawn_text.split("\n"))) <= 20
     assert drawn_text.replace("\n", " ") == text
-    assert max(map(len, style.wrapped(text * 3).split("\n"))) <= 8 / 0.1  # inches of a letter of 7.5 points
+    assert max(map(len, look.wrapped(text * 3).split("\n"))) <= 8 / 0.1  # inches of a letter of 7.5 points
 
 
 def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
-    assert style.shorten(["a b", "a b c"], 40) == ["… b", "… b c"]
+    assert look.shorten(["a b", "a b c"], 40) == ["… b", "… b c"]
 
 
 def test_a_prompt_with_dollars_is_text_and_not_mathematics() -> None:
     hostile = r"a $5 hat, $\frac{ and <img src=x onerror=alert(1)>"
     table = TABLE.assign(prompt=TABLE["prompt"].replace({PROMPTS[0]: hostile}))
-    figure = prompt_figures.per_prompt_differences(cells(table, "clip_score", "clip_a", "test"), HEADLINE)
+    figure = prompts.per_prompt_differences(cells(table, "clip_score", "clip_a", "test"), HEADLINE)
     assert hostile in read(figure)
 
 
@@ -472,12 +476,12 @@ def test_caption_ablation_says_what_it_is_a_difference_from_and_what_was_not_rev
 
 
 def test_kinds_of_captions_differ_in_marker_and_in_line() -> None:
-    looks = [style.appearance(arm) for arm in ON_CAPTIONS.values()]
-    assert len({look["marker"] for look in looks}) == len({str(look["linestyle"]) for look in looks}) == len(looks)
-    assert len({look["color"] for look in looks}) == 1
+    looks = [look.appearance(arm) for arm in ON_CAPTIONS.values()]
+    assert len({one["marker"] for one in looks}) == len({str(one["linestyle"]) for one in looks}) == len(looks)
+    assert len({one["color"] for one in looks}) == 1
 
 
 def test_numbers_of_a_figure_are_read_as_they_were_drawn(tmp_path: Path) -> None:
-    saved = style.save_figure(DRAWN["caption_ablation"](), tmp_path, "it", ABLATION)
+    saved = look.save_figure(DRAWN["caption_ablation"](), tmp_path, "it", ABLATION)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["it.csv", "it.png", "it.svg"]
     pd.testing.assert_frame_equal(pd.read_csv(saved.with_suffix(".csv"), keep_default_na=True), ABLATION)

@@ -14,7 +14,7 @@ from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
 from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
-from tests.lora.test_adapters import picture
+from tests.lora.test_adapter_files import picture
 from tests.tiny import tiny_pipeline, trained_like
 
 BOTH = Training(train_text_encoder=True, targets="qkvo")

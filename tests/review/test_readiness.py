@@ -1,4 +1,4 @@
-"""readiness.py: what a person changed is counted, and nothing is ready that a referee would send back."""
+"""readiness.py, corrections.py: what a person changed is counted; nothing is ready that a referee would send back."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caplora.captions.cleaning import marked
+from caplora.captions.doubts import Finding
 from caplora.captions.ledger import Row
-from caplora.captions.lint import Finding
 from caplora.review.corrections import corrections, edit_distance, edit_distances, replacements
 from caplora.review.readiness import ITEMS, NotReadyError, checklist, ready
 

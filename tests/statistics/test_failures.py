@@ -12,8 +12,7 @@ from PIL import Image
 
 from caplora.sampling.samples import save_sample, wanted_samples, write_table
 from caplora.statistics.effects import COLUMNS, ScoreError, effect_table, read_scores
-from caplora.statistics.failures import failed_variants as failures
-from caplora.statistics.failures import failure_sentence, without
+from caplora.statistics.failures import failed_variants, failure_sentence, without
 from caplora.study.study import Study, read_study
 from caplora.study.variants import BASELINE, Variant
 
@@ -40,12 +39,12 @@ def scored(*variants: str) -> pd.DataFrame:
 
 
 def test_nothing_fails_where_every_cell_is_there(study: Study) -> None:
-    assert failures(study, ASKED, scored(*NAMES)) == {}
+    assert failed_variants(study, ASKED, scored(*NAMES)) == {}
 
 
 def test_missing_variant_is_named_with_the_step_that_left_nothing(study: Study) -> None:
     def why() -> str:
-        return failures(study, ASKED, scored(*NAMES[:2]))["r8_a8"]
+        return failed_variants(study, ASKED, scored(*NAMES[:2]))["r8_a8"]
 
     adapter, samples = study.adapter(ASKED[2]), study.samples("r8_a8")
     assert "was not trained" in why() and str(adapter / "settings.json") in why() and "02_train_lora" in why()
@@ -67,10 +66,10 @@ def test_variant_that_drew_what_cannot_be_scored_says_so_before_it_says_what_it_
     write_table(study.samples("r4_a8"), wanted)
     scores = scored(*NAMES)
     lacking = scores.drop(scores.index[scores["variant"] == "r4_a8"][0])
-    found = failures(study, ASKED, lacking)
+    found = failed_variants(study, ASKED, lacking)
     assert list(found) == ["r4_a8"] and "drew 2 of 8 samples that cannot be scored" in found["r4_a8"]
     assert "test_000_2.png, which is black" in found["r4_a8"]
-    assert failures(study, ASKED, scores) == {}
+    assert failed_variants(study, ASKED, scores) == {}
 
 
 @pytest.mark.parametrize("value", [None, np.nan, np.inf])
@@ -79,7 +78,7 @@ def test_variant_that_lacks_one_cell_is_named_with_that_cell(study: Study, value
     hit = (table["variant"] == "r4_a8") & (table["metric"] == "identity") & (table["prompt"] == "test 3")
     hit &= table["seed"] == 1
     table = table[~hit] if value is None else table.assign(value=table["value"].mask(hit, value))
-    found = failures(study, ASKED, table)
+    found = failed_variants(study, ASKED, table)
     assert list(found) == ["r4_a8"]
     assert "lacks 1 of 48 scores" in found["r4_a8"] and "identity by a for prompt 'test 3', seed 1" in found["r4_a8"]
     with pytest.raises(ScoreError, match="r4_a8"):
@@ -91,7 +90,7 @@ def test_value_that_the_file_leaves_empty_is_a_failure_too(study: Study) -> None
     table.loc[table.index[-1], "value"] = np.nan
     study.run.mkdir(parents=True)
     table.to_csv(study.scores, index=False)
-    assert list(failures(study, ASKED, read_scores(study.scores))) == ["r8_a8"]
+    assert list(failed_variants(study, ASKED, read_scores(study.scores))) == ["r8_a8"]
 
 
 @pytest.mark.parametrize("cut", ["everything", "one metric", "one cell"])
@@ -104,7 +103,7 @@ def test_effects_of_the_others_are_those_of_a_study_that_never_asked_for_the_fai
         "one cell": own & ~own.shift(fill_value=False),
     }
     broken = table[~gone[cut]]
-    failed = failures(study, ASKED, broken)
+    failed = failed_variants(study, ASKED, broken)
     assert list(failed) == ["r4_a8"]
     found = effect_table(without(broken, failed))
     pd.testing.assert_frame_equal(found, effect_table(scored("r4_a4", "r8_a8")))
@@ -114,7 +113,7 @@ def test_effects_of_the_others_are_those_of_a_study_that_never_asked_for_the_fai
 def test_hole_of_the_baseline_is_no_failure_of_a_variant(study: Study) -> None:
     table = scored(*NAMES)
     holed = table.drop(table.index[(table["variant"] == BASELINE)][0])
-    assert failures(study, ASKED, holed) == {}
+    assert failed_variants(study, ASKED, holed) == {}
     with pytest.raises(ScoreError, match=r"of baseline for prompt 'test 0', seed 0 is missing"):
         effect_table(holed)
 

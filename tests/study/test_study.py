@@ -137,7 +137,7 @@ def test_what_would_fail_hours_later_fails_at_once(write: Write, part: dict[str,
 
 def test_a_study_is_named_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caplora.study.study.PROJECT", tmp_path)
-    monkeypatch.setattr("caplora.study.variants.PROJECT", tmp_path)
+    monkeypatch.setattr("caplora.study.inheritance.PROJECT", tmp_path)
     path = tmp_path / "params" / "studies" / "mine.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("name: faces\nimages: {folder: x}\nsampling: {development: [a], test: [b, c]}\n", encoding="utf-8")
@@ -283,7 +283,6 @@ def test_a_wrong_file_of_variants_is_named(
 ) -> None:
     (tmp_path / "params" / "variants").mkdir(parents=True)
     (tmp_path / "params" / "variants" / "bad.yaml").write_text(content)
-    monkeypatch.setattr("caplora.study.study.PROJECT", tmp_path)
     monkeypatch.setattr("caplora.study.variants.PROJECT", tmp_path)
     with pytest.raises(StudyError, match=why):
         read_variants("bad")

@@ -1,4 +1,4 @@
-"""grid.py: a study's variants become adapters, whatever interrupts them, and never another training's."""
+"""grid.py, packs.py: a study's variants become adapters, whatever interrupts them, and never another training's."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from caplora.lora.adapter_files import read_adapter, weights_file
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import wear
 from caplora.sampling.jobs import Job, draw_arms
-from caplora.sampling.previews import previews
 from caplora.sampling.samples import wanted_samples
+from caplora.sampling.training_previews import previews
 from caplora.study.files import BusyError, only_writer
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
@@ -27,8 +27,7 @@ from caplora.study.variants import Variant
 from caplora.training.checkpoints import ChangedError
 from caplora.training.grid import Grid, claim
 from caplora.training.loop import Step
-from caplora.training.packs import plan_packs as plan
-from caplora.training.packs import train_grid
+from caplora.training.packs import plan_packs, train_grid
 from caplora.training.records import read_curve, read_records
 from tests.tiny import captioned_inputs, tiny_inputs, tiny_pipeline
 
@@ -49,7 +48,7 @@ def run(
     """Claim, plan and train, stopping as if interrupted after `steps`."""
     claim(grid, variants, fork)
     done = []
-    training = train_grid(grid, plan(grid, variants).packs, previews)
+    training = train_grid(grid, plan_packs(grid, variants).packs, previews)
     for step in training:
         done.append(step)
         if step.number == steps:
@@ -69,8 +68,8 @@ def files_of(grid: Grid, variants: tuple[Variant, ...] = VARIANTS) -> list[bytes
 
 
 def test_checkpointing_never_makes_a_pack_larger_than_what_is_counted_whole(tmp_path: Path) -> None:
-    plain = plan(grid_in(tmp_path), VARIANTS)
-    less = plan(grid_in(tmp_path, SETTINGS.model_copy(update={"gradient_checkpointing": True})), VARIANTS)
+    plain = plan_packs(grid_in(tmp_path), VARIANTS)
+    less = plan_packs(grid_in(tmp_path, SETTINGS.model_copy(update={"gradient_checkpointing": True})), VARIANTS)
     assert less.each == plain.each
 
 
@@ -103,14 +102,14 @@ def test_a_larger_grid_trains_only_what_is_new(tmp_path: Path) -> None:
     run(grid)
     before = files_of(grid)
     more = (*VARIANTS, Variant(rank=8, alpha=8))
-    assert plan(grid, more).steps == 6
+    assert plan_packs(grid, more).steps == 6
     assert {name for step in run(grid, variants=more) for name in step.losses} == {"r8_a8"}
     assert files_of(grid) == before
 
 
 def test_packs_that_do_not_fit_are_split_and_it_is_said(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
-    whole, split = plan(grid, VARIANTS), plan(grid, VARIANTS, free=1)
+    whole, split = plan_packs(grid, VARIANTS), plan_packs(grid, VARIANTS, free=1)
     assert [len(p) for p in whole.packs] == [2] and [len(p) for p in split.packs] == [1, 1]
     assert split.steps == 12 and split.said().startswith("2 packs (1 + 1): a variant needs about")
     list(train_grid(grid, split.packs))
@@ -124,12 +123,12 @@ def test_packs_that_do_not_fit_are_split_and_it_is_said(tmp_path: Path) -> None:
 
 def test_split_grid_goes_on_as_it_was_split(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
-    packs = plan(grid, VARIANTS, free=1).packs
+    packs = plan_packs(grid, VARIANTS, free=1).packs
     training = train_grid(grid, packs)
     for _ in range(9):  # the first pack whole, the second half way
         next(training)
     training.close()
-    assert plan(grid, VARIANTS).packs == packs
+    assert plan_packs(grid, VARIANTS).packs == packs
 
 
 CHANGES = {
@@ -189,7 +188,7 @@ def test_how_often_checkpoints_are_written_changes_nothing(tmp_path: Path) -> No
 def test_two_processes_cannot_train_one_variant(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     with only_writer(grid.study.adapter(VARIANTS[1])), pytest.raises(BusyError, match="r4_a8 is being written by"):
-        list(train_grid(grid, plan(grid, VARIANTS).packs))
+        list(train_grid(grid, plan_packs(grid, VARIANTS).packs))
     run(grid)
 
 
@@ -215,7 +214,7 @@ def test_stopped_variant_is_written_with_its_last_good_weights_and_says_why(free
     grid = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 1}))
     variants = (BAD, VARIANTS[0])
     claim(grid, variants)
-    steps = list(train_grid(grid, plan(grid, variants, free).packs))
+    steps = list(train_grid(grid, plan_packs(grid, variants, free).packs))
     assert steps[-1].number == 6 and steps[-1].losses.keys() == {"r2_a2"}
     bad, good = read_records(grid.study, variants)
     assert good["stopped"] is None and "at step 2: lower its learning_rate; its weights of step 0" in bad["stopped"]
@@ -225,7 +224,7 @@ def test_stopped_variant_is_written_with_its_last_good_weights_and_says_why(free
     kept, fresh = read_adapter(weights_file(grid.study, BAD)), grid.fresh_pack([BAD]).adapters()[0]
     assert all(torch.equal(kept.delta(layer), fresh.delta(layer)) for layer in fresh.weights)
     before = files_of(grid, variants)
-    assert list(train_grid(grid, plan(grid, variants).packs)) == [] and files_of(grid, variants) == before
+    assert list(train_grid(grid, plan_packs(grid, variants).packs)) == [] and files_of(grid, variants) == before
 
 
 def test_when_every_variant_stops_the_reason_is_raised_and_a_lower_rate_may_be_tried(tmp_path: Path) -> None:
@@ -295,7 +294,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
 def test_polite_stop_keeps_the_step_it_is_at(tmp_path: Path) -> None:
     slow = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 100}))
     claim(slow, VARIANTS)
-    training = train_grid(slow, plan(slow, VARIANTS).packs)
+    training = train_grid(slow, plan_packs(slow, VARIANTS).packs)
     next(training), next(training), next(training)
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):

@@ -82,6 +82,7 @@ def state_of(model: nn.Module, average: AveragedModel, optimizer: torch.optim.Op
 
 
 def keep(folder: Path, step: int, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
+    """Write the state of a training after `step` steps to `folder`, for `restore`."""
     with replacing(folder / "state.safetensors") as part:
         save_file(state_of(model, average, optimizer), part, metadata={"step": str(step)})
 

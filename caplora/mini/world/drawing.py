@@ -65,6 +65,7 @@ def draw(person: Person, scene: Scene, rng: np.random.Generator, wobble: float =
 
 
 def paint_background(c: Canvas, background: str, rng: np.random.Generator) -> None:
+    """Paint what stands behind the person: studio, park, sea, sunset, brick or city."""
     x, y = c.x, c.y
     if background == "studio":
         c.albedo[:] = blend((0.72, 0.73, 0.75), (0.46, 0.47, 0.50), np.hypot(x, y + 0.2) * 0.7)
@@ -108,6 +109,7 @@ def paint_background(c: Canvas, background: str, rng: np.random.Generator) -> No
 
 
 def paint_body(c: Canvas, head: Head, person: Person, clothes: str, cloth: Colour) -> None:
+    """Paint neck, shoulders and clothes."""
     x, y = c.x - head.cx * 0.6, c.y
     skin = np.asarray(person.skin, np.float32)
     chin = head.cy + head.h

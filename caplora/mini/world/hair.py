@@ -21,6 +21,7 @@ def curls(c: Canvas) -> Array:
 
 
 def paint_hair_behind(c: Canvas, head: Head, style: str, hair: Colour) -> None:
+    """Paint the hair that lies behind the head: it comes before the face."""
     x, y = c.x - head.cx, c.y - head.cy
     w, h = head.w, head.h
     angle = np.arctan2(y + 0.1 * h, x)

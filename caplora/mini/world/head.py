@@ -37,6 +37,7 @@ class Head:
 
 
 def paint_face(c: Canvas, head: Head, person: Person) -> None:
+    """Paint ears, skin, nose and what the skin carries: cheeks, freckles, beard, mole."""
     x, y = c.x, c.y
     skin = np.asarray(person.skin, np.float32)
     for side in (-1, 1):
@@ -67,6 +68,7 @@ def paint_face(c: Canvas, head: Head, person: Person) -> None:
 
 
 def paint_nose(c: Canvas, head: Head, person: Person, skin: Array) -> None:
+    """Paint the nose and its shadow."""
     x, y = c.x, c.y
     tip = 0.08 + 0.26 * person.nose_length
     nx, ny, _ = head.at(0.0, tip)
@@ -84,6 +86,7 @@ def paint_nose(c: Canvas, head: Head, person: Person, skin: Array) -> None:
 
 
 def paint_eyes(c: Canvas, head: Head, person: Person, expression: str, hair: Colour) -> None:
+    """Paint eyes and brows; the expression says how far open the eyes are and how the brows stand."""
     x, y = c.x, c.y
     for side in (-1, 1):
         ex, ey, squeeze = head.at(0.41 * person.eye_gap * side, 0.02)
@@ -112,6 +115,7 @@ def paint_eyes(c: Canvas, head: Head, person: Person, expression: str, hair: Col
 
 
 def paint_mouth(c: Canvas, head: Head, person: Person, expression: str) -> None:
+    """Paint the mouth in its expression."""
     x, y = c.x, c.y
     mx, my, _ = head.at(0.0, 0.62)
     mx += 0.04 * head.yaw * head.w
@@ -141,6 +145,7 @@ def paint_mouth(c: Canvas, head: Head, person: Person, expression: str) -> None:
 
 
 def paint_glasses(c: Canvas, head: Head, person: Person, glasses: str) -> None:
+    """Paint glasses or sunglasses; `none` paints nothing."""
     if glasses == "none":
         return
     x, y = c.x, c.y

@@ -40,10 +40,12 @@ def brightness(c: Canvas, lighting: str) -> Array:
 
 
 def luma(rgb: Array) -> Array:
+    """Brightness of colours as the eye weighs them (Rec. 601), one value a pixel."""
     return rgb @ np.asarray((0.299, 0.587, 0.114), np.float32)
 
 
 def saturate(rgb: Array, amount: float) -> Array:
+    """Colours `amount` times as far from their grey, clipped to [0, 1]."""
     grey = luma(rgb)[..., None]
     return np.clip(grey + amount * (rgb - grey), 0, 1)
 
@@ -55,6 +57,7 @@ def grain(rng: np.random.Generator, dx: float, dy: float) -> Array:
 
 
 def photo(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
+    """The scene as a photo: soft background, shine on the skin, darker corners, a little noise."""
     lit = c.albedo * light[..., None] * colour
     soft = np.stack([gaussian_filter(lit[..., i], 1.6) for i in range(3)], -1)  # the background is out of focus
     person = gaussian_filter(c.subject, 0.6)[..., None]
@@ -65,12 +68,14 @@ def photo(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> A
 
 
 def cartoon(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
+    """The scene as a cartoon: flat bright colours in three bands of light, black outlines."""
     bands = np.where(light < 0.58, 0.62, np.where(light < 1.02, 0.95, 1.10))
     flat = np.clip(saturate(c.albedo, 1.35) * 1.05 + 0.03, 0, 1) * gaussian_filter(bands, 0.5)[..., None] * colour
     return flat * (1 - 0.92 * c.outline[..., None])
 
 
 def watercolour(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
+    """The scene as a watercolour: pigment in pools on pale paper that stays bare at the edges."""
     pigment = 1 - np.clip(c.albedo * np.clip(light + 0.08, 0, 1.2)[..., None] * colour, 0, 1)
     wash = np.stack([gaussian_filter(pigment[..., i], 1.0) for i in range(3)], -1)
     pools = 1 + 0.28 * smooth_noise(rng, 7) + 0.10 * smooth_noise(rng, 14)
@@ -82,6 +87,7 @@ def watercolour(c: Canvas, light: Array, colour: Array, rng: np.random.Generator
 
 
 def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
+    """The scene in coloured pencil: diagonal hatching on white paper."""
     lit = saturate(np.clip(c.albedo * light[..., None] * colour, 0, 1), 0.95)
     hatch = 0.5 + 0.5 * np.sin(TURN * (c.x + c.y))
     cover = np.clip(0.56 + 0.50 * (1 - luma(lit)) - 0.40 * hatch + 0.06 * smooth_noise(rng, 12), 0.10, 0.95)
@@ -91,6 +97,7 @@ def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> 
 
 
 def oil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
+    """The scene as an oil painting: dabs of neighbouring colours, ridges of paint, darker corners."""
     lit = np.clip(saturate(c.albedo, 1.15) * light[..., None] * colour * (0.98, 0.93, 0.84), 0, 1.2)
     step = np.stack([smooth_noise(rng, 16), smooth_noise(rng, 16)]) * 1.4  # each dab takes its colour from nearby
     i, j = np.mgrid[0:SIZE, 0:SIZE]

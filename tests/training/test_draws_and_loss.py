@@ -1,4 +1,4 @@
-"""objective.py: what a step sees is a function of the seed and the sample, and each option does what it says."""
+"""draws.py, loss.py: what a step sees is a function of the seed and the sample, and each option does what it says."""
 
 from dataclasses import replace
 

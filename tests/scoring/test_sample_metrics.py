@@ -1,4 +1,4 @@
-"""similarities.py: CLIPScore and what is like it, on vectors whose values can be worked out by hand."""
+"""sample_metrics.py: CLIPScore and what is like it, on vectors whose values can be worked out by hand."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""arms.py: what is said of a whole arm is a plain count or mean, and a p that chance gives as often as it should."""
+"""whole_arms.py: what is said of an arm is a plain count or mean, and a p that chance gives as often as it should."""
 
 from collections.abc import Sequence
 from itertools import product

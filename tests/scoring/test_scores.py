@@ -1,4 +1,4 @@
-"""scoring.py: the numbers are the published formulas', whatever the batch."""
+"""scores.py, clip.py, identity.py, judge.py: the numbers are the published formulas', whatever the batch."""
 
 import hashlib
 import json

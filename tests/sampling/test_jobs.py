@@ -1,4 +1,4 @@
-"""sampling.py: every arm draws from the same noise, and draws what diffusers would."""
+"""jobs.py, drawing.py, arms.py: every arm draws from the same noise, and draws what diffusers would."""
 
 import json
 from collections.abc import Iterator
@@ -14,12 +14,10 @@ from caplora.lora.adapter_files import weights_file, write_weights
 from caplora.lora.merging import Merged
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
-from caplora.sampling import jobs as sampling
 from caplora.sampling.arms import Arm, study_arms
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch, initial_noise, sampling_key, wear
-from caplora.sampling.jobs import Job, halves, sample
-from caplora.sampling.jobs import plan_jobs as plan
+from caplora.sampling.jobs import Job, halves, plan_jobs, sample
 from caplora.sampling.samples import said_of, wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.study import Study
@@ -126,11 +124,11 @@ def test_scaled_adapter_adds_its_share_of_the_change() -> None:
 def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
     arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline))
-    whole = plan(arms, SETTINGS)
+    whole = plan_jobs(arms, SETTINGS)
     first = next(sample(pipeline, whole, SETTINGS))
     kept = (arms[0].folder / first[0].wanted.file_name).stat().st_mtime_ns
-    rest = list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
-    assert len(first) + sum(map(len, rest)) == 6 and plan(arms, SETTINGS) == []
+    rest = list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
+    assert len(first) + sum(map(len, rest)) == 6 and plan_jobs(arms, SETTINGS) == []
     assert (arms[0].folder / first[0].wanted.file_name).stat().st_mtime_ns == kept
     assert all(len(pictures(arm.folder)) == 6 for arm in arms)
 
@@ -138,10 +136,10 @@ def test_samples_resume_where_they_stopped(tmp_path: Path) -> None:
 def test_only_the_picture_that_is_lost_is_drawn_again_and_is_the_same(tmp_path: Path) -> None:
     pipeline = tiny_pipeline()
     arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline))
-    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
     before, lost = [pictures(arm.folder) for arm in arms], arms[1].folder / arms[1].wanted[3].file_name
     lost.unlink()
-    [job] = plan(arms, SETTINGS)
+    [job] = plan_jobs(arms, SETTINGS)
     assert job == Job((arms[1],), (arms[1].wanted[3],))
     list(sample(pipeline, [job], SETTINGS))
     after = [pictures(arm.folder) for arm in arms]
@@ -151,7 +149,7 @@ def test_only_the_picture_that_is_lost_is_drawn_again_and_is_the_same(tmp_path: 
 
 def test_arms_that_lack_the_same_draw_together_within_the_batch(tmp_path: Path) -> None:
     arms = arms_of(tmp_path, NOTHING, *adapters_of(tiny_pipeline(), 5))
-    jobs = plan(arms, SETTINGS)
+    jobs = plan_jobs(arms, SETTINGS)
     assert all(len(job.arms) * len(job.wanted) <= SETTINGS.batch_size for job in jobs)
     assert {len(job.arms) for job in jobs} == {3}  # six arms, four at most: two packs of three
     assert sorted((arm.folder.name, w.file_name) for job in jobs for arm in job.arms for w in job.wanted) == sorted(
@@ -168,14 +166,14 @@ def test_what_does_not_fit_into_memory_is_drawn_in_halves(tmp_path: Path, monkey
             raise torch.OutOfMemoryError
         return real(pipeline, arms, prompts, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sampling, "draw_batch", small_device)
+    monkeypatch.setattr("caplora.sampling.jobs.draw_batch", small_device)
     arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline, 1))
-    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
-    assert plan(arms, SETTINGS) == [] and sizes.count(1) == 12 and max(sizes) == 4
-    monkeypatch.setattr(sampling, "draw_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
+    list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
+    assert plan_jobs(arms, SETTINGS) == [] and sizes.count(1) == 12 and max(sizes) == 4
+    monkeypatch.setattr("caplora.sampling.jobs.draw_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
     (arms[0].folder / arms[0].wanted[0].file_name).unlink()
     with pytest.raises(torch.OutOfMemoryError):
-        list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+        list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
 
 
 def test_halves_are_the_whole(tmp_path: Path) -> None:
@@ -222,10 +220,10 @@ def test_changed_adapter_draws_its_own_arms_anew_and_no_other(study: Study) -> N
     pipeline, variants = tiny_pipeline(), [Variant(rank=4, alpha=8), Variant(rank=4, alpha=4)]
     for variant in variants:
         written(study, variant)
-    list(sample(pipeline, plan(study_arms(study, variants, pipeline), SETTINGS), SETTINGS))
-    assert plan(study_arms(study, variants, pipeline), SETTINGS) == []
+    list(sample(pipeline, plan_jobs(study_arms(study, variants, pipeline), SETTINGS), SETTINGS))
+    assert plan_jobs(study_arms(study, variants, pipeline), SETTINGS) == []
     written(study, variants[0], seed=1)
-    again = plan(study_arms(study, variants, pipeline), SETTINGS)
+    again = plan_jobs(study_arms(study, variants, pipeline), SETTINGS)
     assert {arm.folder.name for job in again for arm in job.arms} == {"r4_a8", "r4_a8@0.5"}
 
 
@@ -233,7 +231,7 @@ def test_picture_says_its_arm_and_its_adapter(study: Study) -> None:
     pipeline, variant = tiny_pipeline(), Variant(rank=4, alpha=8)
     written(study, variant)
     arms = study_arms(study, [variant], pipeline)
-    list(sample(pipeline, plan(arms, SETTINGS), SETTINGS))
+    list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
     said = said_of(study.samples("r4_a8@0.5") / "development_000_0.png")
     assert (said["arm"], said["flag"]) == ("r4_a8@0.5", "")
     assert said["made"]["adapter"]["scale"] == 0.5 and said["made"]["adapter"]["name"] == "tiny_r4_a8"

@@ -1,4 +1,4 @@
-"""side_by_side.py: an adapter beside its base from the command line, and what that draws is scored as it lies."""
+"""quick_samples.py: an adapter beside its base from the command line, and what that draws is scored as it lies."""
 
 from pathlib import Path
 

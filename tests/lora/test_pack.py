@@ -1,4 +1,4 @@
-"""lora.py: what a pack adds to the UNet, and what it leaves alone."""
+"""pack.py, layers.py: what a pack adds to the UNet, and what it leaves alone."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""images.py: what is done to a picture, which files are refused and why, and that none is lost."""
+"""intake.py, decoding.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
 import hashlib
@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFilter
 from pydantic import ValidationError
 
-from caplora.images.contact_sheet import contact_sheet
 from caplora.images.decoding import as_srgb
 from caplora.images.faces import Box
 from caplora.images.intake import (
@@ -30,6 +29,7 @@ from caplora.images.intake import (
     write_image,
     write_refused,
 )
+from caplora.images.sheets import contact_sheet
 from caplora.images.table import OF_A_FACE, image_table
 from caplora.study.image_settings import Curation, Images, Limit
 from caplora.study.study import Study, read_study

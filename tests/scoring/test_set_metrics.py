@@ -1,4 +1,4 @@
-"""distances.py: KID and CMMD are the published ones, and what each pair adds is what changing places changes."""
+"""set_metrics.py: KID and CMMD are the published ones, and what each pair adds is what changing places changes."""
 
 from collections.abc import Callable
 from itertools import product

@@ -1,4 +1,4 @@
-"""image_folder.py: any folder is scored as a study would be, and what cannot be is named."""
+"""folder.py: any folder is scored as a study would be, and what cannot be is named."""
 
 import math
 from pathlib import Path

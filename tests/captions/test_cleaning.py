@@ -1,4 +1,4 @@
-"""wording.py: the subject takes the place of the machine's opening, whoever the machine is, and its tics go."""
+"""cleaning.py: the subject takes the place of the machine's opening, whoever the machine is, and its tics go."""
 
 import time
 

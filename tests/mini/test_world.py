@@ -1,4 +1,4 @@
-"""mini/: the portrait world shows what its captions say, and the same seed paints the same world."""
+"""mini/world/: the portrait world shows what its captions say, and the same seed paints the same world."""
 
 import json
 from dataclasses import replace

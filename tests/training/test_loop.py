@@ -1,4 +1,4 @@
-"""training.py: each variant gets exactly the training that it would get alone, whatever interrupts it."""
+"""loop.py, optimizer.py: each variant gets exactly the training that it would get alone, whatever interrupts it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""controls.py: a control that should fail does."""
+"""scale_zero.py, shuffled_prompts.py: a control that should fail does."""
 
 import sys
 from collections.abc import Sequence

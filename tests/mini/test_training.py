@@ -1,4 +1,4 @@
-"""The miniature models: how they are trained, whatever interrupts it, and how good the shipped ones say they are."""
+"""mini/training/: how the small models are trained, whatever interrupts it, and how good the shipped ones are."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""captioning.py, captioners.py, blip.py: real captioners with random weights say the same of the same pixels, once."""
+"""captioners.py, blip.py: real captioners with random weights say the same of the same pixels, once."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""captions.py: the ledger loses nothing, refuses what it cannot mean, and a person's word outlives the machine's."""
+"""ledger.py: the ledger loses nothing, refuses what it cannot mean, and a person's word outlives the machine's."""
 
 import csv
 from dataclasses import astuple

@@ -1,4 +1,4 @@
-"""adapters.py: what was trained is what every reader of the files gets, alpha included."""
+"""adapter_files.py: what was trained is what every reader of the files gets, alpha included."""
 
 import hashlib
 import json
@@ -108,7 +108,7 @@ def test_bytes_of_a_file_are_a_function_of_the_adapter(tmp_path: Path) -> None:
     """safetensors writes metadata in an order that differs from process to process."""
     metadata = METADATA | {f"ss_{i}": str(i) for i in range(12)}
     code = (
-        "import sys; from pathlib import Path; from tests.lora.test_adapters import *;"
+        "import sys; from pathlib import Path; from tests.lora.test_adapter_files import *;"
         "a = trained_like(host_of(tiny_unet()), 4, 8);"
         f"write_weights(a, Path(sys.argv[1]), 'kohya', {metadata!r})"
     )

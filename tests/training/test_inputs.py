@@ -1,4 +1,4 @@
-"""dataset.py: what is cached is what the models say, and an edited pixel or caption is noticed."""
+"""inputs.py: what is cached is what the models say, and an edited pixel or caption is noticed."""
 
 from pathlib import Path
 
