@@ -17,7 +17,7 @@ from caplora.captions.ledger import (
     word_counts,
     words_of,
 )
-from caplora.captions.lint import SAYS, Finding, doubt, findings_table, lint
+from caplora.captions.doubts import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.matching import compared, imported
 from caplora.captions.open_ledger import Ledger, restore_ledger
 from caplora.captions.tokens import MOVED, base_path, load_tokenizer, lost_words, token_count, token_limit

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from caplora.captions.lint import DOUBTS, FACETS, RULES, Finding, doubt, findings_table, identity_words, lint
+from caplora.captions.doubts import DOUBTS, FACETS, RULES, Finding, doubt, findings_table, identity_words, lint
 from caplora.captions.tokens import load_tokenizer, lost_words, token_count
 from caplora.mini.world.world import caption, clauses, draw_person, draw_scene, truth
 from caplora.study.reading import PROJECT

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caplora.captions.cleaning import marked
+from caplora.captions.doubts import Finding
 from caplora.captions.ledger import Row
-from caplora.captions.lint import Finding
 from caplora.review.corrections import corrections, edit_distance, edit_distances, replacements
 from caplora.review.readiness import ITEMS, NotReadyError, checklist, ready
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from caplora.captions.doubts import Finding
 from caplora.captions.history import read_history
 from caplora.captions.ledger import LedgerError, Row, read_ledger, write_ledger
-from caplora.captions.lint import Finding
 from caplora.captions.open_ledger import Ledger
 from caplora.review.checks import Checks
 from caplora.review.decisions import kept
