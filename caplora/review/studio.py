@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from caplora.captions import LEDGER, Ledger, LedgerError, marked, read_ledger
+from caplora.captions import LEDGER, Ledger, LedgerError, read_ledger
 from caplora.review.checks import Checks
+from caplora.review.corrections import marked
 from caplora.review.review import Review
 from caplora.review.static_table import jpeg
 from caplora.study import BusyError, only_writer
