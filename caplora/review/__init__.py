@@ -2,7 +2,8 @@
 
 `studio` is the widget, with `studio.js` and `studio.css`; `static_table` shows the ledger where no kernel runs.
 `review` does what the person asks, with `decisions` for one row, `filters` for what is typed to find captions and
-`checks` for what the study knows of them. `corrections` counts what persons changed; `readiness` is the checklist before training.
+`checks` for what the study knows of them. `corrections` counts what persons changed; `readiness` is the
+checklist before training.
 """
 
 from caplora.review.checks import checks_of
