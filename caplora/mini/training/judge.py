@@ -30,7 +30,7 @@ def phrases() -> dict[str, dict[str, list[str]]]:
 
 
 def new_judge() -> ResNetForImageClassification:
-    """An untrained judge, one logit per value; its config has the labels, "attribute: value", and the phrases of each."""
+    """An untrained judge, one logit per value; its config has the labels ("attribute: value") and phrases of each."""
     torch.manual_seed(3)
     labels = [f"{attribute}: {value}" for attribute, values in ATTRIBUTES.items() for value in values]
     config = ResNetConfig(

@@ -17,7 +17,7 @@ COUNT = 120
 
 
 def the_person() -> Person:
-    """The woman whom the portraits show. No world that models were trained on has her, and few persons look like her."""
+    """The woman whom the portraits show; no world that models were trained on has her, and few look like her."""
     return draw_person(np.random.default_rng(124), "woman")
 
 
