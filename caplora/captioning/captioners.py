@@ -1,7 +1,7 @@
-"""A captioner's folder or hub id → a model that says what images show, word for word the same every time.
+"""A captioner's folder or hub id → a loaded model, and what it says of images: the same words every time.
 
-Each family is a concrete class of transformers, chosen by the `model_type` of the config: no code that comes with a
-model is run. This file does not know studies' folders, nor what was said before.
+The `model_type` in a model's config chooses a class of transformers, so no code that comes with a model is run. This
+file does not know the folders of studies, nor what was said before.
 """
 
 import copy
@@ -38,31 +38,31 @@ from caplora.captioning.blip import generate_blip, quicken
 from caplora.models import DTYPES, precision_of
 from caplora.study import Captioning
 
-TASK = "<MORE_DETAILED_CAPTION>"  # what Florence is asked unless the study's prompt is another of its tasks
+TASK = "<MORE_DETAILED_CAPTION>"  # of Florence, unless the study's prompt is another of its tasks
 
 
 class CaptioningError(RuntimeError):
-    """A captioner that cannot be loaded; the message names it and the key of the study that chose it."""
+    """Captions cannot be had; the message names the captioner or file, and the way out."""
 
 
 def not_asked(processor: ProcessorMixin, prompt: str) -> None:
-    """Nothing: the model was trained to caption and takes no words."""
+    """No prompt: the model was trained to caption and takes no words."""
 
 
 def by_task(processor: ProcessorMixin, prompt: str) -> str:
-    """The task's token."""
+    """The token of a task: the study's prompt if it is one, else TASK."""
     return prompt if prompt in processor.task_prompts_without_inputs else TASK
 
 
 def by_chat(processor: ProcessorMixin, prompt: str) -> str:
-    """The prompt as the turn of a person who shows an image, in the model's own template."""
+    """The prompt in the model's own chat template, said by a person who shows an image."""
     said = [{"type": "image"}, {"type": "text", "text": prompt}]
     return processor.apply_chat_template([{"role": "user", "content": said}], add_generation_prompt=True)
 
 
 @dataclass(frozen=True)
 class Family:
-    """The classes of a captioner, and how it is asked."""
+    """The classes of a captioner, and the function that makes its prompt."""
 
     model: type[PreTrainedModel]
     processor: type[ProcessorMixin]
@@ -82,7 +82,7 @@ FAMILIES = {  # model_type of the config → its classes
 
 @dataclass(frozen=True)
 class Captioner:
-    """A model with its processor, on its device."""
+    """A captioning model on its device, with its processor."""
 
     model: PreTrainedModel
     processor: ProcessorMixin
@@ -90,9 +90,9 @@ class Captioner:
 
 
 def load_captioner(model: str, revision: str | None = None, device: str = "cpu") -> Captioner:
-    """The captioner in a folder or of a hub id, ready to caption: bf16 or fp16 on a GPU, else fp32.
+    """The captioner from a folder or hub id, ready to caption: bf16 or fp16 on a GPU, else fp32.
 
-    Raises CaptioningError if it is missing, is of no known family or has no safetensors weights.
+    Raises CaptioningError if it is missing, is of an unknown family or has no safetensors weights.
     """
     dtype = DTYPES[precision_of(torch.device(device))]
     try:
@@ -104,21 +104,21 @@ def load_captioner(model: str, revision: str | None = None, device: str = "cpu")
         raise CaptioningError(
             f"the captioner {model!r} (captioning.model of the study) cannot be loaded: {error}"
         ) from error
-    processor.tokenizer.padding_side = "left"  # words follow the prompt at once
+    processor.tokenizer.padding_side = "left"  # the caption follows the prompt directly
     if isinstance(loaded, BlipForConditionalGeneration):
         quicken(loaded)
     return Captioner(loaded.to(device).eval(), processor, family)
 
 
 def machine_captions(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Iterator[list[str]]:
-    """What the model says of `images`, in order, word for word; one list per batch of `settings.batch_size`."""
+    """What the model says of `images`, word for word and in order, one list per batch of `settings.batch_size`."""
     for start in range(0, len(images), settings.batch_size):
         tokens = _generated(captioner, images[start : start + settings.batch_size], settings)
         yield [text.strip() for text in captioner.processor.batch_decode(tokens, skip_special_tokens=True)]
 
 
 def decoding_of(model: PreTrainedModel, settings: Captioning) -> GenerationConfig:
-    """Beam search as the study has it; what else the model's own settings say of decoding stays, sampling goes."""
+    """The model's own decoding settings, with the beam search of the study and without sampling."""
     decoding = copy.deepcopy(model.generation_config)
     decoding.update(num_beams=settings.num_beams, max_new_tokens=settings.max_new_tokens, max_length=None)
     decoding.update(do_sample=False, temperature=None, top_k=None, top_p=None)
@@ -127,7 +127,7 @@ def decoding_of(model: PreTrainedModel, settings: Captioning) -> GenerationConfi
 
 @torch.no_grad()
 def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Int[Tensor, "n tokens"]:
-    """The token ids of what is said, without those of the prompt."""
+    """The token ids of the captions, without those of the prompt."""
     model = captioner.model
     inputs = _inputs(captioner, images, settings.prompt).to(model.device, model.dtype)
     with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
@@ -139,6 +139,7 @@ def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Ca
 
 
 def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompt: str) -> Any:
+    """The images, and the prompt if the family takes one, as the model reads them."""
     words = captioner.family.asked(captioner.processor, prompt)
     if words is None:
         return captioner.processor(images=list(images), return_tensors="pt")

@@ -1,7 +1,7 @@
-"""The images of a study → machine captions, each with who gave it and when.
+"""The images of a study → machine captions, each with the captioner that gave it and the time.
 
-This file does not know the ledger. What was said of which pixels is remembered beside the dataset, so that a
-second run, or one after a crash, captions only what is new.
+What was said of which pixels is remembered in the dataset, so that a second run, or one after a crash, captions only
+what is new. This file does not know the ledger.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ PROMPT = Captioning().prompt
 
 
 def captions_of(study: Study, file_names: Sequence[str], device: str = "cpu") -> Iterator[dict[str, Said]]:
-    """File name → machine caption, a part at a time, for images in the study's dataset; each name comes once.
+    """File name → machine caption of images in the study's dataset, part by part; each name comes once.
 
-    Captions that this captioner has given for the same pixels come first, from memory; the model is loaded only
-    if some are missing, and each batch is remembered before it is yielded. Raises CaptioningError as
-    `load_captioner` does.
+    First come the captions that this captioner has already given for the same pixels. The model is loaded only if some
+    are missing, and each batch is remembered before it is yielded. Raises CaptioningError as `load_captioner` does, and
+    if the memory is damaged.
     """
-    memory, version = _read_memory(study.dataset), _version(study)
-    mark, name = _mark(study, version), _name(study, version)
+    memory, version = _read_memory(study.dataset), captioner_version(study)
+    mark, name = captioner_mark(study, version), captioner_name(study, version)
     keys = {file: _key(_open(study.dataset / file), mark) for file in file_names}
     known = {file: memory[key] for file, key in keys.items() if key in memory}
     yield {file: replace(said, captioner=said.captioner or name) for file, said in known.items()}
@@ -37,37 +37,31 @@ def captions_of(study: Study, file_names: Sequence[str], device: str = "cpu") ->
     if missing:
         model = study.captioning.model
         captioner = load_captioner(study.model_path(model), model.revision, device)
-        for files in _batches(missing, study.captioning.batch_size):
+        size = study.captioning.batch_size
+        for files in (missing[start : start + size] for start in range(0, len(missing), size)):
             images = [_open(study.dataset / file) for file in files]
-            texts, now = next(machine_captions(captioner, images, study.captioning)), _now()
+            texts = next(machine_captions(captioner, images, study.captioning))
+            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             said = {file: Said(text, name, now) for file, text in zip(files, texts, strict=True)}
             memory |= {keys[file]: caption for file, caption in said.items()}
             _write_memory(study.dataset, memory)
             yield said
 
 
-def captioner_mark(study: Study) -> str:
-    """What tells one captioner from another: its weights or pinned revision, how it searches, what it is asked."""
-    return _mark(study, _version(study))
-
-
-def captioner_name(study: Study) -> str:
-    """The captioner for people: its path as the study writes it @ seven signs of its version, and how it decodes."""
-    return _name(study, _version(study))
-
-
-def _mark(study: Study, version: str) -> str:
+def captioner_mark(study: Study, version: str) -> str:
+    """What tells one captioner from another: its weights or pinned revision, how it decodes, what it is asked."""
     model = study.captioning.model
     weights = version if study.path(model.path).is_dir() else f"{model.path}@{version}"
     return f"{weights} {_decoding(study.captioning)}"
 
 
-def _name(study: Study, version: str) -> str:
+def captioner_name(study: Study, version: str) -> str:
+    """The captioner for people: its path in the study, seven characters of its version, and how it decodes."""
     return f"{study.captioning.model.path}@{version[:7]} {_decoding(study.captioning)}"
 
 
-def _version(study: Study) -> str:
-    """The pinned revision of a captioner of the hub, or the hash of a folder's weights and configs."""
+def captioner_version(study: Study) -> str:
+    """The pinned revision of a captioner on the hub, or the hash of the weights and configs in a folder."""
     model = study.captioning.model
     folder = Path(study.model_path(model))
     if not folder.is_dir():
@@ -77,14 +71,10 @@ def _version(study: Study) -> str:
 
 
 def _decoding(settings: Captioning) -> str:
-    """Beams and tokens; and of a prompt that is not caplora's own, its hash."""
+    """Beams and tokens, and the hash of a prompt that is not caplora's own."""
     search = f"beams {settings.num_beams} tokens {settings.max_new_tokens}"
     own = hashlib.sha256(settings.prompt.encode()).hexdigest()[:7]
     return search if settings.prompt == PROMPT else f"{search} prompt {own}"
-
-
-def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _open(path: Path) -> Image.Image:
@@ -93,11 +83,8 @@ def _open(path: Path) -> Image.Image:
 
 
 def _key(image: Image.Image, mark: str) -> str:
+    """The key of an image and a captioner in the memory."""
     return hashlib.sha256(f"{mark} {image.size}".encode() + image.tobytes()).hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read_memory(folder: Path) -> dict[str, Said]:

@@ -1,7 +1,12 @@
-"""Room."""
+"""Captions of machines and persons → the ledger of a study: one caption per image, and what a person decided about it.
 
-from caplora.captions.cleaning import marked
-from caplora.captions.enrolment import captioned, update_ledger
+`ledger` reads and writes `metadata.csv`. `open_ledger` changes it and takes changes back, with the past that `history`
+reads. `enrolment` brings images and machine captions into it; `cleaning` makes a machine's text the caption of a study.
+`exchange` reads and writes the caption files of other tools, and `matching` finds their images in the ledger. `doubts`
+says which captions a person should look at, `tokens` how much of a caption the model reads; `words` counts its words.
+"""
+
+from caplora.captions.doubts import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.exchange import read_captions, write_captions
 from caplora.captions.history import Change, read_history, stacks
 from caplora.captions.ledger import (
@@ -15,13 +20,11 @@ from caplora.captions.ledger import (
     leads_out,
     read_ledger,
     trained,
-    word_counts,
-    words_of,
 )
-from caplora.captions.lint import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.matching import compared, imported
 from caplora.captions.open_ledger import Ledger, restore_ledger
 from caplora.captions.tokens import MOVED, base_path, load_tokenizer, lost_words, token_count, token_limit
+from caplora.captions.words import word_counts, words_of
 
 __all__ = [
     "LEDGER",
@@ -46,7 +49,6 @@ __all__ = [
     "lint",
     "load_tokenizer",
     "lost_words",
-    "marked",
     "read_captions",
     "read_history",
     "read_ledger",

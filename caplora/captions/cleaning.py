@@ -1,6 +1,9 @@
-"""What the machine said → the caption of a study: its own opening gives way to the subject, its tics go."""
+"""A machine's caption → the caption that a study suggests: the subject replaces its opening, its tics are removed.
 
-import difflib
+Every machine opens in its own way ("arafed woman …", "The image shows a man …"). The patterns below recognise these
+openings piece by piece; what follows the opening is kept.
+"""
+
 import re
 
 SUBJECTS = (
@@ -22,27 +25,26 @@ OPENING = re.compile(
     r"(?:'s (?:face|head|portrait))?(?: (?:(?:that|who) )?is\b(?! a\b)| (?:that|who) (?P<has>has)\b)?",
     re.IGNORECASE,
 )
-# Words for who it is, or for the medium: the study's subject says both.
+# Words for who is shown, or for the medium: the study's subject says both.
 SAID_BY_SUBJECT = re.compile(
     r"\b(?:young|old|older|elderly|middle[- ]aged|aged|adult|beautiful|pretty|attractive|gorgeous"
     r"|lovely|handsome|cute|asian|korean|japanese|chinese|white|black|african|american|european|caucasian|indian"
     r"|cartoon|comic|anime|animated|drawn|painted|watercolou?r|pencil|ink|oil)\b(?![- ]haired) ?",
     re.IGNORECASE,
 )
-MADE_UP = re.compile(r"\bar+af+(?:e|ed|es|ied)?\b ?", re.IGNORECASE)  # "arafed": a word that BLIP makes up
-TALK = re.compile(  # of a chat model to the one who asked it
+MADE_UP = re.compile(r"\bar+af+(?:e|ed|es|ied)?\b ?", re.IGNORECASE)  # "arafed", a word that BLIP makes up
+TALK = re.compile(  # what a chat model says to the person who asked
     r"(?:(?:sure|certainly|of course)[!,.]+ |(?:here(?: is|'s|’s)|caption|description)\b[^:.]{0,40}: )+", re.IGNORECASE
 )
 BULLET = re.compile(r"(?:^|\n)\s*(?:[-*•]|\d+[.)]) +")
-BREAKS = re.compile(r"(\s+|[,.;:!?])")
 REPEATED = re.compile(r"\b(\w[\w-]*(?:,? [\w-]+){0,5}?)(?:,? (?:and )?\1\b)+", re.IGNORECASE)
 
 
 def compose(machine_text: str, subject: str) -> str:
-    """The machine's caption with the study's subject in the place of its own opening.
+    """The machine's caption, with the study's subject in place of its opening.
 
     "there is a young woman that is smiling" → "<subject> smiling"; "a bald man in a suit" → "<subject>, bald,
-    in a suit"; a caption with no such opening follows the subject whole.
+    in a suit"; a caption without such an opening follows the subject unchanged.
     """
     text = tidy(machine_text)
     opening = OPENING.match(text)
@@ -57,11 +59,11 @@ def compose(machine_text: str, subject: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """`text` as one line without a machine's tics.
+    """`text` in one line, without the tics of machines.
 
-    Gone are the marks of a word-piece tokenizer ("t - shirt ,"), made-up words ("arafed"), repetition ("red red hair"),
-    and of chat models their talk ("Sure! Here is a caption:"), bullets, asterisks and the quotes and the full stop
-    around it all.
+    Removed are the spaces that word-piece tokenizers leave ("t - shirt ,"), made-up words ("arafed"), repetition
+    ("red red hair"), and what chat models add: talk ("Sure! Here is a caption:"), bullets, asterisks, quotes around
+    the caption and the full stop at its end.
     """
     text = re.sub(r"[*#`]+", "", BULLET.sub(", ", text.strip()))
     text = TALK.sub("", " ".join(text.split()).lstrip(" ,"), count=1)
@@ -70,24 +72,6 @@ def tidy(text: str) -> str:
     return REPEATED.sub(r"\1", text).strip(" ,").removesuffix(".")
 
 
-def marked(before: str, after: str) -> list[tuple[str, str]]:
-    """What became of a text, piece by piece: ("same" | "gone" | "new", words); changes beside each other are one."""
-    a, b = BREAKS.split(before), BREAKS.split(after)
-    runs: list[tuple[bool, str, str]] = []  # whether it changed, before, after
-    opcodes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    for number, (kind, i, j, k, m) in enumerate(opcodes):
-        old, new = "".join(a[i:j]), "".join(b[k:m])
-        changed = kind != "equal" or (0 < number < len(opcodes) - 1 and old.isspace())
-        if runs and changed and runs[-1][0]:
-            runs[-1] = (True, runs[-1][1] + old, runs[-1][2] + new)
-        else:
-            runs.append((changed, old, new))
-    pieces = []
-    for changed, old, new in runs:
-        pieces += [("gone", old), ("new", new)] if changed else [("same", old)]
-    return [(kind, words) for kind, words in pieces if words]
-
-
 def _uncapitalised(text: str) -> str:
-    """`text` with its first letter small, as it now stands in a sentence; what has more capitals keeps them."""
+    """`text` with a small first letter, to stand inside a sentence; a word in capitals ("TV") stays as it is."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text

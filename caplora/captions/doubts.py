@@ -1,7 +1,7 @@
-"""Captions → findings: what a person should look at first, each with a rule to filter by and a message.
+"""Captions → findings: what is doubtful about each caption, so that a person looks there first.
 
-Nothing is corrected here. The word lists are meant for the English of captioners; a word that is in none of them is
-found to be missing though it is there, so they are wide.
+A finding has a rule, to filter by, and a message. Nothing is corrected here. The word lists are for the English of
+captioners. They are wide, because a caption that uses a word outside them is wrongly said to lack something.
 """
 
 import re
@@ -18,9 +18,9 @@ from transformers import CLIPTokenizer
 from caplora.captions.tokens import lost_words, token_count, token_limit
 from caplora.study import Captioning
 
-FAR = -2.0  # robust z-score from which on an agreement is far below the others
+FAR = -2.0  # a robust z-score below this makes an agreement far lower than the others
 COLOUR = r"(?:blue|brown|green|gr[ae]y|pink|purple|yellow|orange|red|black|white|blonde?|beige|tan|colou?red|skin|hair)"
-FACETS = {  # what a caption says of each, in the words of captioners
+FACETS = {  # words by which a caption says something of each facet
     "hair": r"hair\w*|[\w-]+-haired|bald(?:ing)?|bob|bun|pony ?tails?|pigtails?|braid(?:s|ed)?|plaits?|bangs|fringe"
     r"|curls|curly|afro|dreadlocks|locks|buzz ?cut|crew ?cut|pixie cut|mohawk|mullet|updo|wig|brunette|blonde?"
     r"|redhead\w*|shav(?:ed|en) head",
@@ -51,7 +51,7 @@ FACETS = {  # what a caption says of each, in the words of captioners
 PERSON = r"(?:wom[ae]n|m[ae]n|lady|ladies|gentlem[ae]n|girls?|boys?|guys?|person|people|females?|males?|face|couple)\b"
 NEAR = rf"\b(?= (?:(?!(?:a|an|the|of|in|on|at|by|with|and|behind|beside)\b)[\w-]+ ){{0,2}}?(?:{PERSON}|smile|eyes))"
 PRAISE = r"(?:beautiful|pretty|gorgeous|lovely|cute|stunning|adorable)"
-WHO = (  # words for who it is, where a caption should say how it looks
+WHO = (  # words for who somebody is; a caption should say how they look
     r"(?:asian|african|caucasian|european|hispanic|latin[ao]|arab|arabian|chinese|japanese|korean|indian|thai"
     r"|vietnamese|filipin[ao]|american|british|english|french|german|italian|spanish|irish|russian|mexican|brazilian"
     r"|turkish|persian|iranian|pakistani|jewish|muslim|middle[- ]eastern|mixed[- ]race)\b"
@@ -67,7 +67,7 @@ WHO = (  # words for who it is, where a caption should say how it looks
 )
 NAME = r"(?:[A-Z]\.|[A-ZÀ-ÖØ-Þ][\w'’-]*)"
 ARTICLE = r"(?:An?|The|In|On|At|By|With|She|He|Her|His|There|This|It)"
-NAMES = (  # a place is passed over whole, so that its second word is not taken for a name
+NAMES = (  # the first pattern matches a place whole, so that its second word is not taken for a person's name
     rf"\b(?:in|at|near|the|The) {NAME}(?: {NAME})*"
     rf"|\b(?P<who>(?!{ARTICLE}\b){NAME}(?: (?:(?:de|da|di|la|van|von|der|bin|al) ){{0,2}}{NAME})+)",
     rf"\b(?:photo|photograph|picture|image|portrait|painting|drawing|sketch|selfie) of (?P<who>(?!{ARTICLE}\b){NAME})",
@@ -77,12 +77,19 @@ IDENTITY = [re.compile(rf"(?<![\w-])(?P<who>{words})(?!\w)", re.IGNORECASE) for 
     *map(re.compile, NAMES)
 ]
 RULES = ("empty", "long", "same", *(f"lacks_{facet}" for facet in FACETS), "identity", "unknown", "disagrees")
-DOUBTS = {"empty": 4.0, "disagrees": 3.0, "long": 2.0, "same": 2.0, "identity": 2.0, "unknown": 2.0}  # others 1
+DOUBTS = {
+    "empty": 4.0,
+    "disagrees": 3.0,
+    "long": 2.0,
+    "same": 2.0,
+    "identity": 2.0,
+    "unknown": 2.0,
+}  # others 1.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about one caption that a person should look at."""
+    """One doubt about one caption."""
 
     file_name: str
     rule: str  # one of RULES
@@ -95,7 +102,10 @@ def lint(
     captioning: Captioning,
     agreement: Mapping[str, float] | None = None,
 ) -> list[Finding]:
-    """What is found in captions (file name → text), in their order; `agreement` is each one's cosine to its image."""
+    """The findings about captions (file name → text), in their order.
+
+    `agreement` gives the cosine of each caption to its image.
+    """
     twins, strays = _twins(captions), _strays(agreement or {})
     found = []
     for file_name, text in captions.items():
@@ -109,9 +119,9 @@ def lint(
 
 
 def doubt(findings: Iterable[Finding], duplicates: Iterable[str] = ()) -> dict[str, float]:
-    """File name → how doubtful its caption is, most doubtful first; a file that is not named has no doubt.
+    """File name → how doubtful its caption is, most doubtful first; files without doubt are left out.
 
-    `duplicates` are the files whose image nearly repeats another's.
+    `duplicates` are the files whose image is nearly that of another file.
     """
     sums: dict[str, float] = defaultdict(float)
     for finding in findings:
@@ -127,20 +137,21 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
 
 
 def identity_words(text: str, subject: str = "") -> list[str]:
-    """The words of `text` that say who it is and not how it looks; those of the study's subject are not among them."""
+    """The words of `text` that say who somebody is and not how they look, except those of the study's subject."""
     own = set(re.findall(r"\w+", subject.lower()))
     said = {match["who"]: match.start() for words in IDENTITY for match in words.finditer(text) if match["who"]}
     whole = [who for who in said if not any(who != other and who in other for other in said)]
     return sorted((who for who in whole if not set(re.findall(r"\w+", who.lower())) <= own), key=lambda who: said[who])
 
 
-@lru_cache(maxsize=10_000)  # of a hundred captions one changes at a time
+@lru_cache(maxsize=10_000)  # one of a hundred captions changes at a time
 def _of_one(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
-    """Rule and message of each thing found in a text by itself."""
+    """Rule and message of each doubt about a text by itself, remembered."""
     return tuple(_found(text, tokenizer, captioning))
 
 
 def _found(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
+    """Rule and message of each doubt about a text by itself."""
     if not re.search(r"\w", text):
         yield "empty", "there are no words"
         return
@@ -157,7 +168,7 @@ def _found(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Itera
 
 
 def _twins(captions: Mapping[str, str]) -> dict[str, list[str]]:
-    """File name → the others whose caption has the same words, capitals and spaces aside."""
+    """File name → the other files with the same caption; capitals and spaces do not count."""
     alike: dict[str, list[str]] = defaultdict(list)
     for file_name, text in captions.items():
         alike[" ".join(text.lower().split())].append(file_name)
@@ -180,7 +191,7 @@ def _strays(agreement: Mapping[str, float]) -> dict[str, str]:
 
 
 def _unknown(text: str, tokenizer: CLIPTokenizer) -> Iterator[str]:
-    """What of a text the tokenizer does not read as it is meant."""
+    """A message for each part of a text that the tokenizer does not read as it is meant."""
     if controls := sorted({c for c in text if unicodedata.category(c)[0] == "C"}):
         yield f"control characters {', '.join(f'U+{ord(c):04X}' for c in controls)}"
     foreign = re.findall(r"[^\x00-\x7f]+", text)
@@ -197,7 +208,7 @@ def _unknown(text: str, tokenizer: CLIPTokenizer) -> Iterator[str]:
 
 
 def _misread(letters: str) -> bool:
-    """Whether these letters are UTF-8 read as Latin: “Ã©” for é."""
+    """Whether these letters are UTF-8 that was read as Latin, such as “Ã©” for é."""
     try:
         return letters.encode("cp1252").decode("utf-8") != letters
     except UnicodeError:

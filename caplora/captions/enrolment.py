@@ -1,4 +1,8 @@
-"""Images and what is said of them → rows of the ledger: who joins, who leaves, who is held out, what a person keeps."""
+"""Images and machine captions → rows of the ledger.
+
+Decided here: which images get a row, which rows are removed, which images are held out from training, and that nothing
+which a person wrote is lost.
+"""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,12 +24,12 @@ def update_ledger(
     refused: Collection[str] = (),
     flags: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """Bring the study's ledger up to date with its images, and return its rows.
+    """The rows of the study's ledger, brought up to date with its images.
 
-    `sources` maps the images in the dataset to the files they came from; `refused` names files that were not
-    used; `flags` says what is doubtful about an image. New images get a pending row, and captions among the
-    person's images are read as their own words. What a person decided stays as it is. The row of an image that is
-    gone goes with it, unless its caption was kept or edited: then LedgerError says so and nothing changes.
+    `sources` maps the images in the dataset to the files they came from; `refused` names files that were not used;
+    `flags` says what is doubtful about an image. New images get a pending row, and captions that lie among the person's
+    images are taken as their own words. What a person decided stays. The row of an image that is gone is removed,
+    unless its caption was kept or edited: then LedgerError says so and nothing changes.
     """
     own, gone = own_words(study.images_folder), []
 
@@ -48,7 +52,7 @@ def update_ledger(
 
 
 def enrolled(rows: Sequence[Row], sources: Mapping[str, str], share: float) -> list[Row]:
-    """`rows`, then a pending row for each image of `sources` that has none; a split once given is never changed."""
+    """`rows`, then a pending row for each image of `sources` that has none. The split of a row never changes."""
     known = {row.file_name: row.split for row in rows}
     splits = assign_splits(sources, share, known)
     new = [Row(name, split=splits[name], source=source) for name, source in sources.items() if name not in known]
@@ -56,10 +60,10 @@ def enrolled(rows: Sequence[Row], sources: Mapping[str, str], share: float) -> l
 
 
 def assign_splits(file_names: Iterable[str], share: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """File name → train or held_out. `known` splits stay; new names are held out until `share` of all is reached.
+    """File name → "train" or "held_out". `known` splits stay; new names are held out until `share` of all is reached.
 
-    Which of them is settled by a hash of the name. Where there are two and the share is above 0, at least one is
-    held out, and never all are.
+    A hash of the name decides which ones. If the share is above 0 and there are two images, at least one is held out;
+    never are all.
     """
     known = known or {}
     new = sorted({*file_names} - {*known}, key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -70,16 +74,17 @@ def assign_splits(file_names: Iterable[str], share: float, known: Mapping[str, s
 
 
 def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[Row]:
-    """Enter what the captioner said (by file name) in the ledger and return its rows; decided rows stay untouched.
+    """The rows of the ledger, with what the captioner said of each file in those that are pending.
 
-    A text that a person has changed stays; if that was outside caplora, in a spreadsheet, a pending row becomes edited.
+    A text that a person has changed stays. If it was changed outside caplora, for example in a spreadsheet, the pending
+    row becomes edited.
     """
     ledger = Ledger(folder)
-    hands = {
+    writers = {  # who wrote each row's text last
         name: change.who for change in ledger.history for name, (_, now) in change.rows.items() if "text" in (now or {})
     }
     ledger.amend(
-        lambda rows: {name: _described(row, machine.get(name), subject, hands[name]) for name, row in rows.items()},
+        lambda rows: {name: _described(row, machine.get(name), subject, writers[name]) for name, row in rows.items()},
         "what the captioner said",
         MACHINE,
     )
@@ -87,13 +92,13 @@ def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[R
 
 
 def _gone(study: Study, rows: Iterable[Row], sources: Mapping[str, str], refused: Collection[str]) -> list[Row]:
-    """The rows whose image is gone, refused, or another now; raises LedgerError where a person's caption would go."""
+    """The rows whose image is gone, refused or replaced; raises LedgerError if a person's caption would be lost."""
     lost = []
     for row in rows:
         there = (study.images_folder / row.source).is_file()
         if row.file_name not in sources:
             lost += [] if there and row.source not in refused else [row]
-        elif sources[row.file_name] != row.source and there:  # not moved: another file has its name
+        elif sources[row.file_name] != row.source and there:  # it was not moved: another file has taken its name
             lost.append(row)
     for row in lost:
         if row.status in ("kept", "edited"):
@@ -106,7 +111,7 @@ def _gone(study: Study, rows: Iterable[Row], sources: Mapping[str, str], refused
 
 
 def _known(study: Study, row: Row, flags: Mapping[str, str]) -> Row:
-    """`row` with what the study says of where its pictures come from, and what is doubtful about this one."""
+    """`row` with its flags, and the origin, licence and consent of the study where the row has none of its own."""
     said = study.images.provenance
     return replace(
         row,
@@ -118,15 +123,17 @@ def _known(study: Study, row: Row, flags: Mapping[str, str]) -> Row:
 
 
 def _in_own_words(row: Row, caption: str | None) -> Row:
+    """`row` with the caption that lies among the person's images, unless somebody has worked on the row already."""
     untouched = row.status == "pending" and row.text in ("", row.suggestion)
     return replace(row, text=caption, status="edited") if caption and untouched else row
 
 
-def _described(row: Row, said: Said | None, subject: str, hand: str) -> Row:
+def _described(row: Row, said: Said | None, subject: str, writer: str) -> Row:
+    """`row` with a machine caption and the suggestion made of it; the text follows unless a person changed it."""
     if said is None or row.status != "pending":
         return row
     suggestion = compose(said.text, subject)
     now = replace(row, machine_text=said.text, captioner=said.captioner, captioned=said.time, suggestion=suggestion)
     if row.text.strip() and row.text != row.suggestion:
-        return replace(now, status="edited") if hand == UNKNOWN else now
+        return replace(now, status="edited") if writer == UNKNOWN else now
     return replace(now, text=suggestion)

@@ -1,6 +1,6 @@
-"""Captions as other tools keep them ↔ rows: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
+"""Caption files of other tools ↔ captions: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
 
-Names are compared in NFC, by the whole name, then without its folder, then without its ending.
+Reading gives the cells that a file holds of each image; `matching` finds the rows they belong to.
 """
 
 import csv
@@ -23,10 +23,10 @@ MACHINE_COLUMNS = ("machine_text", "blip_caption", "blip", "raw_caption", "machi
 
 
 def read_captions(path: Path) -> list[Cells]:
-    """The cells that a file, or a folder of `.txt`, holds of each image: `file_name`, `text`, what else of COLUMNS.
+    """The cells that a file, or a folder of `.txt`, holds of each image: `file_name`, `text` and any other of COLUMNS.
 
-    CSV may have commas, semicolons or tabs and other people's column names; CSV and `.txt` may be CP949 instead of
-    UTF-8. Raises LedgerError naming the file and the place for any other content, and for a name that stands twice.
+    A CSV may use commas, semicolons or tabs and the column names of other tools; CSV and `.txt` may be CP949 instead of
+    UTF-8. Raises LedgerError naming the file and the place for any other content, and for a name that occurs twice.
     """
     readers = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv}
     if not path.is_dir() and path.suffix.lower() not in readers:
@@ -39,9 +39,9 @@ def read_captions(path: Path) -> list[Cells]:
 
 
 def write_captions(rows: Iterable[Row], path: Path) -> None:
-    """Write rows as the ending of `path` says: `.json` the captions, `.jsonl` and `.csv` everything.
+    """Write rows as the ending of `path` says: `.json` gets the captions alone, `.jsonl` and `.csv` all columns.
 
-    Without an ending it is a folder, of a `.txt` with the caption of each image.
+    A path without an ending is a folder, which gets a `.txt` with the caption of each image.
     """
     rows = list(rows)
     if path.suffix.lower() == ".json":
@@ -62,12 +62,12 @@ def write_captions(rows: Iterable[Row], path: Path) -> None:
 
 
 def nfc(text: str) -> str:
-    """A name as every system writes it alike."""
+    """A text in Unicode's composed form (NFC): macOS and others write "é" in different ways."""
     return unicodedata.normalize("NFC", text)
 
 
 def _text_of(path: Path) -> str:
-    """The text of a file, UTF-8 with or without a mark, or CP949, as Korean spreadsheets save."""
+    """The text of a file in UTF-8, with or without a byte-order mark, or in CP949, which Korean spreadsheets save."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -81,16 +81,17 @@ def _text_of(path: Path) -> str:
 
 
 def text_files(folder: Path) -> list[Cells]:
-    """The captions of a folder of `.txt` files, one file per image and of its name, at any depth."""
+    """The text of each `.txt` below `folder`, under the name of the image beside it, without ending."""
     files = sorted(p for p in folder.rglob("*.txt") if not p.name.startswith("."))
     return [{"file_name": p.relative_to(folder).with_suffix("").as_posix(), "text": _text_of(p)} for p in files]
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object as its pairs, so that a name standing twice is seen."""
+    """A JSON object as a list of its pairs; a dict would hide a name that occurs twice."""
 
 
 def _json(path: Path) -> list[Cells]:
+    """The captions of a JSON object {"file name": "caption"}."""
     try:
         pairs = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
     except (OSError, ValueError) as error:
@@ -104,6 +105,7 @@ def _json(path: Path) -> list[Cells]:
 
 
 def _jsonl(path: Path) -> list[Cells]:
+    """The cells of a file with a JSON object in each line."""
     rows = []
     for number, line in enumerate(_text_of(path).split("\n"), 1):
         try:
@@ -116,6 +118,7 @@ def _jsonl(path: Path) -> list[Cells]:
 
 
 def _known_cells(cells: Any, where: str) -> Cells:
+    """The cells with a column of the ledger; raises LedgerError if one is not text."""
     if not isinstance(cells, dict) or not {"file_name", "text"} <= {*cells}:
         raise LedgerError(f'{where} must be {{"file_name": …, "text": …}}, got {str(cells)[:80]}')
     known = {key: value for key, value in cells.items() if key in COLUMNS}
@@ -126,6 +129,7 @@ def _known_cells(cells: Any, where: str) -> Cells:
 
 
 def _csv(path: Path) -> list[Cells]:
+    """The cells of a table, whatever it calls its columns: see FILE_COLUMNS, TEXT_COLUMNS and MACHINE_COLUMNS."""
     content = _text_of(path)
     head = content.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)

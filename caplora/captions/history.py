@@ -1,7 +1,6 @@
-"""The ledger and its past: every change is on disk at once, with who made it, when and why, and can be taken back.
+"""The past of a ledger: a line of `history.jsonl` ↔ a `Change`, with who made it, when and why, and how rows differ.
 
-`history.jsonl` beside `metadata.csv` is only ever appended to. The ledger is what the history adds up to; where it is
-not, another hand changed it, and that too is written down.
+Nothing here writes: `open_ledger` appends the changes. All changes of a history, one after the other, give the ledger.
 """
 
 import json
@@ -13,15 +12,15 @@ from typing import Literal
 from caplora.captions.ledger import LEDGER, LedgerError, Row
 
 HISTORY = "history.jsonl"
-MACHINE, UNKNOWN = "caplora itself", "another hand"  # who made a change, where it was no person at a prompt
+MACHINE, UNKNOWN = "caplora itself", "another hand"  # who made a change that no person made through caplora
 Cells = dict[str, str]
-Pairs = dict[str, tuple[Cells | None, Cells | None]]  # file name → cells before and after; None is no row
+Pairs = dict[str, tuple[Cells | None, Cells | None]]  # file name → cells before and after; None where there is no row
 Kind = Literal["change", "undo", "redo"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a ledger: of each row the cells that differ."""
+    """One change of a ledger: the cells that differ in each row, before and after."""
 
     number: int
     time: str  # UTC
@@ -29,15 +28,15 @@ class Change:
     why: str
     rows: Pairs
     kind: Kind = "change"
-    of: int | None = None  # the change that an undo takes back, or a redo makes again
+    of: int | None = None  # number of the change that an undo takes back or a redo makes again
 
     def line(self) -> str:
-        """It as a line of the history."""
+        """The change as a line of the history."""
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
 
 def read_history(folder: Path) -> list[Change]:
-    """The changes of the ledger in `folder`, oldest first; a last line that a crash cut short is none.
+    """The changes of the ledger in `folder`, oldest first; a last line that a crash cut short is left out.
 
     Raises LedgerError naming the line that cannot be read.
     """
@@ -57,7 +56,7 @@ def read_history(folder: Path) -> list[Change]:
 
 
 def stacks(history: list[Change]) -> tuple[list[Change], list[Change]]:
-    """The changes by persons that stand, and those that were taken back and can be made again; the last one last."""
+    """The changes that undo can take back, and those that redo can make again; the next one is last in each list."""
     done: list[Change] = []
     undone: list[Change] = []
     for change in history:
@@ -73,7 +72,7 @@ def stacks(history: list[Change]) -> tuple[list[Change], list[Change]]:
 
 
 def replayed(history: list[Change]) -> dict[str, Row]:
-    """The rows that a history adds up to."""
+    """The rows that all changes of a history give, by file name."""
     rows: dict[str, Row] = {}
     for change in history:
         for name, (_, after) in change.rows.items():
@@ -86,21 +85,21 @@ def replayed(history: list[Change]) -> dict[str, Row]:
 
 
 def with_cells(row: Row | None, cells: Cells | None) -> Row | None:
-    """A row with these cells; none where there are none, or too few for a row."""
+    """`row` with these cells, or a new row of them; None without cells, or if they do not name a file for a new row."""
     if cells is None or (row is None and "file_name" not in cells):
         return None
     return replace(row, **cells) if row else Row(**cells)
 
 
 def differing(before: Mapping[str, Row], after: Mapping[str, Row]) -> Pairs:
-    """The rows that are not the same before and after."""
+    """The rows that differ before and after, by file name, with the cells that differ."""
     names = [*after, *(name for name in before if name not in after)]
     pairs = {name: difference(before.get(name), after.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def difference(before: Row | None, after: Row | None) -> tuple[Cells | None, Cells | None]:
-    """The cells in which two rows differ, before and after; all cells where there is only one row."""
+    """The cells in which two rows differ, before and after; all cells if one of the rows is None."""
     if before is None or after is None:
         return (asdict(before) if before else None, asdict(after) if after else None)
     keys = [key for key, value in asdict(before).items() if value != getattr(after, key)]

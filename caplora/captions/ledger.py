@@ -1,17 +1,13 @@
 """The caption ledger: `metadata.csv` ↔ rows, one per image, with what the machine said and what a person decided.
 
-This file does not know pixels or models. Changes go through `history.py`, which keeps them.
+This file reads, checks and writes. To change a ledger, open it with `open_ledger.Ledger`, which remembers the change.
 """
 
 import csv
 import io
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PureWindowsPath
-
-import pandas as pd
 
 from caplora.study import write_text
 
@@ -20,15 +16,14 @@ STATUSES = ("pending", "kept", "edited", "rejected")
 SPLITS = ("train", "held_out")
 
 csv.field_size_limit(2**31 - 1)  # a caption may be as long as a person pastes
-COMMON = re.compile(r"an?|and|at|by|for|from|has|her|his|in|is|its?|of|on|that|the|their|there|to|with")
 
 
 @dataclass(frozen=True)
 class Row:
     """One image of the ledger; `datasets/README.md` says what each column holds.
 
-    `text` is trained on, `machine_text` is what the captioner said, untouched, and `suggestion` what the study made of
-    it: a text that differs from it is a person's.
+    `text` is trained on. `machine_text` is what the captioner said, untouched; `suggestion` is what the study made of
+    it. A text that differs from the suggestion is a person's.
     """
 
     file_name: str
@@ -38,22 +33,22 @@ class Row:
     split: str = "train"
     source: str = ""  # the file in the person's own folder
     suggestion: str = ""
-    reason: str = ""  # of the decision, in a person's words
-    flags: str = ""  # of the picture, with spaces between: blurry duplicate
-    captioner: str = ""  # model, revision and decoding of the machine text
-    captioned: str = ""  # when, UTC
+    reason: str = ""  # for the decision, in a person's words
+    flags: str = ""  # of the picture, separated by spaces: blurry duplicate
+    captioner: str = ""  # model, revision and decoding that gave the machine text
+    captioned: str = ""  # when the captioner gave it, UTC
     origin: str = ""  # where the picture is from
     licence: str = ""
-    consent: str = ""  # of the person it shows
+    consent: str = ""  # of the person shown
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a captioner said of an image, word for word, and how it came to be."""
+    """What a captioner said of an image, word for word, and which captioner said it when."""
 
     text: str
     captioner: str = ""  # model, version and decoding
-    time: str = ""  # ISO 8601, UTC, to the second; empty where an older caplora remembered the text alone
+    time: str = ""  # ISO 8601, UTC, to the second; empty if an older caplora remembered the text only
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -66,9 +61,9 @@ class LedgerError(ValueError):
 def read_ledger(folder: Path) -> list[Row]:
     """The rows of `metadata.csv` in `folder`, in its order; each names an image that lies in the folder.
 
-    Columns other than `file_name` and `text` may be missing. Raises LedgerError naming file and row: a column unknown
-    or twice, a row of another length, an unknown status or split, a file name that stands twice, leads out of the
-    folder or has no image.
+    Columns other than `file_name` and `text` may be missing. Raises LedgerError, naming file and row, for a column that
+    is unknown or occurs twice, a row of another length, an unknown status or split, and a file name that occurs twice,
+    leads out of the folder or has no image.
     """
     path = folder / LEDGER
     header, *body = _cells(path) or [[]]
@@ -88,9 +83,9 @@ def read_ledger(folder: Path) -> list[Row]:
 
 
 def write_ledger(folder: Path, rows: Iterable[Row]) -> None:
-    """Write `metadata.csv` (UTF-8, RFC 4180) whole or not at all: a crash leaves the one before it.
+    """Write `metadata.csv` (UTF-8, RFC 4180) whole or not at all: after a crash the old one is still there.
 
-    It starts with a byte-order mark, without which Excel takes it for another encoding.
+    It starts with a byte-order mark, because Excel guesses another encoding without one.
     """
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([COLUMNS, *map(astuple, rows)])
@@ -98,7 +93,7 @@ def write_ledger(folder: Path, rows: Iterable[Row]) -> None:
 
 
 def trained(rows: Iterable[Row]) -> list[Row]:
-    """The rows to train on: of the train split, not rejected. Raises LedgerError if one has no caption."""
+    """The rows to train on: in the train split and not rejected. Raises LedgerError if one has no caption."""
     chosen = [row for row in rows if row.split == "train" and row.status != "rejected"]
     for row in chosen:
         if not row.text.strip():
@@ -107,28 +102,12 @@ def trained(rows: Iterable[Row]) -> list[Row]:
 
 
 def held_out(rows: Iterable[Row]) -> list[Row]:
-    """The rows kept from training, not rejected."""
+    """The rows kept out of training and not rejected."""
     return [row for row in rows if row.split == "held_out" and row.status != "rejected"]
 
 
-def caption_statistics(rows: Iterable[Row]) -> pd.DataFrame:
-    """Per image: file_name, status, split, words (of the caption)."""
-    table = [(row.file_name, row.status, row.split, len(words_of(row.text))) for row in rows]
-    return pd.DataFrame(table, columns=["file_name", "status", "split", "words"])
-
-
-def word_counts(texts: Iterable[str], commonest: int = 20) -> pd.DataFrame:
-    """The commonest words, little ones ("a", "with") aside: word, captions (how many have it)."""
-    counts = Counter(word for text in texts for word in sorted(set(words_of(text))) if not COMMON.fullmatch(word))
-    return pd.DataFrame(counts.most_common(commonest), columns=["word", "captions"])
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case; "t-shirt" is one."""
-    return re.findall(r"\w+(?:[-'’]\w+)*", text.lower())
-
-
 def _cells(path: Path) -> list[list[str]]:
+    """The rows of a CSV file as lists of cells; raises LedgerError if it cannot be read."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.reader(file, strict=True))
@@ -141,6 +120,7 @@ def _cells(path: Path) -> list[list[str]]:
 
 
 def _row(folder: Path, header: Sequence[str], cells: Sequence[str], where: str) -> Row:
+    """The row of these cells; raises LedgerError, naming `where`, if it cannot be one."""
     if len(cells) != len(header):
         raise LedgerError(f"{where}: {len(header)} cells are needed, got {len(cells)}: quote a text that has commas")
     row = checked(Row(**dict(zip(header, cells, strict=True))), where)
@@ -153,7 +133,7 @@ def _row(folder: Path, header: Sequence[str], cells: Sequence[str], where: str) 
 
 
 def checked(row: Row, where: str) -> Row:
-    """`row`; raises LedgerError naming `where` and the row if its status or split is unknown."""
+    """`row`, unchanged; raises LedgerError naming `where` and the row if its status or split is unknown."""
     for column, value, known in (("status", row.status, STATUSES), ("split", row.split, SPLITS)):
         if value not in known:
             raise LedgerError(f"{where} ({row.file_name}): unknown {column} {value!r}: use {', '.join(known)}")

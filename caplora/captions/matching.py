@@ -1,6 +1,6 @@
-"""Captions as other tools keep them ↔ rows: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
+"""Captions of another source → the rows of the ledger that they belong to, and where the two disagree.
 
-Names are compared in NFC, by the whole name, then without its folder, then without its ending.
+Names are compared in Unicode's composed form: first the whole name, then without its folder, then without its ending.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +13,15 @@ from caplora.captions.exchange import nfc, read_captions, text_files
 from caplora.captions.history import Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
 
-SHOWN = 10  # names, before the rest is counted
-SOURCES = ("captions.json", "metadata.jsonl", "metadata.csv")  # among a person's own images
+SHOWN = 10  # names in a message; the rest is only counted
+SOURCES = ("captions.json", "metadata.jsonl", "metadata.csv")  # may lie among a person's own images
 
 
 def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partial: bool = False) -> dict[str, Row]:
-    """The rows that `given` cells change; a caption without a status is a person's: edited, where it differs.
+    """The rows that `given` cells change, by file name. A caption that differs and comes without a status is edited.
 
-    Empty cells, and a status of pending, change nothing. Raises LedgerError listing both ways the images that only one
-    side has, unless `partial` allows that the ledger has more.
+    Empty cells, and the status pending, change nothing. Raises LedgerError with the images that only one side has;
+    `partial` allows the ledger to have more.
     """
     found, stray = _matched(_finder(rows.values()), given)
     names = {row.file_name for row, _ in found}
@@ -36,7 +36,7 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
 
 
 def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
-    """Where the captions of the ledger and those given differ, as `disagreements` has it."""
+    """Where the captions of the ledger and those given differ: file_name, and the caption of each."""
     found, stray = _matched(_finder(rows.values()), given)
     theirs = {row.file_name: cells["text"] for row, cells in found}
     theirs |= {cells["file_name"]: cells["text"] for cells in given if cells["file_name"] in stray}
@@ -44,16 +44,16 @@ def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.
 
 
 def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tuple[str, str]) -> pd.DataFrame:
-    """Where two sources of captions differ: file_name and each one's caption, none where it has no such image."""
+    """Where two sources of captions differ: file_name, and the caption of each, None where it lacks the image."""
     keys = sorted({*first, *second})
     table = [(key, first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)]
     return pd.DataFrame(table, columns=["file_name", *names])
 
 
 def own_words(folder: Path) -> dict[str, str]:
-    """Image (as a path in `folder`) → the caption that a person keeps among their images, in any form.
+    """Image (its path in `folder`) → the caption that a person keeps among their images, in any form.
 
-    Raises LedgerError for a caption of no image, and where two forms disagree, with a list of both.
+    Raises LedgerError for a caption without an image; and if two forms disagree, with a list of what each says.
     """
     images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() != ".txt"]
     finder = _finder(Row(name, source=name) for name in images)
@@ -72,6 +72,7 @@ def own_words(folder: Path) -> dict[str, str]:
 
 
 def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]:
+    """The captions on which all sources agree; raises LedgerError if two do not."""
     if not captions:
         return {}
     (name, first), *others = captions.items()
@@ -88,17 +89,18 @@ def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]
 
 
 def _with(row: Row, cells: Cells) -> Row:
+    """`row` with the given cells that say something."""
     given = {key: value for key, value in cells.items() if value and key not in ("file_name", "source")}
     if not cells["text"].strip():
         given.pop("text", None)
-    if given.get("status") == "pending":  # nobody decided there; a decision here stays
+    if given.get("status") == "pending":  # nobody has decided there, so a decision here stays
         del given["status"]
     now = replace(row, **given)
     return replace(now, status="edited") if "status" not in given and now.text != row.text else now
 
 
 def _finder(rows: Iterable[Row]) -> list[dict[str, list[Row]]]:
-    """Rows by their names: the whole, without the ending, without the folder, without both."""
+    """Rows by name, in four forms: whole, without ending, without folder, without both."""
     finder: list[dict[str, list[Row]]] = [{}, {}, {}, {}]
     for row in rows:
         for known, keys in zip(
@@ -112,7 +114,7 @@ def _finder(rows: Iterable[Row]) -> list[dict[str, list[Row]]]:
 def _matched(
     finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells]
 ) -> tuple[list[tuple[Row, Cells]], list[str]]:
-    """The rows that cells are of, with them, and the names that no row has; raises LedgerError for a name of two."""
+    """Pairs of a row and its cells, and the names that no row has; raises LedgerError for two names of one row."""
     pairs = [(_find(finder, cells["file_name"]), cells) for cells in given]
     found: dict[str, str] = {}
     for row, cells in pairs:
@@ -124,7 +126,7 @@ def _matched(
 
 
 def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
-    """The row that a name is of, the whole name first; one without an ending is another's without it."""
+    """The row that a name belongs to, or None: the most exact form of the name that any row has decides."""
     whole, bare, base, stem = _keys(name)
     for level, key in ((0, whole), (1, whole), (1, bare), (2, base), (3, base), (3, stem)):
         rows = finder[level].get(key, [])
@@ -137,10 +139,12 @@ def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
 
 
 def _keys(name: str) -> tuple[str, str, str, str]:
+    """A name whole, without ending, without folder, without both."""
     path = PurePosixPath(nfc(name))
     return str(path), str(path.with_suffix("")) if path.name else "", path.name, path.stem
 
 
 def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(repr, names[:SHOWN])) + more if names else "none"

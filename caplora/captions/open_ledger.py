@@ -1,7 +1,7 @@
-"""The ledger and its past: every change is on disk at once, with who made it, when and why, and can be taken back.
+"""The ledger opened for changes: each one is on disk at once, with who made it, when and why, and can be taken back.
 
-`history.jsonl` beside `metadata.csv` is only ever appended to. The ledger is what the history adds up to; where it is
-not, another hand changed it, and that too is written down.
+`history.jsonl` beside `metadata.csv` is only ever appended to, and all its changes give the ledger. If they do not, the
+ledger was changed outside caplora, and that is written to the history as well.
 """
 
 import getpass
@@ -31,9 +31,9 @@ from caplora.study import synced
 
 
 class Ledger:
-    """The ledger of a folder, open: `rows` by file name, as they are on disk.
+    """The open ledger of a folder: `rows` by file name, as they are on disk.
 
-    Every change reads what other hands have written first, and writes at once. `who` is the person at work.
+    Each change first reads what others have written meanwhile, then writes at once. `who` is the person at work.
     """
 
     def __init__(self, folder: Path, who: str = "") -> None:
@@ -45,28 +45,29 @@ class Ledger:
             pass
 
     def change(self, after: Mapping[str, Row | None], why: str, who: str = "") -> Change | None:
-        """Put these rows (None: no row) in the place of those of the same names; None if nothing differs."""
+        """The change that writes these rows, or removes a row where it is None; None if nothing differs."""
         return self.amend(lambda _: after, why, who)
 
     def amend(
         self, change: Callable[[Mapping[str, Row]], Mapping[str, Row | None]], why: str, who: str = ""
     ) -> Change | None:
-        """As `change`, with the new rows made from those on disk, which nobody else can change meanwhile."""
+        """As `change`, with the new rows made from those on disk; meanwhile nobody else can change them."""
         with self._held():
             return self._write(change(self.rows), why, who or self.who)
 
     def undo(self) -> Change | None:
-        """Take back the last change that a person made; None if there is none.
+        """The undoing of the last change that a person made; None if there is none.
 
-        Rows that another hand has changed since stay; LedgerError says so if none is left to take back.
+        Rows that somebody else has changed since stay as they are; LedgerError says so if that leaves nothing to undo.
         """
         return self._move(0, "undo")
 
     def redo(self) -> Change | None:
-        """Make the change again that was taken back last, if nothing was changed since; None if there is none."""
+        """The change made again that was undone last; None if there is none, or if something was changed since."""
         return self._move(1, "redo")
 
     def _move(self, stack: int, kind: Kind) -> Change | None:
+        """Undo or redo the last change of a stack, in the rows that are still as that change left them."""
         with self._held():
             stacked = stacks(self.history)[stack]
             if not stacked:
@@ -83,7 +84,7 @@ class Ledger:
             return made
 
     def _stands(self, name: str, now: Cells | None) -> bool:
-        """Whether a row still has these cells, or None still is no row."""
+        """Whether a row still has these cells; for None, whether there is still no such row."""
         row = self.rows.get(name)
         return (row is None) == (now is None) and all(getattr(row, key) == cell for key, cell in (now or {}).items())
 
@@ -95,6 +96,7 @@ class Ledger:
         kind: Kind = "change",
         of: int | None = None,
     ) -> Change | None:
+        """Write the history, then the ledger; if that fails, the history is cut back to where it was."""
         merged: dict[str, Row | None] = {**self.rows, **after}
         now = {name: row for name, row in merged.items() if row is not None}
         if not (pairs := differing(self.rows, now)):
@@ -104,7 +106,7 @@ class Ledger:
         try:
             made = self._remember(pairs, why, who, kind, of)
             write_ledger(self.folder, now.values())
-        except BaseException:  # nothing was changed, so nothing is remembered
+        except BaseException:  # nothing was changed, so nothing may be remembered
             os.truncate(path, size)
             self.history = before
             raise
@@ -113,6 +115,7 @@ class Ledger:
         return made
 
     def _remember(self, rows: Pairs, why: str, who: str, kind: Kind = "change", of: int | None = None) -> Change:
+        """Append a change to the history, on disk and here."""
         number = self.history[-1].number + 1 if self.history else 1
         made = Change(number, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", who, why, rows, kind, of)
         with (self.folder / HISTORY).open("a", encoding="utf-8", newline="") as file:
@@ -123,7 +126,7 @@ class Ledger:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """The ledger as it is on disk, and nobody else's while the block runs."""
+        """Lock the ledger while the block runs, and read it again if somebody else has written."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".history.lock", timeout=10):
             if self._seen != self._state():
@@ -131,6 +134,7 @@ class Ledger:
             yield
 
     def _read(self) -> None:
+        """Read history and ledger, and mend or write down where they differ."""
         _drop_torn_line(self.folder / HISTORY)
         self.history = read_history(self.folder)
         begun = (self.folder / LEDGER).is_file()
@@ -149,20 +153,20 @@ class Ledger:
         self._seen = self._state()
 
     def _was_cut_off(self, known: Mapping[str, Row]) -> bool:
-        """Whether a crash came between the last line of the history and the ledger that it leads to."""
+        """Whether a crash came after the last line of the history, before its change was in the ledger."""
         times = [path.stat().st_mtime_ns for path in (self.folder / LEDGER, self.folder / HISTORY) if path.is_file()]
         if len(times) < 2 or times[0] > times[1] or not differing(known, self.rows):
             return False
         return not differing(replayed(self.history[:-1]), self.rows)
 
     def _state(self) -> tuple[int, ...]:
-        """What tells whether another hand wrote: the files' sizes and times."""
+        """Inode, size and time of both files; they differ if somebody else has written."""
         stats = [path.stat() if path.is_file() else None for path in (self.folder / LEDGER, self.folder / HISTORY)]
         return tuple(n for s in stats for n in ((s.st_ino, s.st_size, s.st_mtime_ns) if s else (0, 0, 0)))
 
 
 def restore_ledger(folder: Path) -> list[Row]:
-    """Write the ledger that the history adds up to in the place of the one that is gone; its rows."""
+    """The rows that the history gives, written as the ledger that is gone; LedgerError if it is there after all."""
     rows = list(replayed(read_history(folder)).values())
     if not rows or (folder / LEDGER).is_file():
         raise LedgerError(f"{folder} has {'a ' + LEDGER if rows else 'no history'}: there is nothing to restore")
@@ -171,13 +175,15 @@ def restore_ledger(folder: Path) -> list[Row]:
 
 
 def _user() -> str:
+    """The name of the person at the computer."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container may run as a number without a name
+    except (KeyError, OSError, ImportError):  # a container may run under a number that has no name
         return f"user {os.getuid()}"
 
 
 def _drop_torn_line(path: Path) -> None:
+    """Remove a last line that a crash cut short."""
     if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
         with path.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)

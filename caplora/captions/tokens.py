@@ -1,6 +1,6 @@
-"""A text → what the base model's text encoder reads of it: how many tokens, and which words fall off the end.
+"""A text → what the base model's text encoder reads of it: how many tokens, and which words at the end are cut off.
 
-This file loads the tokenizer alone, so that it is fast enough to count while someone types.
+Only the tokenizer is loaded, not the model; so counting is fast enough while someone types.
 """
 
 import re
@@ -10,14 +10,14 @@ from transformers import CLIPTokenizer
 
 from caplora.study import Study
 
-MOVED = {  # hub ids that are gone → where the same files are
+MOVED = {  # hub ids that are gone → where the same files are now
     "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
 }
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|(?:[^\w\s]|_)+")
 
 
 def base_path(study: Study) -> str:
-    """Where the study's base model is: a folder or a hub id, and for an id that is gone the one with the same files."""
+    """The folder or hub id of the study's base model; for an id that is gone, the id that has the same files now."""
     path = study.model_path(study.base)
     if path in MOVED:
         warnings.warn(f"{path} is gone from the hub; reading {MOVED[path]} instead", stacklevel=3)
@@ -30,17 +30,17 @@ def load_tokenizer(study: Study) -> CLIPTokenizer:
 
 
 def token_limit(tokenizer: CLIPTokenizer) -> int:
-    """How many tokens of a text are read: 75 with CLIP, whose 77 hold a start and an end."""
+    """How many tokens of a text are read: 75 with CLIP, which reads 77 including a start and an end."""
     return tokenizer.model_max_length - 2
 
 
 def token_count(text: str, tokenizer: CLIPTokenizer) -> int:
-    """The tokens of a text, start and end aside."""
+    """The number of tokens of a text, without start and end."""
     return len(_spans(text, tokenizer))
 
 
 def lost_words(text: str, tokenizer: CLIPTokenizer) -> str:
-    """The end of `text` that is not read, from the first word that does not fit whole; empty if all of it fits."""
+    """The end of `text` that is not read, from the first word that does not fit completely; empty if all fits."""
     spans, limit = _spans(text, tokenizer), token_limit(tokenizer)
     if len(spans) <= limit:
         return ""
@@ -49,6 +49,6 @@ def lost_words(text: str, tokenizer: CLIPTokenizer) -> str:
 
 
 def _spans(text: str, tokenizer: CLIPTokenizer) -> list[tuple[int, int]]:
-    """Where each token stands in the text."""
-    whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no character
+    """Start and end of each token in the text."""
+    whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is not a character
     return tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False).offset_mapping

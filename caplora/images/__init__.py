@@ -1,11 +1,16 @@
-"""Room."""
+"""A folder of pictures as people have them → safe, square, measured and flagged images in the dataset of a study.
 
-from caplora.images.contact_sheet import contact_sheet
+`intake` walks the folder and says what is accepted and what is refused. For each picture it asks `decoding` (any format
+to upright sRGB), `faces` (where the face is), `cropping` (the square), `measuring` (sharpness, light, colour) and
+`curation` (what is flagged, and near-duplicates). `table` writes what was measured, `pixels` hashes and stores
+pixels, `sheets` shows many pictures in one.
+"""
+
 from caplora.images.curation import RULES, Rule
-from caplora.images.decoding import UnfitError, pixels_hash, upright
-from caplora.images.faces import faces_note, open_detector
-from caplora.images.intake import Refused, Stored, import_images, write_refused
-from caplora.images.table import image_table
+from caplora.images.decoding import UnfitError, upright
+from caplora.images.intake import Stored, import_images, write_refused
+from caplora.images.pixels import pixels_hash
+from caplora.images.sheets import contact_sheet
 
 __all__ = [
     "RULES",

@@ -1,6 +1,6 @@
-"""What pictures measure → which deserve a second look: flags, each with its reason, and clusters of near-duplicates.
+"""Measures of pictures → flags, each with its reason, and clusters of near-duplicates.
 
-A flag asks a person to look; only a limit's `refuse` takes a picture out, and only the study sets one. A person
+A flag asks a person to look again. A picture is taken out only where the study sets a limit's `refuse`. A person
 overrules both by name: `images.accept`, `images.refuse`. This file does not know files or pixels.
 """
 
@@ -19,10 +19,10 @@ from caplora.study import Curation, Limit
 
 @dataclass(frozen=True)
 class Rule:
-    """What a flag's limit is a limit of."""
+    """What a flag's limit applies to: a measure, the side on which it is exceeded, and the words for the reason."""
 
     column: str  # of Measure
-    side: Literal["below", "above", "beyond"]  # where it is exceeded; beyond: on either side of 0
+    side: Literal["below", "above", "beyond"]  # beyond: further from 0, to either side
     noun: str
     unit: str = ""
 
@@ -41,7 +41,7 @@ RULES = {
     "small_face": Rule("face_share", "below", "the face's share"),
     "rolled": Rule("roll", "beyond", "roll", "°"),
     "turned": Rule("yaw", "beyond", "yaw", "°"),
-}  # and `duplicate`, which takes two pictures
+}  # `duplicate` is not among them, because it takes two pictures
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,21 @@ class Flag:
     """One reason to look at a picture again, or to refuse it."""
 
     word: str  # a field of Curation
-    reason: str  # sharpness 12 is below 40 (images.curation.blurry)
+    reason: str  # e.g. sharpness 12 is below 40 (images.curation.blurry)
     refuses: bool = False
 
 
 def flags(measure: Measure, curation: Curation) -> tuple[Flag, ...]:
-    """Every limit that a picture exceeds by itself, in the order of RULES."""
+    """A flag for each limit that a picture exceeds by itself, in the order of RULES."""
     found = (_flag(word, rule, getattr(measure, rule.column), curation) for word, rule in RULES.items())
     return tuple(flag for flag in found if flag)
 
 
 def duplicates(look: str, earlier: Mapping[Path, str], curation: Curation) -> tuple[Flag, ...]:
-    """The flag of a picture that is near to an earlier one, naming the nearest; hashes in hexadecimal."""
+    """The flag of a picture that looks nearly like an earlier one, naming the nearest; none if it looks like no other.
+
+    `look` and `earlier` are perceptual hashes in hexadecimal.
+    """
     if not earlier:
         return ()
     nearest = min(earlier, key=lambda path: distance(look, earlier[path]))
@@ -74,14 +77,14 @@ def duplicates(look: str, earlier: Mapping[Path, str], curation: Curation) -> tu
 
 
 def distance(one: str, other: str) -> int:
-    """Bits in which two perceptual hashes differ, 0 … 64."""
+    """The number of bits in which two perceptual hashes differ, 0 … 64."""
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"]:
-    """The cluster of each picture, from 1 in their order, 0 for one that is like no other.
+    """The number of each picture's cluster, counted from 1 in the order of the pictures; 0 if it looks like no other.
 
-    Two pictures are of one cluster if a chain of near-duplicates joins them (`images.curation.duplicate`).
+    Two pictures are in one cluster if a chain of near-duplicates joins them (`images.curation.duplicate`).
     """
     bound = curation.duplicate.flag
     if bound is None or not looks:
@@ -89,8 +92,8 @@ def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"
     words = np.array([int(look, 16) for look in looks], np.uint64)
     near = np.array([np.bitwise_count(words ^ word) <= bound for word in words])
     labels = connected_components(near, directed=False)[1]
-    first = {label: i for i, label in reversed(list(enumerate(labels.tolist())))}
-    joined = sorted((label for label in first if (labels == label).sum() > 1), key=first.__getitem__)
+    in_order = dict.fromkeys(labels.tolist())
+    joined = [label for label in in_order if (labels == label).sum() > 1]
     numbers = {label: number for number, label in enumerate(joined, 1)}
     return np.array([numbers.get(label, 0) for label in labels.tolist()], np.int64)
 
@@ -108,7 +111,7 @@ def _flag(word: str, rule: Rule, value: float | None, curation: Curation) -> Fla
 
 
 def _reached(limit: Limit, exceeded: Callable[[float], bool]) -> tuple[float, bool] | None:
-    """The bound that is exceeded and whether it refuses; None if none is."""
+    """The bound that is exceeded, and whether it refuses the picture; None if no bound is exceeded."""
     if limit.refuse is not None and exceeded(limit.refuse):
         return limit.refuse, True
     return (limit.flag, False) if limit.flag is not None and exceeded(limit.flag) else None
@@ -121,6 +124,6 @@ def _exceeds(value: float, side: str, bound: float) -> bool:
 
 
 def _number(value: float, bound: float) -> str:
-    """Three digits, or as many as tell it from the bound."""
+    """The value with three digits, or with six where three would make it look like the bound."""
     short = f"{value:.3g}"
     return (short if float(short) != bound else f"{value:.6g}").replace("-", "−")

@@ -1,9 +1,9 @@
-"""A file as people have it → its picture: upright, RGB, sRGB, 8 bit, or the reason why it is none.
+"""Any image file → an upright RGB picture in sRGB with 8 bits, or the reason why it cannot be read.
 
-EXIF rotation, colour profiles, depth and transparency end here. This file does not know folders, crops or curation.
+EXIF rotation, colour profiles, bit depth and transparency are resolved here; later steps need not know of them.
+This file does not know folders, crops or curation.
 """
 
-import hashlib
 import io
 import re
 import warnings
@@ -20,20 +20,20 @@ from caplora.study import Images
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}  # mode → ICC.1:2022, table 19
-ONE_PICTURE = ("MPO", "PSD")  # their further frames belong to the first picture: gain map, depth, layers
+ONE_PICTURE = ("MPO", "PSD")  # further frames belong to the first picture: gain map, depth, layers
 BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL)
 HEIC = re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 
 class UnfitError(Exception):
-    """Why one file is refused."""
+    """A file is refused; the message says why."""
 
 
 def upright(path: Path, settings: Images) -> Image.Image:
-    """The whole picture, upright, RGB, sRGB; raises UnfitError and nothing else."""
+    """The whole picture, upright, RGB, sRGB. Whatever is wrong with the file, it raises UnfitError and nothing else."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that it then reads well
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata even where it then reads the picture well
             with _header(path) as image:
                 _check(image, settings)
                 return as_srgb(ImageOps.exif_transpose(image), settings.background)
@@ -44,7 +44,7 @@ def upright(path: Path, settings: Images) -> Image.Image:
 
 
 def as_srgb(image: Image.Image, background: str) -> Image.Image:
-    """`image` as RGB, 8 bit, sRGB: depth scaled, colour profile applied, transparency laid on `background`."""
+    """`image` as 8-bit sRGB: depth scaled, colour profile applied, transparent parts filled with `background`."""
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert("RGBA")
     colour = _by_profile(_plain(image), image.info.get("icc_profile"))
@@ -55,7 +55,10 @@ def as_srgb(image: Image.Image, background: str) -> Image.Image:
 
 @contextmanager
 def _header(path: Path) -> Iterator[Image.Image]:
-    """The image with only its header read. Pillow's own limit steps aside: ours is checked before any decoding."""
+    """The image with only its header read.
+
+    Pillow's own limit of pixels is off while it opens; ours (`images.largest`) is checked before anything is decoded.
+    """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         image = Image.open(path)
@@ -66,6 +69,7 @@ def _header(path: Path) -> Iterator[Image.Image]:
 
 
 def _check(image: Image.Image, settings: Images) -> None:
+    """Raise UnfitError for a picture that is too large or too small, or has several frames."""
     size = f"{image.width} × {image.height} pixels"
     if image.width * image.height > settings.largest:
         raise UnfitError(f"too large: {size} are more than {settings.largest:,} (images.largest)")
@@ -77,6 +81,7 @@ def _check(image: Image.Image, settings: Images) -> None:
 
 
 def _damage(path: Path, error: Exception) -> str:
+    """The reason, in words, why a file could not be read."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -95,7 +100,7 @@ def _damage(path: Path, error: Exception) -> str:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Without palette, transparency and depth: mode L, RGB, CMYK or LAB."""
+    """The image without palette, transparency or more than 8 bits: mode L, RGB, CMYK or LAB."""
     if image.mode in DEEP_GREY:
         return Image.fromarray(_eight_bit(np.asarray(image)))
     if image.mode == "F":
@@ -104,20 +109,21 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """16-bit grey, 0 … 65535, scaled to 0 … 255 and rounded."""
+    """16-bit grey (0 … 65535) scaled to 0 … 255 and rounded."""
     if grey.min() < 0 or grey.max() > 65535:
         raise UnfitError("32-bit grey, whose white is unknown: save it with 8 or 16 bits")
     return ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def _opacity(image: Image.Image) -> Image.Image:
-    if image.mode in DEEP_GREY:  # one grey is declared transparent
+    """How opaque each pixel is, 0 … 255, as a grey image."""
+    if image.mode in DEEP_GREY:  # one shade of grey is declared transparent
         return Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
     return image.convert("RGBA").getchannel("A")
 
 
 def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """To sRGB; pixels without a profile that fits them are taken as sRGB, as browsers do."""
+    """The image in sRGB. Pixels without a profile that fits are taken as sRGB already, as browsers do."""
     try:
         profile = _profile(image.mode, icc)
         srgb = profile and ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -127,13 +133,8 @@ def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile to convert from; None if there is none, or if it is meant for another mode."""
     if mode == "LAB":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else None
     return profile if profile and profile.profile.xcolor_space == COLOUR_SPACES.get(mode) else None
-
-
-def pixels_hash(image: Image.Image) -> str:
-    """A hash of an image's pixels and size, whatever file they come from."""
-    pixels = np.asarray(image.convert("RGB"))
-    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()

@@ -1,7 +1,7 @@
-"""An upright picture → its faces, by YuNet in OpenCV (Wu et al. 2023): box, five landmarks, how the head is held.
+"""An upright picture → its faces, found by YuNet in OpenCV (Wu et al. 2023): box, five landmarks, roll and yaw.
 
-The detector is one small file that a study names and pins by its hash; it does not come with caplora. Where it
-lacks, everything else works and says why. This file does not know crops or limits.
+The detector is one small file, which a study names and pins by its hash; it does not come with caplora. Without it
+everything else works, and the reader is told why no faces were looked for. This file does not know crops or limits.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from PIL import Image
 
 from caplora.study import Study, replacing
 
-REPOSITORY = "opencv/face_detection_yunet"  # of the hub: the OpenCV Zoo's own copy; MIT licence
+REPOSITORY = "opencv/face_detection_yunet"  # on the hub, the OpenCV Zoo's own copy; MIT licence
 REVISION, FILE = "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310", "face_detection_yunet_2023mar.onnx"
-SIDE = 640  # pixels, the input that the network was exported with: OpenCV's newer engines take no other
-PROTRUSION = 0.6  # how far the tip of a nose lies before the eyes, in distances between them; faces vary
+SIDE = 640  # pixels; the network was exported for this input, and OpenCV's newer engines take no other
+PROTRUSION = 0.6  # how far the tip of the nose lies in front of the eyes, in eye distances; faces vary
 
 
 class Box(NamedTuple):
@@ -42,7 +42,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Face:
-    """One face: the eyes and the corners of the mouth as the picture shows them, left to right."""
+    """One face; left and right are as the picture shows them."""
 
     box: Box
     left_eye: Point
@@ -54,19 +54,19 @@ class Face:
 
     @property
     def area(self) -> float:
-        """Of the box, in pixels."""
+        """The area of the box, in pixels."""
         return self.box.width * self.box.height
 
     @property
     def roll(self) -> float:
-        """Degrees by which the line of the eyes is turned clockwise from level, in (-180, 180]."""
+        """The angle of the line through the eyes, in degrees clockwise from level, in (-180, 180]."""
         return math.degrees(math.atan2(self.right_eye.y - self.left_eye.y, self.right_eye.x - self.left_eye.x))
 
     @property
     def yaw(self) -> float:
-        """Degrees by which the head is turned to the right of the picture, in (-90, 90); an estimate.
+        """How far the head is turned to the right of the picture, in degrees, in (-90, 90); an estimate.
 
-        In parallel projection the nose moves by PROTRUSION · tan(yaw) eye distances along the line of the eyes.
+        In parallel projection the nose moves along the line of the eyes by PROTRUSION · tan(yaw) eye distances.
         """
         dx, dy = self.right_eye.x - self.left_eye.x, self.right_eye.y - self.left_eye.y
         nose_x = self.nose.x - (self.left_eye.x + self.right_eye.x) / 2
@@ -77,13 +77,13 @@ class Face:
 
 @dataclass(frozen=True)
 class Absent:
-    """There is no detector, and why: faces are not looked for, all else works."""
+    """There is no detector, and why: faces are not looked for, everything else works."""
 
     reason: str
 
 
 class Detector:
-    """YuNet, or another network for FaceDetectorYN, as it was read from its file."""
+    """YuNet, or another network that OpenCV's FaceDetectorYN can run, from the bytes of its file."""
 
     def __init__(self, onnx: bytes, confidence: float) -> None:
         weights, nothing = np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8)
@@ -94,7 +94,7 @@ class Detector:
             cv2.utils.logging.setLogLevel(level)
 
     def faces(self, image: Image.Image) -> tuple[Face, ...]:
-        """Every face of an upright RGB picture, the largest first."""
+        """The faces of an upright RGB picture, the largest first."""
         scale = SIDE / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         small = cv2.resize(np.asarray(image.convert("RGB")), size, interpolation=cv2.INTER_AREA)
@@ -106,7 +106,10 @@ class Detector:
 
 
 def _face(row: np.ndarray, scale: float, image: Image.Image) -> Face:
-    """A row of FaceDetectorYN: box, the person's right eye, left eye, nose, right and left mouth corner, confidence."""
+    """The face in a row of FaceDetectorYN.
+
+    A row holds the box, the person's right eye, left eye, nose, right and left corner of the mouth, and the confidence.
+    """
     x, y, width, height = (row[:4] / scale).tolist()
     left, top, right, bottom = max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
     eye, eye2, nose, mouth, mouth2 = (Point(px, py) for px, py in (row[4:14] / scale).reshape(5, 2).tolist())
@@ -115,7 +118,7 @@ def _face(row: np.ndarray, scale: float, image: Image.Image) -> Face:
 
 
 def open_detector(study: Study) -> Detector | Absent:
-    """The study's detector, fetched first if the study says so; or why there is none."""
+    """The study's detector, fetched first if the study asks for it; or the reason why there is none."""
     faces = study.images.faces
     path = study.path(faces.model)
     if not path.is_file():
@@ -125,7 +128,7 @@ def open_detector(study: Study) -> Detector | Absent:
             return Absent(problem)
     try:
         content = path.read_bytes()
-        if digest := _another(content, faces.sha256):
+        if digest := _other_hash(content, faces.sha256):
             wanted = f"not {faces.sha256} (images.faces.sha256)"
             return Absent(f"{path} has SHA-256 {digest}, {wanted}: remove it, or correct the study")
         return Detector(content, faces.confidence)
@@ -134,26 +137,26 @@ def open_detector(study: Study) -> Detector | Absent:
 
 
 def fetch_detector(path: Path, sha256: str) -> str:
-    """Get the detector from the hub to `path`, whole or not at all: empty, or why that failed."""
+    """Fetch the detector from the hub to `path`, whole or not at all; returns why that failed, or nothing."""
     if constants.HF_HUB_OFFLINE:
         return f"{path} is not there and HF_HUB_OFFLINE forbids to fetch it"
     try:
         content = Path(huggingface_hub.hf_hub_download(REPOSITORY, FILE, revision=REVISION)).read_bytes()
-        if digest := _another(content, sha256):
+        if digest := _other_hash(content, sha256):
             return f"{REPOSITORY} sent SHA-256 {digest}, not {sha256} (images.faces.sha256): it was thrown away"
         with replacing(path) as part:
             part.write_bytes(content)
-    except Exception as error:  # no network, no such host, no space: whatever it is, the run goes on without faces
+    except Exception as error:  # no network, no space, whatever it is: the run goes on without faces
         return f"{path} could not be fetched: {error}"
     return ""
 
 
 def faces_note(detector: Detector | Absent) -> str:
-    """One sentence for the reader: whether faces were looked for, and if not, why."""
+    """A sentence for the reader: whether faces were looked for, and if not, why."""
     return f"faces were not looked for: {detector.reason}" if isinstance(detector, Absent) else "faces were looked for"
 
 
-def _another(content: bytes, sha256: str) -> str:
-    """The SHA-256 of `content` if it is another one, else nothing."""
+def _other_hash(content: bytes, sha256: str) -> str:
+    """The SHA-256 of `content` if it is not `sha256`, else nothing."""
     digest = hashlib.sha256(content).hexdigest()
     return "" if digest == sha256 else digest

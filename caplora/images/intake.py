@@ -1,11 +1,10 @@
-"""A folder as people have it → safe images (square, upright, sRGB, 8 bit), or a named reason for each file refused.
+"""A folder of pictures → images of the dataset (square, upright, sRGB, 8 bit), or the reason why each file is refused.
 
-Each picture is decoded once, its face found, its square cut out, its quality measured and flagged. This file does not
-know captions, splits or models.
+Each picture is decoded once; its face is found, its square cut out, its quality measured and flagged. This file does
+not know captions, splits or models.
 """
 
 import csv
-import hashlib
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -13,21 +12,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
+from caplora.images.cropping import square
 from caplora.images.curation import Flag, duplicates, flags
 from caplora.images.decoding import UnfitError, upright
-from caplora.images.faces import Absent, Box, Detector, open_detector
+from caplora.images.faces import Absent, Detector, open_detector
 from caplora.images.measuring import Measure, measure
-from caplora.study import Curation, Images, Study, replacing, write_text
-
-HEADROOM = 0.35  # of a portrait's spare height lies above the square: heads are above the middle
+from caplora.images.pixels import pixels_hash, write_image
+from caplora.study import Curation, Images, Study, write_text
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A file made safe: `source` lies in the scanned folder, `image` is the square, width × height were upright."""
+    """A file that can be used: `source` is its path in the scanned folder, `image` the square cut from it.
+
+    `width` and `height` are those of the whole upright picture.
+    """
 
     source: Path
     file_name: str
@@ -40,7 +41,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Stored:
-    """An accepted file whose image now lies in the dataset as `file_name`."""
+    """An accepted file, whose image now lies in the dataset as `file_name`."""
 
     source: Path
     file_name: str
@@ -52,19 +53,19 @@ class Stored:
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that is not used, and why; `source` lies in the scanned folder."""
+    """A file that is not used, and why; `source` is its path in the scanned folder."""
 
     source: Path
     reason: str
 
 
 class ImagesError(ValueError):
-    """A folder that holds nothing to work with; the message names it and the way out."""
+    """The images cannot be imported as the study says; the message names the folder and the way out."""
 
 
 @dataclass
 class _Seen:
-    """What was accepted so far, by name, by pixels and by look: the second of a kind is told by the first."""
+    """The files accepted so far, by name, by pixels and by perceptual hash, to notice a second one."""
 
     stems: dict[str, Path] = field(default_factory=dict)
     squares: dict[str, Path] = field(default_factory=dict)
@@ -72,10 +73,10 @@ class _Seen:
 
 
 def scan(folder: Path, settings: Images, detector: Detector | Absent | None = None) -> Iterator[Accepted | Refused]:
-    """Every file below `folder`, once, sorted by name: accepted as a safe image, or refused with its reason.
+    """Each file below `folder`, sorted by name: accepted, with its image, or refused, with the reason.
 
     Hidden files are skipped. Nothing is written. Faces are looked for if there is a detector. Raises ImagesError if
-    the folder is missing or empty, or holds no file that the study accepts or refuses by name.
+    the folder is missing or empty, or lacks a file that the study accepts or refuses by name.
     """
     files = _files(folder)
     sources = {_name(path.relative_to(folder)) for path in files}
@@ -96,7 +97,7 @@ def scan(folder: Path, settings: Images, detector: Detector | Absent | None = No
 def import_images(
     study: Study, limit: int = 0, detector: Detector | Absent | None = None
 ) -> Iterator[Stored | Refused]:
-    """Scan the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
+    """Import the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
 
     An image that already lies there with the same pixels is not written again. Without a `detector` the study's own
     is opened. Raises ImagesError as `scan` does, and if one of the two folders lies inside the other.
@@ -113,37 +114,15 @@ def import_images(
             yield item
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Write a PNG whole or not at all; the same pixels give the same bytes, and the same bytes are left alone."""
-    memory = io.BytesIO()
-    Image.fromarray(np.asarray(image)).save(memory, "PNG")  # from the array: no profile, no EXIF, no date
-    if not (path.is_file() and path.read_bytes() == memory.getvalue()):
-        with replacing(path) as part:
-            part.write_bytes(memory.getvalue())
-
-
 def write_refused(refused: Iterable[Refused], path: Path) -> None:
-    """Write `refused.csv`: file, reason; the header alone if nothing was refused."""
+    """Write `refused.csv` with the columns file and reason; only the header if nothing was refused."""
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([("file", "reason"), *((_shown(r.source), r.reason) for r in refused)])
     write_text(path, lines.getvalue())
 
 
-def square(image: Image.Image, resolution: int, face: Box | None = None) -> Image.Image:
-    """The largest square of `image`, never squashed, resized: its middle is as near as can be to that of the face.
-
-    Without a face it is the middle of the picture, or a little above it in a portrait.
-    """
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) * HEADROOM
-    if face:
-        left = min(max(face.x + (face.width - side) / 2, 0), image.width - side)
-        top = min(max(face.y + (face.height - side) / 2, 0), image.height - side)
-    box = (round(left), round(top), round(left) + side, round(top) + side)
-    return image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
-
-
 def _files(folder: Path) -> list[Path]:
+    """Every file below `folder` that is not hidden; raises ImagesError if there is none."""
     files = list(_below(folder)) if folder.is_dir() else []
     if not files:
         what = "is empty" if folder.is_dir() else "is not a folder"
@@ -162,7 +141,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _accepted(path: Path, source: Path, settings: Images, detector: Detector | None, seen: _Seen) -> Accepted:
-    """The file made safe and remembered in `seen`; raises UnfitError with the reason if it is refused."""
+    """The accepted file, remembered in `seen`; raises UnfitError with the reason if it is refused."""
     if _shown(source) != source.as_posix():
         raise UnfitError("its name is not valid Unicode: rename it")
     if not path.is_file():
@@ -173,7 +152,7 @@ def _accepted(path: Path, source: Path, settings: Images, detector: Detector | N
     image = upright(path, settings.model_copy(update={"smallest": 1}) if wanted else settings)
     faces = detector.faces(image) if detector else None
     crop = square(image, settings.resolution, faces[0].box if faces else None)
-    stem, pixels = _stem_key(source), hashlib.sha256(crop.tobytes()).hexdigest()
+    stem, pixels = _stem_key(source), pixels_hash(crop)
     _refuse_second(seen.stems, stem, "the same name, apart from folder, ending and case, as")
     _refuse_second(seen.squares, pixels, "the same pixels as")
     measured = measure(image, settings.resolution, faces)
@@ -184,6 +163,7 @@ def _accepted(path: Path, source: Path, settings: Images, detector: Detector | N
 
 
 def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ...]:
+    """The flags of a picture; raises UnfitError if one of them refuses it."""
     found = flags(measured, curation) + duplicates(measured.look, seen.looks, curation)
     if refusing := [flag.reason for flag in found if flag.refuses]:
         raise UnfitError("; ".join(refusing))
@@ -191,6 +171,7 @@ def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ..
 
 
 def _name(source: Path) -> str:
+    """A path as every system writes it: with slashes, in Unicode's composed form."""
     return unicodedata.normalize("NFC", source.as_posix())
 
 
@@ -199,7 +180,8 @@ def _named(source: Path, names: Iterable[str]) -> bool:
 
 
 def _stem_key(source: Path) -> str:
-    return unicodedata.normalize("NFC", source.stem).casefold()  # some disks tell neither form nor case apart
+    """The name without folder and ending; case is ignored, because some disks ignore it too."""
+    return unicodedata.normalize("NFC", source.stem).casefold()
 
 
 def _refuse_second(seen: dict[str, Path], key: str, what: str) -> None:
@@ -208,4 +190,5 @@ def _refuse_second(seen: dict[str, Path], key: str, what: str) -> None:
 
 
 def _shown(source: Path) -> str:
+    """A path in a form that can be printed, even if it is not valid Unicode."""
     return source.as_posix().encode("utf-8", "backslashreplace").decode()

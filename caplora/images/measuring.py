@@ -1,8 +1,8 @@
-"""An upright picture → what it measures, so that pictures of one study can be compared.
+"""An upright picture → its measures: sharpness, exposure, contrast, light, colour cast, perceptual hash, face.
 
-Everything is measured on the picture with its shorter side scaled to `images.resolution`, the size that is trained:
-sharpness and light on the largest face, or on the middle half where none is known, the rest on the whole. Luma is
-that of Rec. 601, in [0, 1]. This file does not know limits.
+The picture is first scaled so that its shorter side is `images.resolution`, the size that is trained; so pictures of
+one study can be compared. Sharpness and light are measured on the largest face, or on the middle half where none is
+known; the rest on the whole picture. Luma is that of Rec. 601, in [0, 1]. This file does not know limits.
 """
 
 import math
@@ -17,15 +17,15 @@ from PIL import Image
 
 from caplora.images.faces import Box, Face
 
-BLACK, WHITE = 2, 253  # of 255: luma up to here, or from here on, shows nothing
-LONGEST = 4  # a strip longer than 4:1 is scaled by its longer side, to 4 × the resolution
+BLACK, WHITE = 2, 253  # of 255: luma up to BLACK, or from WHITE on, shows no detail
+LONGEST = 4  # a strip longer than 4:1 is scaled by its longer side instead, to 4 × the resolution
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What one picture measures. Of the face, None: faces were not looked for, or there is none."""
+    """The measures of one picture; those of the face are None if there is no face, or none was looked for."""
 
-    enlarged: float  # how many times the square is enlarged to the resolution; below 1 it is made smaller
+    enlarged: float  # factor from the square to the resolution; below 1 the square is made smaller
     sharpness: float  # variance of the Laplacian of luma in 0 … 255 (Pech-Pacheco et al. 2000)
     brightness: float  # mean luma
     black: float  # share of pixels
@@ -44,27 +44,30 @@ class Measure:
 
     @property
     def clipped(self) -> float:
-        """Share of pixels that are black or white."""
+        """The share of pixels that are black or white."""
         return self.black + self.white
 
     @property
     def cast(self) -> float:
-        """Distance of the mean colour from grey in the plane of a* and b*."""
+        """The distance of the mean colour from grey in the plane of a* and b*."""
         return math.hypot(self.cast_a, self.cast_b)
 
     @property
     def light_angle(self) -> float:
-        """Degrees, where the light comes from: 0 the right of the picture, 90 above, ±180 the left, -90 below."""
+        """Where the light comes from, in degrees: 0 the right of the picture, 90 above, ±180 the left, -90 below."""
         return math.degrees(math.atan2(self.light_y, self.light_x))
 
     @property
     def light_strength(self) -> float:
-        """How one-sided the light is, from 0, even, to √2."""
+        """How one-sided the light is, from 0 (even) to √2."""
         return math.hypot(self.light_x, self.light_y)
 
 
 def measure(image: Image.Image, resolution: int, faces: Sequence[Face] | None = None) -> Measure:
-    """What an upright RGB picture measures at `resolution`; `faces` largest first, None: they were not looked for."""
+    """The measures of an upright RGB picture at `resolution`.
+
+    `faces` has the largest first; None means that faces were not looked for.
+    """
     pixels = _scaled(image, resolution)
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     shares = np.bincount(luma.ravel(), minlength=256) / luma.size
@@ -93,13 +96,14 @@ def measure(image: Image.Image, resolution: int, faces: Sequence[Face] | None = 
 
 
 def _scaled(image: Image.Image, resolution: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of the picture with its shorter side at `resolution`."""
     scale = min(resolution / min(image.size), LONGEST * resolution / max(image.size))
     size = max(2, round(image.width * scale)), max(2, round(image.height * scale))
     return cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _part(luma: UInt8[np.ndarray, "h w"], box: Box | None, scale: float) -> UInt8[np.ndarray, "y x"]:
-    """Of the picture what its face covers, or its middle half."""
+    """The part of the picture that its face covers; without a face, the middle half."""
     height, width = luma.shape
     x, y, w, h = (v * scale for v in box) if box else (width / 4, height / 4, width / 2, height / 2)
     left, top = min(int(x), width - 2), min(int(y), height - 2)
@@ -107,5 +111,6 @@ def _part(luma: UInt8[np.ndarray, "h w"], box: Box | None, scale: float) -> UInt
 
 
 def _imbalance(one: UInt8[np.ndarray, "h w"], other: UInt8[np.ndarray, "h w"]) -> float:
-    bright, dim = one.mean(), other.mean()
-    return float((bright - dim) / max(bright + dim, 1e-9))
+    """How much brighter `one` is than `other`, in [-1, 1]."""
+    first, second = one.mean(), other.mean()
+    return float((first - second) / max(first + second, 1e-9))

@@ -1,4 +1,4 @@
-"""Stored images → the table of `datasets/<study>/images.csv`: what each measures and why it is flagged, a row each."""
+"""Stored images → the table of `datasets/<study>/images.csv`: a row per image, its measures and why it is flagged."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ OF_A_FACE = ("face_share", "confidence", "roll", "yaw")  # empty where there is 
 
 
 def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
-    """A row per image: its flags (words) and their reasons, its cluster (empty: none) and all that `Measure` says."""
+    """A row per image: its flags as words, their reasons, its cluster (empty if none), and what `Measure` says."""
     items = list(stored)
     numbers = clusters([item.measure.look for item in items], curation)
     rows = [_row(item) | {"cluster": int(number) or None} for item, number in zip(items, numbers, strict=True)]

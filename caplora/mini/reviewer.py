@@ -1,4 +1,4 @@
-"""A reviewer who knows what the mini portraits show, and does with a ledger what a person does in the review."""
+"""A stand-in for a person who reviews: it knows what the mini portraits show, and decides on every pending caption."""
 
 import json
 
@@ -9,9 +9,9 @@ from caplora.study import read_study
 
 
 def review_portraits(name: str) -> list[Row]:
-    """The rows decided now, all that were pending: a caption that is right is kept, one that is not is corrected.
+    """The rows that were pending and are now decided: a right caption is kept, a wrong one is corrected.
 
-    `name` is that of a study of the mini portraits; what the machine said stays in the ledger.
+    `name` is the name of a study of the mini portraits. What the machine said stays in the ledger.
     """
     ledger, shown = Ledger(read_study(name).dataset), json.loads(TRUTH.read_text(encoding="utf-8"))
     pending = [row for row in ledger.rows.values() if row.status == "pending"]

@@ -1,7 +1,4 @@
-"""A person's way through the ledger: what is shown and in which order, every decision, and what is doubtful.
-
-This file knows no widgets; `studio.py` shows it. Each decision is on disk when its method returns.
-"""
+"""A study → the checks that a review makes of its captions: tokens, lost words, doubts, agreement with the picture."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from caplora.study import Study
 
 @dataclass(frozen=True)
 class Checks:
-    """What the study knows of captions: how many tokens one has, which words fall off its end, what is doubtful."""
+    """Functions of a caption that need the study: its tokens, the words cut off at its end, what is doubtful."""
 
     count: Callable[[str], int]
     lost: Callable[[str], str]
@@ -24,7 +21,7 @@ class Checks:
 
 
 def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
-    """The checks of a study, with its own tokenizer; what was found in a caption is remembered."""
+    """The checks of a study, with its own tokenizer; what was counted in a caption is remembered."""
     tokenizer = load_tokenizer(study)
     return Checks(
         count=lru_cache(10_000)(lambda text: token_count(text, tokenizer)),

@@ -1,10 +1,11 @@
-"""What a person types to find captions → a test of rows.
+"""What a person types to find captions → a test that each row passes or not.
 
-    status:pending tokens:>75 flag:blurry "long hair"      all of them (AND may be written)
+    status:pending tokens:>75 flag:blurry "long hair"      all must hold (AND may be written between them)
     (smiling OR laughing) NOT glasses                       -glasses is the same as NOT glasses
 
-Fields with words: status, split, flag, lint, file, reason, machine, text; with numbers and <, <=, >, >=: tokens,
-words, agreement. A bare word, or words in quotes, is looked for in the caption. Case does not matter.
+Fields that hold words: status, split, flag, lint, file, reason, machine, text. Fields that hold numbers, to compare
+by <, <=, >, >=: tokens, words, agreement. A bare word, or words in quotes, are looked for in the caption. Case does
+not matter. The functions below parse from the loosest binding to the tightest: OR, AND, NOT, a single term.
 """
 
 import operator
@@ -21,12 +22,12 @@ CHOICES = {"status": STATUSES, "split": SPLITS}
 
 
 class FilterError(ValueError):
-    """A filter that cannot be understood; the message names the part and what would do."""
+    """A filter that cannot be understood; the message names the part, and what to write instead."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row as it is looked for: with its token count, what lint found, and CLIP's agreement, if it is known."""
+    """What a filter can ask of a row: the row, its token count, the rules of its findings, and CLIP's agreement."""
 
     row: Row
     tokens: int = 0
@@ -55,7 +56,7 @@ NUMBERS: dict[str, Callable[[Entry], float | None]] = {
 
 
 def parsed(text: str) -> Test:
-    """The test that a filter stands for; an empty one lets everything pass. Raises FilterError."""
+    """The test that a filter stands for; an empty filter lets everything pass. Raises FilterError."""
     tokens = _tokens(text)
     if not tokens:
         return lambda _: True

@@ -1,4 +1,4 @@
-"""The ledger → what a person changed in it, and whether it is ready to train on."""
+"""The ledger → a checklist: is it ready to train on, and if not, what is missing."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from caplora.captions import Finding, Row, held_out
 
-ITEMS = {  # of the checklist: what must be so, and the way there
+ITEMS = {  # of the checklist → what must be true, and what to do
     "images": "at least 5 images to train on and 1 held out: add some, or put some back",
     "captions": "every image has a caption: write one, or reject the image",
     "length": "every caption fits into the text encoder: shorten those that are cut off",
@@ -17,14 +17,12 @@ ITEMS = {  # of the checklist: what must be so, and the way there
     "consent": "where each picture is from and who allowed it: images.provenance of the study, or the ledger's columns",
 }
 LEAST = 5  # images to train on
-RULES = {"length": "long", "characters": "unknown", "identity": "identity"}  # item → what lint calls it
-
-
+RULES = {"length": "long", "characters": "unknown", "identity": "identity"}  # item → the rule of its findings
 COLOURS = {"green": "#00734c", "red": "#b03000", "overruled": "#8a6d00"}
 
 
 class NotReadyError(ValueError):
-    """A ledger that is not ready to train on; the message names what lacks and the ways out."""
+    """A ledger that is not ready to train on; the message names what is missing and the ways out."""
 
 
 def checklist(
@@ -33,9 +31,9 @@ def checklist(
     clusters: Mapping[str, int],
     overruled: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Whether a ledger is ready, item by item: item, state (green, red, overruled), found, way out.
+    """The checklist of a ledger, a row per item: item, state (green, red, overruled), found, needed.
 
-    `clusters` gives near-duplicates the same number. Raises NotReadyError for an overruled item that there is not.
+    `clusters` gives near-duplicates the same number. Raises NotReadyError for an overruled item that does not exist.
     """
     if unknown := sorted({*overruled} - {*ITEMS}):
         raise NotReadyError(f"the checklist has no item {unknown[0]!r} to overrule: it has {', '.join(ITEMS)}")
@@ -48,7 +46,7 @@ def checklist(
 
 
 def faults(rows: Sequence[Row], findings: Iterable[Finding], clusters: Mapping[str, int]) -> dict[str, str]:
-    """Item of the checklist → what speaks against it, in words; empty if nothing does."""
+    """Item of the checklist → what is wrong, in words; empty if nothing is."""
     used = [row for row in rows if row.status != "rejected"]
     train, held = [row for row in used if row.split == "train"], held_out(rows)
     by_rule: dict[str, set[str]] = {}
@@ -67,12 +65,12 @@ def faults(rows: Sequence[Row], findings: Iterable[Finding], clusters: Mapping[s
 
 
 def colour(state: str) -> str:
-    """The style of a state in a table."""
+    """The CSS of a state in a table."""
     return f"color: {COLOURS[state]}; font-weight: bold"
 
 
 def ready(table: pd.DataFrame) -> str:
-    """That a checklist is green or overruled, in words; raises NotReadyError naming what is red and the ways out."""
+    """The sentence that a checklist is green or overruled; raises NotReadyError naming what is red and the ways out."""
     red = table[table["state"] == "red"]
     if len(red):
         lines = [f"  {item}: {found}. Needed: {needed}" for item, _, found, needed in red.itertuples(index=False)]
@@ -86,6 +84,7 @@ def ready(table: pd.DataFrame) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
+    """How many names there are, and the first three."""
     if not names:
         return ""
     return f"{len(names)}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")

@@ -1,8 +1,4 @@
-"""The review studio: a widget for JupyterLab and Colab in which a person goes through the captions by keyboard.
-
-`studio.js` draws what `view` says and sends back what the person does; every message names the image it is about, so
-one that comes late cannot change another. Texts go through the DOM as text, never as HTML.
-"""
+"""The ledger → a table in HTML that needs no kernel, and pictures as small JPEGs."""
 
 import base64
 import io
@@ -18,7 +14,7 @@ COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "reject
 
 
 def static_table(folder: Path, limit: int = 20) -> str:
-    """The first `limit` rows of the ledger, 0 for all, as HTML that needs no kernel; pictures included."""
+    """The first `limit` rows of the ledger (0: all) as an HTML table that includes the pictures."""
     rows = read_ledger(folder)
     shown = rows[: limit or None]
     head = "".join(
@@ -46,6 +42,7 @@ def jpeg(path: Path, side: int) -> bytes:
 
 @lru_cache(maxsize=512)
 def _jpeg(path: Path, side: int, changed: int) -> bytes:
+    """As `jpeg`; `changed` is part of the key, so that a changed file is read again."""
     memory = io.BytesIO()
     with Image.open(path) as image:
         small = image.convert("RGB")

@@ -1,4 +1,4 @@
-// Draws what `view` says, and sends what the person does. Texts become text nodes, never HTML.
+// Draws what `view` of studio.py says, and sends back what the person does. Texts become text nodes, never HTML.
 
 const KEYS = {
   k: "keep", Enter: "keep", e: "edit", r: "reject", n: "next", ArrowRight: "next", p: "previous", ArrowLeft: "previous",
@@ -24,9 +24,9 @@ function keyOf(event) {
 
 function render({ model, el }) {
   const thumbs = new Map(), pictures = new Map(), asked = new Set();
-  let shown = null; // the image on the card
-  let seen = ""; // its caption as the kernel last said it
-  let typed = false; // whether the text holds what was not sent yet
+  let shown = null; // file name of the image on the card
+  let seen = ""; // its caption as the kernel last sent it
+  let typed = false; // whether the text has changes that were not sent yet
   let writing = 0, counting = 0, finding = 0;
 
   const send = (message) => model.send({ name: shown, ...message });
@@ -113,7 +113,7 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName) && event.target.type !== "checkbox";
     const command = event.ctrlKey || event.metaKey, deed = KEYS[keyOf(event)];
-    if (event.isComposing || event.keyCode === 229) { event.stopPropagation(); return; } // a syllable is being put together
+    if (event.isComposing || event.keyCode === 229) { event.stopPropagation(); return; } // a Korean or Japanese syllable is being composed
     if (event.target === text && event.key === "Enter" && command) { deeds.keep(); root.focus(); }
     else if (typing && event.key === "Escape") root.focus();
     else if (event.target === filter && event.key === "Enter") root.focus();
@@ -147,8 +147,8 @@ function render({ model, el }) {
 
   function drawCard(card, failed) {
     const another = card.file_name !== shown;
-    if (another) save(); // what was typed since is of the image that leaves
-    if (failed && !another && text.value !== card.text) typed = true; // it could not be saved: it stays to be tried again
+    if (another) save(); // what was typed belongs to the image that is leaving
+    if (failed && !another && text.value !== card.text) typed = true; // it could not be saved: keep it, to try again
     if (another || !typed) { text.value = card.text; typed = false; }
     if (another || document.activeElement !== reason) reason.value = card.reason;
     shown = card.file_name;

@@ -1,7 +1,7 @@
 """The review studio: a widget for JupyterLab and Colab in which a person goes through the captions by keyboard.
 
-`studio.js` draws what `view` says and sends back what the person does; every message names the image it is about, so
-one that comes late cannot change another. Texts go through the DOM as text, never as HTML.
+`studio.js` draws what `view` says and sends back what the person does. Every message names its image, so that a late
+one cannot change another image. Texts enter the page as text, never as HTML.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,22 +14,23 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from caplora.captions import LEDGER, Ledger, LedgerError, marked, read_ledger
+from caplora.captions import LEDGER, Ledger, LedgerError, read_ledger
 from caplora.review.checks import Checks
+from caplora.review.corrections import marked
 from caplora.review.review import Review
 from caplora.review.static_table import jpeg
 from caplora.study import BusyError, only_writer
 
 HERE = Path(__file__).resolve().parent
 THUMBNAIL, PICTURE = 72, 640  # pixels
-LOOKS = {"go", "move", "pending", "filter"}  # what changes nothing
+LOOKS = {"go", "move", "pending", "filter"}  # deeds that change nothing
 
 
 class Studio(anywidget.AnyWidget):
-    """The studio over the ledger of a folder; `view` is what it shows.
+    """The studio for the ledger of a folder; `view` is what it shows.
 
-    It holds the ledger until its kernel ends or it is opened again: a second one, in another kernel, says who holds it
-    and changes nothing. Raises LedgerError if the ledger cannot be read.
+    It holds the ledger until its kernel ends or it is opened again. A second studio, in another kernel, says who holds
+    the ledger and changes nothing. Raises LedgerError if the ledger cannot be read.
     """
 
     _esm = HERE / "studio.js"
@@ -38,7 +39,7 @@ class Studio(anywidget.AnyWidget):
     open_ones: ClassVar[dict[Path, "Studio"]] = {}
 
     def __init__(self, folder: Path, checks: Checks, who: str = "") -> None:
-        read_ledger(folder)  # or an error that says how to make one
+        read_ledger(folder)  # raises an error that says how to make one
         self.folder, self.saved, self.told, self.failed = folder.resolve(), "", "", False
         self.review, self.held, self.answers = Review(Ledger(folder, who), checks), ExitStack(), 0
         if (earlier := self.open_ones.pop(self.folder, None)) is not None:
@@ -52,13 +53,13 @@ class Studio(anywidget.AnyWidget):
         self.on_msg(self._received)
 
     def shut(self, why: str) -> None:
-        """Change nothing any more, and say why."""
+        """Stop changing anything, and say why."""
         self.held.close()
         self.told = why
         self.view = self._view()
 
     def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
-        """Do what a message says; an error is shown, because one raised in a callback is seen by nobody."""
+        """Do what a message asks. An error is shown in the studio, because nobody sees one raised in a callback."""
         answers = {"pictures": self._pictures, "count": self._count, "find": self._find}
         try:
             if answer := answers.get(message["do"]):
@@ -72,7 +73,7 @@ class Studio(anywidget.AnyWidget):
         self.view = self._view()
 
     def _done(self, message: dict[str, Any]) -> str:
-        """What the person's deed has come to, in words."""
+        """Do what the person asks, and return the outcome in words."""
         review, do = self.review, message["do"]
         if do not in LOOKS and self.told:
             raise LedgerError(self.told)
@@ -84,6 +85,7 @@ class Studio(anywidget.AnyWidget):
         return f"{count}saved {datetime.now():%H:%M:%S}"
 
     def _deeds(self, message: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+        """Name of each deed → the function that does it with what the message holds."""
         review, name = self.review, message.get("name", "")
         text, value = message.get("text", ""), message.get("value", "")
         replaced = (message.get("find", ""), message.get("into", ""), message.get("regex", False))
@@ -104,13 +106,13 @@ class Studio(anywidget.AnyWidget):
         }
 
     def _decided(self, name: str, decide: Callable[[], None]) -> None:
-        """Decide on one image, then go on from it to the next that nobody has decided on."""
+        """Decide on one image; if it is the one shown, go on to the next that nobody has decided on."""
         decide()
         if name == self.review.current:
             self.review.next_pending()
 
     def _pictures(self, message: dict[str, Any]) -> None:
-        """Send pictures, thumbnails or large, as JPEG; one that cannot be read is empty."""
+        """Send pictures as JPEG, small or large; one that cannot be read is sent empty."""
         names = [name for name in message["names"] if name in self.review.rows]
         side = PICTURE if message["large"] else THUMBNAIL
         self.send({"pictures": names, "large": message["large"]}, buffers=[self._jpeg(name, side) for name in names])
@@ -122,13 +124,13 @@ class Studio(anywidget.AnyWidget):
             return b""
 
     def _count(self, message: dict[str, Any]) -> None:
-        """Say what is to be known of a text while it is being written: its tokens, what falls off, what changed."""
+        """Send what is known of a text while it is being written: its tokens, what is cut off, what changed."""
         checks, row, text = self.review.checks, self.review.rows.get(message["name"]), message["text"]
         said = {"tokens": checks.count(text), "lost": checks.lost(text)}
         self.send({"count": said, "pieces": marked(row.machine_text if row else "", text), "name": message["name"]})
 
     def _find(self, message: dict[str, Any]) -> None:
-        """Show what replacing would make of the captions, the first dozen of them."""
+        """Send a preview of replacing: the first dozen captions that would change, and how many there are."""
         try:
             texts = self.review.found(message["find"], message["into"], message["regex"])
             rows = self.review.rows
@@ -138,9 +140,10 @@ class Studio(anywidget.AnyWidget):
             self.send({"found": [], "total": 0, "error": str(error)})
 
     def _view(self) -> dict[str, Any]:
+        """Everything that the studio shows, as `studio.js` reads it."""
         review = self.review
         undo, redo = review.stacked()
-        self.answers += 1  # so that every message is answered, though nothing else has changed
+        self.answers += 1  # so that every message gets an answer, even if nothing else has changed
         return {
             "answers": self.answers,
             "failed": self.failed,

@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import BlipForConditionalGeneration, LlavaForConditionalGeneration, LlavaProcessor
 
 from caplora.captioning.captioners import FAMILIES, TASK, CaptioningError, load_captioner, machine_captions
-from caplora.captioning.machine_captions import MEMORY, captioner_mark, captioner_name, captions_of
+from caplora.captioning.machine_captions import MEMORY, captioner_mark, captioner_name, captioner_version, captions_of
 from caplora.captions.ledger import Said
 from caplora.models.devices import DTYPES, precision_of
 from caplora.study.settings import Captioning
@@ -21,6 +21,14 @@ from caplora.study.study import Study, read_study
 from tests.tiny_captioners import MAKERS
 
 SETTINGS = Captioning(batch_size=2, num_beams=2, max_new_tokens=6)
+
+
+def mark_of(study: Study) -> str:
+    return captioner_mark(study, captioner_version(study))
+
+
+def name_of(study: Study) -> str:
+    return captioner_name(study, captioner_version(study))
 
 
 @pytest.fixture(scope="module")
@@ -180,25 +188,25 @@ def test_another_captioner_captions_anew(tmp_path: Path, blip: Path) -> None:
 def test_the_mark_of_a_local_captioner_is_its_weights(tmp_path: Path, blip: Path) -> None:
     folder = copied(blip, tmp_path / "blip")
     study = study_of(tmp_path, folder)
-    before = captioner_mark(study)
-    assert before == captioner_mark(study_of(tmp_path, blip))
+    before = mark_of(study)
+    assert before == mark_of(study_of(tmp_path, blip))
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
-    assert captioner_mark(study_of(tmp_path, folder)) != before
+    assert mark_of(study_of(tmp_path, folder)) != before
 
 
 def test_a_caption_says_who_gave_it_how_and_when(tmp_path: Path, blip: Path) -> None:
     study, before = study_of(tmp_path, blip), datetime.now(UTC).replace(microsecond=0)
     said = all_captions(study, 3)[0]["0.png"]
-    assert said.captioner == f"{blip}@{captioner_mark(study)[:7]} beams 2 tokens 6" == captioner_name(study)
+    assert said.captioner == f"{blip}@{mark_of(study)[:7]} beams 2 tokens 6" == name_of(study)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said.time)
     assert before <= datetime.fromisoformat(said.time) <= datetime.now(UTC)
     assert asdict(said) in json.loads((study.dataset / MEMORY).read_text()).values()
 
 
 def test_a_captioner_of_the_hub_is_named_by_its_pinned_revision() -> None:
-    assert captioner_name(read_study("sd15")) == "Salesforce/blip-image-captioning-large@2227ac3 beams 3 tokens 60"
+    assert name_of(read_study("sd15")) == "Salesforce/blip-image-captioning-large@2227ac3 beams 3 tokens 60"
 
 
 def test_a_memory_of_texts_alone_is_still_read(tmp_path: Path, blip: Path) -> None:
@@ -208,13 +216,13 @@ def test_a_memory_of_texts_alone_is_still_read(tmp_path: Path, blip: Path) -> No
     (study.dataset / MEMORY).write_text(json.dumps({key: entry["text"] for key, entry in entries.items()}))
     again, sizes = all_captions(study, 3)
     assert sizes == [3]
-    assert again == {name: Said(caption.text, captioner_name(study), "") for name, caption in said.items()}
+    assert again == {name: Said(caption.text, name_of(study), "") for name, caption in said.items()}
 
 
 def test_another_prompt_is_another_captioner(tmp_path: Path, blip: Path) -> None:
     plain, asked = study_of(tmp_path, blip), study_of(tmp_path, blip, more=", prompt: the colour of the hair")
-    assert captioner_mark(plain) != captioner_mark(asked)
-    assert re.fullmatch(re.escape(captioner_name(plain)) + " prompt [0-9a-f]{7}", captioner_name(asked))
+    assert mark_of(plain) != mark_of(asked)
+    assert re.fullmatch(re.escape(name_of(plain)) + " prompt [0-9a-f]{7}", name_of(asked))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 3}', '{"a": {"words": "b"}}'])

@@ -17,13 +17,12 @@ from caplora.captions.ledger import (
     STATUSES,
     LedgerError,
     Row,
-    caption_statistics,
     held_out,
     read_ledger,
     trained,
-    word_counts,
     write_ledger,
 )
+from caplora.captions.words import word_counts, words_of
 
 HEADER = ",".join(COLUMNS[:7])
 ME = "an ink drawing of a woman"
@@ -138,10 +137,10 @@ def test_nothing_is_trained_without_a_caption() -> None:
         trained([Row("a.png", " \n")])
 
 
-def test_statistics_count_words_and_the_captions_that_have_them() -> None:
-    rows = [Row("a.png", "red hair, a red t-shirt"), Row("b.png", "with red hair"), Row("c.png")]
-    assert caption_statistics(rows)["words"].tolist() == [5, 3, 0]
-    counts = word_counts([row.text for row in rows], commonest=2)
+def test_words_and_the_captions_that_have_them_are_counted() -> None:
+    texts = ["red hair, a red t-shirt", "with red hair", ""]
+    assert [len(words_of(text)) for text in texts] == [5, 3, 0]
+    counts = word_counts(texts, commonest=2)
     assert counts.to_dict("list") == {"word": ["hair", "red"], "captions": [2, 2]}
 
 

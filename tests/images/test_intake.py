@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFilter
 from pydantic import ValidationError
 
+from caplora.images.cropping import square
 from caplora.images.decoding import as_srgb
 from caplora.images.faces import Box
 from caplora.images.intake import (
@@ -25,10 +26,9 @@ from caplora.images.intake import (
     Stored,
     import_images,
     scan,
-    square,
-    write_image,
     write_refused,
 )
+from caplora.images.pixels import write_image
 from caplora.images.sheets import contact_sheet
 from caplora.images.table import OF_A_FACE, image_table
 from caplora.study.image_settings import Curation, Images, Limit

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caplora.captions.cleaning import marked
 from caplora.captions.doubts import Finding
 from caplora.captions.ledger import Row
-from caplora.review.corrections import corrections, edit_distance, edit_distances, replacements
+from caplora.review.corrections import corrections, edit_distance, edit_distances, marked, replacements
 from caplora.review.readiness import ITEMS, NotReadyError, checklist, ready
 
 words = st.lists(st.sampled_from(["red", "hair", "in", "a", "hat"]), max_size=8)

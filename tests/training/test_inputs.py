@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from caplora.images.decoding import pixels_hash
+from caplora.images.pixels import pixels_hash
 from caplora.models.base import encode_texts
 from caplora.study.training_settings import Training
 from caplora.training.inputs import Encoders, pixels_of

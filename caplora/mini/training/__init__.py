@@ -1,10 +1,5 @@
-"""How the miniature models are made: one file for each model, how they are fitted and measured, and the whole in order.
+"""Pictures of the portrait world → the trained models of the mini stack; notebook 00 calls these files in turn.
 
-`stack.py` is what notebook 00 holds, `fitting.py` the training loop of all models, `measure.py` how good they are.
+One file for each model: `vae`, `diffusion` (text encoder and UNet), `blip`, `clip`, `identity` and `judge`. `fitting`
+is the training loop that they share; `measure` says how good they are, and writes the model card.
 """
-
-from caplora.mini.training.stack import MiniStack
-
-__all__ = [
-    "MiniStack",
-]

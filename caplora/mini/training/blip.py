@@ -1,4 +1,4 @@
-"""The captioner of the stack: BLIP, trained on the base styles only."""
+"""The captioner of the mini stack: a small BLIP, trained on the base styles only."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from caplora.mini.world import Pictures, caption
 
 
 def new_blip(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
-    """An untrained BLIP of 128-pixel pictures."""
+    """An untrained BLIP for pictures of 128 pixels."""
     torch.manual_seed(4)
     width = 128
     return BlipForConditionalGeneration(
@@ -62,7 +62,7 @@ def train_blip(
     folder: Path,
     batch: int = 48,
 ) -> Iterator[tuple[int, float]]:
-    """Fit the captioner to plainly worded captions in a fixed order; yields (step, loss)."""
+    """Train the captioner on plainly worded captions, whose clauses keep one order; yields (step, loss)."""
     images = torch.from_numpy(pictures.images)
     texts = [f"[DEC] {caption(pictures.attributes(i))} [SEP]" for i in range(len(images))]
     tokens = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt").input_ids

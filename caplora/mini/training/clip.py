@@ -1,4 +1,4 @@
-"""The scoring models of the stack: open_clip models that have seen every style, trained with hard negatives."""
+"""The scoring models of the mini stack: small open_clip models that see every style, trained with hard negatives."""
 
 import json
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from caplora.mini.world import ATTRIBUTES, Pictures, caption, change_one
 
 CONTEXT = 56  # tokens; the longest caption of the world has 46
 MEAN = STD = (0.5, 0.5, 0.5)
-READING = 10.0  # weight of reading the attributes; with 1 the contrast drowns it
-SIDE = 96  # pixels the model sees; smaller than the pictures, as CLIP's 224 is smaller than 512
+READING = 10.0  # weight of reading the attributes; with 1 the contrastive loss outweighs it
+SIDE = 96  # pixels that the model sees, fewer than a picture has, as CLIP sees 224 of 512
 
 
 def configuration(vocabulary: int) -> dict:
@@ -45,13 +45,13 @@ def new_clip(vocabulary: int, seed: int) -> CLIP:
 
 
 def shrunk(x: Tensor) -> Tensor:
-    """Pictures at the size the model sees, as its preprocessing makes them."""
+    """Pictures resized to what the model sees, as its preprocessing does it."""
     small = F.interpolate(x, size=(SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False)
     return small.contiguous(memory_format=torch.channels_last)
 
 
 class Described(nn.Module):
-    """A CLIP with one reading of the attributes, the same for its picture and its text embeddings."""
+    """A CLIP with one linear layer that reads the attributes from picture and text embeddings alike."""
 
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
@@ -60,18 +60,18 @@ class Described(nn.Module):
         self.reading = nn.Linear(width, values)
 
     def read(self, embedding: Tensor) -> Tensor:
-        """Logits of all values of a unit embedding (n, d), scaled so that one step of the rate can move them."""
+        """Logits of all values from unit embeddings (n, d), scaled so that steps of the learning rate can move them."""
         return self.reading(8 * embedding)
 
 
 def train_clip(
     model: Described, pictures: Pictures, tokenizer: CLIPTokenizer, steps: int, folder: Path, seed: int, batch: int = 48
 ) -> Iterator[tuple[int, float]]:
-    """Fit pictures to their captions; yields (step, loss).
+    """Train the model to match pictures and captions; yields (step, loss).
 
-    Contrastive both ways (Radford et al. 2021), each caption also against one of the same picture with a single
-    attribute changed (NegCLIP, Yuksekgonul et al. 2023), in varied words with some clauses left out. One reading of
-    the attributes from both embeddings teaches the towers what to look for long before the contrast would.
+    The loss is contrastive in both directions (Radford et al. 2021). Each caption also stands against one with a single
+    attribute changed (NegCLIP, Yuksekgonul et al. 2023); words vary and some clauses are left out. Reading the
+    attributes from both embeddings teaches both towers what to look for, long before the contrastive loss would.
     """
     images, device = torch.from_numpy(pictures.images), device_of(model)
 
@@ -90,7 +90,7 @@ def train_clip(
 
 
 def caption_pairs(pictures: Pictures, index: list[int], generator: torch.Generator) -> tuple[list[str], list[str]]:
-    """A caption of each picture and the same with one attribute changed, in the same words, order and omissions."""
+    """A caption of each picture, and the same with one attribute changed but the same wording, order and omissions."""
     rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
     true, changed = [], []
     for i in index:
@@ -104,9 +104,9 @@ def caption_pairs(pictures: Pictures, index: list[int], generator: torch.Generat
 
 
 def contrast(logits: Tensor, differs: Tensor) -> Tensor:
-    """The contrastive loss of logits (batch, 2 batch): every true caption, then every changed one.
+    """The contrastive loss of logits (batch, 2 batch), with the true captions first and the changed ones after them.
 
-    `differs` (batch,) says where the changed caption is another at all: its clause may have been left out.
+    `differs` (batch,) says which changed captions really differ: the changed clause may have been left out.
     """
     batch = len(logits)
     target = torch.arange(batch, device=logits.device)
@@ -116,7 +116,7 @@ def contrast(logits: Tensor, differs: Tensor) -> Tensor:
 
 
 def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Write what `open_clip.create_model_and_transforms("local-dir:…")` reads, in 16 bit."""
+    """Write the folder that `open_clip.create_model_and_transforms("local-dir:…")` reads, in 16 bits."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     weights = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
@@ -130,20 +130,14 @@ def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 @torch.no_grad()
 def ranks_true_caption(model: CLIP, pictures: Pictures, tokenizer: CLIPTokenizer, seed: int = 0) -> float:
-    """Share of pictures whose true caption scores above the same caption with one attribute changed."""
+    """The share of pictures whose true caption scores above the same caption with one attribute changed."""
     rng = np.random.default_rng(seed)
     pairs = [(caption(a), caption(change_one(a, rng))) for a in map(pictures.attributes, range(len(pictures.people)))]
     parts, device = torch.from_numpy(pictures.images).split(128), device_of(model)
     seen = torch.cat([model.encode_image(shrunk(as_pixels(part)).to(device), normalize=True) for part in parts])
-    text = [
-        torch.cat(
-            [
-                model.encode_text(part.to(device), normalize=True)
-                for part in tokenizer(
-                    side, padding="max_length", max_length=CONTEXT, return_tensors="pt"
-                ).input_ids.split(256)
-            ]
-        )
-        for side in map(list, zip(*pairs, strict=True))
-    ]
-    return float(((seen * text[0]).sum(1) > (seen * text[1]).sum(1)).float().mean())
+    cosines = []
+    for captions in map(list, zip(*pairs, strict=True)):  # the true ones, then the changed ones
+        tokens = tokenizer(captions, padding="max_length", max_length=CONTEXT, return_tensors="pt").input_ids
+        text = torch.cat([model.encode_text(part.to(device), normalize=True) for part in tokens.split(256)])
+        cosines.append((seen * text).sum(1))
+    return float((cosines[0] > cosines[1]).float().mean())

@@ -1,4 +1,4 @@
-"""The diffusion model of the stack: a text encoder and a UNet trained together from nothing on the base styles."""
+"""The diffusion model of the mini stack: a text encoder and a UNet, trained together on the base styles."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from caplora.mini.training.judge import attribute_loss, named_labels
 from caplora.mini.world import ATTRIBUTES, Pictures, caption
 
 WIDTH = 128  # of the text embeddings
-LONGEST = 48  # tokens of a caption, or more
+LONGEST = 48  # no caption has more tokens
 READING = 0.1  # weight of reading the attributes from the text
 NOISE = {  # SD 1.5's schedule
     "num_train_timesteps": 1000,
@@ -28,7 +28,7 @@ NOISE = {  # SD 1.5's schedule
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained UNet over 16 × 16 × 8 latents with self- and cross-attention at 16, 8 and, in the middle, 4."""
+    """An untrained UNet for latents of 16 × 16 × 8; self- and cross-attention at sizes 16, 8 and, in the middle, 4."""
     torch.manual_seed(1)
     return UNet2DConditionModel(
         sample_size=16,
@@ -45,7 +45,7 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained CLIP text encoder over `tokenizer`'s vocabulary."""
+    """An untrained CLIP text encoder for the vocabulary of `tokenizer`."""
     torch.manual_seed(2)
     return CLIPTextModel(
         CLIPTextConfig(
@@ -64,7 +64,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 class TextToLatents(nn.Module):
-    """The text encoder and the UNet as one thing to train, and a reading of the attributes from the encoded text."""
+    """The text encoder and the UNet as one module to train, and a linear layer that reads attributes from the text."""
 
     def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -73,21 +73,23 @@ class TextToLatents(nn.Module):
         self.reading = nn.Linear(WIDTH, sum(len(values) for values in ATTRIBUTES.values()))
 
     def read(self, texts: Tensor) -> Tensor:
-        """Logits of all values, (n, values), of encoded texts (n, 77, WIDTH): from the places after their end."""
+        """Logits of all values, (n, values), from the padding after encoded texts (n, 77, WIDTH)."""
         return self.reading(texts[:, LONGEST:].mean(1))
 
 
 @torch.no_grad()
 def latent_moments(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
-    """Mean and log-variance of each picture's latents, (n, 16, 16, 16)."""
+    """Mean and log-variance of the latents of each picture, (n, 16, 16, 16)."""
     parts = torch.from_numpy(pictures.images).split(64)
     device = device_of(vae)
     return torch.cat([vae.encode(as_pixels(part).to(device)).latent_dist.parameters.cpu() for part in parts])
 
 
 def caption_tokens(pictures: Pictures, tokenizer: CLIPTokenizer, variety: int = 4) -> tuple[Tensor, Tensor]:
-    """Tokens of `variety` captions of each picture in varied words, and of the empty one last, (n, variety + 1, 77);
-    and the attributes that each names, (n, variety + 1, attributes), −100 where none.
+    """The tokens of captions of each picture, (n, variety + 1, 77), and the attributes that each caption names.
+
+    Each picture has `variety` captions in varied words, then an empty one. The attributes (n, variety + 1, attributes)
+    are indices, −100 where a caption does not name one.
     """
     rng = np.random.default_rng(7)
     texts = []
@@ -107,11 +109,11 @@ def train_diffusion(
     folder: Path,
     batch: int = 16,
 ) -> Iterator[tuple[int, float]]:
-    """Fit `model` to predict the noise in scaled latents; yields (step, loss).
+    """Train `model` to predict the noise in scaled latents; yields (step, loss).
 
-    `moments` (n, 16, 16, 16); `captions` as of `caption_tokens`, the last one empty and drawn one time in ten. The loss
-    is weighted by min-SNR-γ with γ = 5 (Hang et al. 2023). Reading the attributes from the text teaches the text
-    encoder which colour is whose; from the noise alone it has not learned it in 6,000 steps.
+    `moments` is (n, 16, 16, 16), `captions` what `caption_tokens` returns; the empty caption is drawn one time in ten.
+    The loss is weighted by min-SNR-γ with γ = 5 (Hang et al. 2023). Reading the attributes from the text teaches the
+    text encoder which colour belongs to what; from the noise alone it did not learn this in 6,000 steps.
     """
     scheduler = DDPMScheduler(**NOISE)
     snr = compute_snr(scheduler, torch.arange(1000))
@@ -128,10 +130,8 @@ def train_diffusion(
         text = token_ids[index, which].long()
         noise = torch.randn(latents.shape, generator=generator)
         t = batch_of(generator, 1000, batch)
-        noisy, texts = (
-            scheduler.add_noise(latents, noise, t).to(device),
-            model.text_encoder(text.to(device)).last_hidden_state,
-        )
+        noisy = scheduler.add_noise(latents, noise, t).to(device)
+        texts = model.text_encoder(text.to(device)).last_hidden_state
         predicted = model.unet(noisy, t.to(device), texts).sample.float()
         error = F.mse_loss(predicted, noise.to(device), reduction="none")
         read = attribute_loss(model.read(texts), labels[index, which])
@@ -141,8 +141,8 @@ def train_diffusion(
 
 
 def pipeline_of(model: TextToLatents, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> StableDiffusionPipeline:
-    """The parts as the pipeline that diffusers saves and loads."""
-    tokenizer.backend_tokenizer.no_padding()  # or the file says how the last call padded
+    """The parts put together as the pipeline that diffusers saves and loads."""
+    tokenizer.backend_tokenizer.no_padding()  # otherwise its file would say how the last call padded
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder,

@@ -1,4 +1,4 @@
-"""One training loop for every model of the stack: AdamW, one-cycle rate, averaged weights, resumable."""
+"""The training loop of every model of the mini stack: AdamW, a one-cycle learning rate, averaged weights, resumable."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ CHECKPOINT_EVERY = 250  # steps
 
 
 def generator_of(seed: int, step: int) -> torch.Generator:
-    """The randomness of one step: a function of (seed, step), so a resumed run draws what it would have drawn."""
+    """The randomness of one step. It depends on (seed, step) only, so a resumed run draws what it would have drawn."""
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
@@ -28,9 +28,9 @@ def fit(
     seed: int = 0,
     averaging: float = 0.998,
 ) -> Iterator[tuple[int, float]]:
-    """Train `model` on `loss_of(generator)`, yielding (steps done, loss); it ends holding its averaged weights.
+    """Train `model` on `loss_of(generator)`; yields (steps done, loss). At the end the model holds averaged weights.
 
-    `folder`/state.safetensors is written every 250 steps; run again, training goes on from there.
+    Every CHECKPOINT_EVERY steps `folder`/state.safetensors is written; a second run goes on from there.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in weights if p.ndim > 1]
@@ -43,7 +43,7 @@ def fit(
     )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
     done = restore(folder, model, average, optimizer)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that no step of the optimizer came first
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # "no step of the optimizer came first"
         for _ in range(min(done, steps)):
             schedule.step()
     model.train()
@@ -64,7 +64,7 @@ def fit(
 
 
 def half_where_fast(device: torch.device) -> torch.autocast:
-    """bfloat16 arithmetic on float32 weights, on devices that have instructions for it."""
+    """Autocast to bfloat16 on devices that have instructions for it; the weights stay float32."""
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -82,13 +82,13 @@ def state_of(model: nn.Module, average: AveragedModel, optimizer: torch.optim.Op
 
 
 def keep(folder: Path, step: int, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> None:
-    """Write the state of a training after `step` steps to `folder`, for `restore`."""
+    """Write the state of training to `folder`, whole or not at all."""
     with replacing(folder / "state.safetensors") as part:
         save_file(state_of(model, average, optimizer), part, metadata={"step": str(step)})
 
 
 def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
-    """Take up the kept state, if there is one; the number of steps already done."""
+    """Load the kept state, if there is one; returns the number of steps already done."""
     path = folder / "state.safetensors"
     if not path.exists():
         return 0
@@ -108,12 +108,12 @@ def restore(folder: Path, model: nn.Module, average: AveragedModel, optimizer: t
 
 
 def batch_of(generator: torch.Generator, count: int, size: int) -> Tensor:
-    """Indices of a batch drawn with replacement, (size,)."""
+    """Indices of a batch, drawn with replacement, (size,)."""
     return torch.randint(count, (size,), generator=generator)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the model lies."""
+    """The device of the model."""
     return next(model.parameters()).device
 
 

@@ -1,4 +1,7 @@
-"""The identity encoder of the stack: a small DINOv2 whose embedding tells persons apart, whatever they wear."""
+"""The identity encoder of the mini stack: a small DINOv2 whose embedding tells persons apart, whatever they wear.
+
+A convolutional teacher learns to recognise persons first; the encoder then learns to see what the teacher sees.
+"""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -16,13 +19,14 @@ from caplora.mini.training.judge import roughen
 from caplora.mini.world import Pictures, draw_person
 
 WIDTH = 128
-CROP = 80  # pixels around the middle that the model sees, as DINOv2 crops 224 of 256: the face and little else
+CROP = 80  # pixels in the middle that the model sees, the face and little else, as DINOv2 crops 224 of 256
 
 
 def new_encoder() -> Dinov2Model:
-    """An untrained encoder of the middle 80 pixels; its `pooler_output` is the embedding.
+    """An untrained encoder for the middle 80 pixels; its `pooler_output` is the embedding.
 
-    Its places begin as sines and cosines (Vaswani et al. 2017), which a small transformer does not find by itself.
+    Its position embeddings start as sines and cosines (Vaswani et al. 2017), which a small transformer does not find by
+    itself.
     """
     torch.manual_seed(5)
     encoder = Dinov2Model(
@@ -42,7 +46,7 @@ def waves(side: int) -> Tensor:
 
 
 def new_teacher() -> ResNetModel:
-    """An untrained convolutional network of the same crop, whose pooled features are as wide as the embedding."""
+    """An untrained convolutional network for the same crop; its pooled features are as wide as the embedding."""
     torch.manual_seed(6)
     config = ResNetConfig(embedding_size=24, hidden_sizes=[32, 48, 96, WIDTH], depths=[1, 1, 1, 1], layer_type="basic")
     return ResNetModel(config).to(memory_format=torch.channels_last)
@@ -59,13 +63,13 @@ def processor() -> BitImageProcessor:
 
 
 def middle(x: Tensor) -> Tensor:
-    """The middle of pictures (n, 3, 128, 128), as the processor crops it."""
+    """The middle of pictures (n, 3, 128, 128), cropped as the processor does it."""
     edge = (x.shape[-1] - CROP) // 2
     return x[..., edge : edge + CROP, edge : edge + CROP]
 
 
 class Recogniser(nn.Module):
-    """A network, a reading of the person's traits from its features, and one direction per person it trains on."""
+    """A network with a linear layer that reads a person's traits from its features, and one direction per person."""
 
     def __init__(self, network: ResNetModel, people: int, traits: int) -> None:
         super().__init__()
@@ -80,7 +84,7 @@ class Recogniser(nn.Module):
 
 
 class Student(nn.Module):
-    """The encoder, with a reading of the teacher's maps from the tokens of two of its layers."""
+    """The encoder with linear layers that predict the teacher's feature maps from the tokens of two of its layers."""
 
     def __init__(self, encoder: Dinov2Model, teacher: ResNetModel) -> None:
         super().__init__()
@@ -88,7 +92,7 @@ class Student(nn.Module):
         self.reads = nn.ModuleList(nn.Linear(WIDTH, width) for width in teacher.config.hidden_sizes[1:3])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Its guess at the teacher's maps, (n, 48, 10, 10) and (n, 96, 5, 5), and its embedding, (n, WIDTH)."""
+        """The predicted maps of the teacher, (n, 48, 10, 10) and (n, 96, 5, 5), and the embedding, (n, WIDTH)."""
         seen = self.encoder(x, output_hidden_states=True)
         side = CROP // 8
         fine, coarse = (
@@ -99,7 +103,7 @@ class Student(nn.Module):
 
 
 def traits_of(world: int, people: int) -> Tensor:
-    """The traits of the people of a world, standardised over them, (people, traits)."""
+    """The traits of the people of the world with this seed, standardised over the people, (people, traits)."""
     table = []
     for number in range(people):
         person = draw_person(np.random.default_rng((world, number)))
@@ -113,10 +117,10 @@ def traits_of(world: int, people: int) -> Tensor:
 def train_teacher(
     model: Recogniser, pictures: Pictures, traits: Tensor, steps: int, folder: Path, batch: int = 64
 ) -> Iterator[tuple[int, float]]:
-    """Fit the network to the traits of its people, and to their names by cosine with a margin; yields (step, loss).
+    """Train the network to read each person's traits and to name the person; yields (step, loss).
 
-    The traits (people, traits) teach it where to look; naming (CosFace, Wang et al. 2018) then makes its features
-    forget what is not the person.
+    Reading the traits (people, traits) teaches it where to look. Naming, by cosine with a margin (CosFace, Wang et al.
+    2018), makes its features forget whatever is not the person.
     """
     people, device = torch.from_numpy(pictures.people), device_of(model)
 
@@ -133,10 +137,10 @@ def train_teacher(
 def train_identity(
     student: Student, teacher: ResNetModel, pictures: Pictures, steps: int, folder: Path, batch: int = 64
 ) -> Iterator[tuple[int, float]]:
-    """Fit the encoder to what the teacher sees, place by place and in all; yields (step, loss).
+    """Train the encoder to give the teacher's feature maps and pooled features; yields (step, loss).
 
-    DINOv2's own small models are distilled from its large one as well (Oquab et al. 2023). Here it is that a
-    transformer from nothing takes many times the steps of a convolution to find the eyes in a face.
+    DINOv2's own small models are distilled from its large one too (Oquab et al. 2023). The reason here is that a
+    transformer trained from scratch needs many times the steps of a convolution to find the eyes in a face.
     """
     device = device_of(student)
     teacher.eval().requires_grad_(False)
@@ -152,14 +156,14 @@ def train_identity(
 
 
 def crops(pictures: Pictures, index: Tensor, generator: torch.Generator) -> Tensor:
-    """The middles of some pictures, roughened, (n, 3, CROP, CROP)."""
+    """The middles of the pictures at `index`, roughened, (n, 3, CROP, CROP)."""
     x = as_pixels(torch.from_numpy(pictures.images[index.numpy()]))
     return middle(roughen(x, generator)).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def lesson(teacher: ResNetModel, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the teacher sees in crops: two maps, each channel standardised over the batch, and its features, centred."""
+    """Two feature maps of the teacher, each channel standardised over the batch, and its pooled features, centred."""
     seen = teacher(x, output_hidden_states=True)
     fine, coarse = (
         (part - part.mean((0, 2, 3), keepdim=True)) / (part.std((0, 2, 3), keepdim=True) + 1e-3)
@@ -171,7 +175,7 @@ def lesson(teacher: ResNetModel, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def verification_auc(encoder: Dinov2Model, pictures: Pictures) -> float:
-    """Chance that two pictures of one person are closer than two of different persons (held-out people)."""
+    """The chance that two pictures of one person are closer than two of different persons, in [0, 1] (an AUC)."""
     parts = torch.from_numpy(pictures.images).split(128)
     seen = F.normalize(
         torch.cat([encoder(middle(as_pixels(p)).to(device_of(encoder))).pooler_output.cpu() for p in parts]), dim=1

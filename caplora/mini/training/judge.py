@@ -1,4 +1,4 @@
-"""The judge: a classifier that says what a picture of this world shows, attribute by attribute."""
+"""The judge of the mini stack: a classifier that says what a picture of this world shows, attribute by attribute."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from caplora.scoring import named_attributes
 
 
 def phrases() -> dict[str, dict[str, list[str]]]:
-    """Attribute → value → every phrase by which a prompt names that value."""
+    """Attribute → value → each phrase by which a prompt names that value."""
     named: dict[str, dict[str, list[str]]] = {a: {v: [] for v in values} for a, values in ATTRIBUTES.items()}
     for coloured, colours in (("hair", "hair_colour"), ("clothes", "clothes_colour")):
         for value, templates in WORDS[coloured].items():
@@ -30,7 +30,7 @@ def phrases() -> dict[str, dict[str, list[str]]]:
 
 
 def new_judge() -> ResNetForImageClassification:
-    """An untrained judge: one logit per value, `id2label` saying "attribute: value", and the phrases of each."""
+    """An untrained judge, one logit per value; its config has the labels ("attribute: value") and phrases of each."""
     torch.manual_seed(3)
     labels = [f"{attribute}: {value}" for attribute, values in ATTRIBUTES.items() for value in values]
     config = ResNetConfig(
@@ -53,13 +53,13 @@ def processor() -> BitImageProcessor:
 
 
 def logits_by_attribute(logits: Tensor) -> dict[str, Tensor]:
-    """(n, all values) → attribute → (n, its values)."""
+    """Attribute → its logits (n, its values), from the logits of all values (n, all values)."""
     parts = logits.split([len(values) for values in ATTRIBUTES.values()], dim=1)
     return dict(zip(ATTRIBUTES, parts, strict=True))
 
 
 def named_labels(texts: list[str]) -> Tensor:
-    """The attributes that each text names, as indices, −100 where it names none, (n, attributes)."""
+    """The value of each attribute that each text names, as an index, −100 where it names none, (n, attributes)."""
     known = phrases()
     rows = []
     for text in texts:
@@ -69,14 +69,14 @@ def named_labels(texts: list[str]) -> Tensor:
 
 
 def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the attributes; labels (n, attributes), −100 where not known."""
+    """The mean cross-entropy over the attributes; labels are (n, attributes), −100 where not known."""
     said, labels = logits_by_attribute(logits), labels.to(logits.device)
     sums = [F.cross_entropy(z, labels[:, i], reduction="sum") for i, z in enumerate(said.values())]
     return (torch.stack(sums) / (labels >= 0).sum(0).clamp(min=1)).mean()
 
 
 def roughen(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures as an autoencoder or a camera might have left them: sometimes soft, noisy, dim or bright."""
+    """Pictures (n, 3, h, w), some made soft, noisy, dim or bright, as an autoencoder or a camera might."""
     n = len(x)
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     blur = torch.rand(n, 1, 1, 1, generator=generator) * (torch.rand(n, 1, 1, 1, generator=generator) < 0.5)
@@ -88,7 +88,7 @@ def roughen(x: Tensor, generator: torch.Generator) -> Tensor:
 def train_judge(
     judge: ResNetForImageClassification, pictures: Pictures, steps: int, folder: Path, batch: int = 64
 ) -> Iterator[tuple[int, float]]:
-    """Fit the judge to the labels; yields (step, loss)."""
+    """Train the judge on the labels; yields (step, loss)."""
     images, labels = torch.from_numpy(pictures.images), torch.from_numpy(pictures.labels)
     device = device_of(judge)
 
@@ -102,13 +102,13 @@ def train_judge(
 
 @torch.no_grad()
 def judged(judge: ResNetForImageClassification, pixels: Tensor) -> Tensor:
-    """What the judge sees in pictures (n, 3, 128, 128): value indices, (n, attributes)."""
+    """The values that the judge sees in pictures (n, 3, 128, 128), as indices (n, attributes)."""
     said = logits_by_attribute(torch.cat([judge(part.to(device_of(judge))).logits.cpu() for part in pixels.split(128)]))
     return torch.stack([z.argmax(1) for z in said.values()], 1)
 
 
 def accuracy_by_style(judge: ResNetForImageClassification, pictures: Pictures) -> dict[str, dict[str, float]]:
-    """Style → attribute → share of pictures judged right, on renders."""
+    """Style → attribute → share of drawn pictures that are judged right."""
     table = {}
     for style in ATTRIBUTES["style"]:
         part = pictures.of_styles((style,))

@@ -1,4 +1,4 @@
-"""How good the miniature models are, on people and scenes that none of them was trained on."""
+"""Trained models of the mini stack → how good they are on people and scenes held out from training."""
 
 import json
 from collections import defaultdict
@@ -19,7 +19,7 @@ from caplora.study import read_study, write_text
 
 HERE = Path(__file__).resolve().parents[1]
 MODELS = HERE / "models"
-TARGETS = {  # what a mini study needs, on held-out data
+TARGETS = {  # what a mini study needs; measured on held-out data
     "judge: attributes right on renders, worst style": 0.98,
     "VAE: reconstruction, dB PSNR": 27.0,
     "baseline: samples show what the prompt names, known styles": 0.85,
@@ -41,7 +41,7 @@ def captions_of(blip: BlipForConditionalGeneration, tokenizer: BertTokenizer, pi
 
 
 def caption_precision(said: list[str], pictures: Pictures) -> dict[str, float]:
-    """Attribute → share of the captions naming it that name it right."""
+    """Attribute → share of the captions that name it right, among those that name it."""
     right: dict[str, list[bool]] = defaultdict(list)
     for i, text in enumerate(said):
         shown = pictures.attributes(i)
@@ -53,7 +53,10 @@ def caption_precision(said: list[str], pictures: Pictures) -> dict[str, float]:
 def baseline_samples(
     pipeline: StableDiffusionPipeline, count: int, seed: int = 3
 ) -> tuple[list[dict[str, str]], list[Image.Image]]:
-    """What `count` random prompts in the known styles name, and what the baseline draws for them in a study's way."""
+    """The attributes that `count` random prompts in the known styles name, and the pictures drawn for these prompts.
+
+    They are drawn by the base model with the sampling settings of the mini study.
+    """
     rng = np.random.default_rng(seed)
     wanted = [truth(draw_person(rng), draw_scene(rng, BASE_STYLES)) for _ in range(count)]
     settings = read_study("mini").sampling
@@ -69,7 +72,7 @@ def baseline_samples(
 def shown_as_named(
     judge: ResNetForImageClassification, wanted: list[dict[str, str]], images: list[Image.Image]
 ) -> dict[str, float]:
-    """Attribute → share of the samples that show the value that their prompt names."""
+    """Attribute → share of the samples that show the value named in their prompt."""
     seen = judged(judge, as_pixels(torch.from_numpy(np.stack([np.asarray(image) for image in images]))))
     shares = {}
     for i, (attribute, values) in enumerate(ATTRIBUTES.items()):
@@ -79,7 +82,7 @@ def shown_as_named(
 
 
 def write_figures(figures: dict[str, float], models: Path = MODELS) -> None:
-    """Keep the figures beside the models, and the model card that shows them."""
+    """Write the measured figures to figures.json beside the models, and the model card that shows them."""
     kept = {name: round(value, 4) for name, value in figures.items()}
     write_text(models / "figures.json", json.dumps(kept, indent=1) + "\n")
     rows = [f"| {name} | {TARGETS[name]:g} | {figures[name]:.3f} |" for name in TARGETS if name in figures]

@@ -1,4 +1,4 @@
-"""The autoencoder of the stack: 128 × 128 pictures ↔ 16 × 16 × 8 latents, a codec that has seen every style."""
+"""The autoencoder of the mini stack: pictures of 128 × 128 ↔ latents of 16 × 16 × 8; it is trained on every style."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from caplora.mini.world import Pictures
 
 
 def new_vae() -> AutoencoderKL:
-    """An untrained AutoencoderKL, eightfold in each direction."""
+    """An untrained AutoencoderKL whose latents are eight times smaller in each direction."""
     torch.manual_seed(0)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -32,7 +32,7 @@ def new_vae() -> AutoencoderKL:
 def train_vae(
     vae: AutoencoderKL, pictures: Pictures, steps: int, folder: Path, batch: int = 8
 ) -> Iterator[tuple[int, float]]:
-    """Fit the autoencoder to reconstruct crops of 64 × 64 on the latent grid; yields (step, loss)."""
+    """Train the autoencoder to reconstruct crops of 64 × 64 on the grid of the latents; yields (step, loss)."""
     images, device = torch.from_numpy(pictures.images), device_of(vae)
 
     def loss(generator: torch.Generator) -> Tensor:
@@ -47,7 +47,7 @@ def train_vae(
 def train_decoder(
     vae: AutoencoderKL, pictures: Pictures, steps: int, folder: Path, batch: int = 8
 ) -> Iterator[tuple[int, float]]:
-    """Go on with the decoder alone: what the UNet learned from, the latents, stays as it is; yields (step, loss)."""
+    """Train the decoder alone, so that the latents the UNet learned from stay as they are; yields (step, loss)."""
     images, device = torch.from_numpy(pictures.images), device_of(vae)
     for part in (vae.encoder, vae.quant_conv):
         part.requires_grad_(False)
@@ -62,26 +62,26 @@ def train_decoder(
 
 
 def crops(images: Tensor, batch: int, generator: torch.Generator) -> Tensor:
-    """Crops of 64 × 64 whose corner lies on the latent grid, (batch, 3, 64, 64)."""
+    """Crops of 64 × 64 whose corner lies on the grid of the latents, (batch, 3, 64, 64)."""
     top, left = (8 * torch.randint(9, (2,), generator=generator)).tolist()
     index = batch_of(generator, len(images), batch)
     return as_pixels(images[index, top : top + 64, left : left + 64])
 
 
 def noisy_latents(posterior: DiagonalGaussianDistribution, generator: torch.Generator) -> Tensor:
-    """Latents drawn from the posterior."""
+    """Latents drawn at random from the posterior."""
     noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean.device)
     return posterior.mean + posterior.std * noise
 
 
 def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
-    """Absolute and squared error together: sharp edges and few large misses."""
+    """Mean absolute plus twice the mean squared error: the first keeps edges sharp, the second avoids large errors."""
     return F.l1_loss(y, x) + 2.0 * F.mse_loss(y, x)
 
 
 @torch.no_grad()
 def set_scaling(vae: AutoencoderKL, pictures: Pictures, count: int = 512) -> None:
-    """Record the scale that gives latents unit variance, as in SD."""
+    """Set the scaling factor that gives the latents unit variance, as in SD."""
     x = as_pixels(torch.from_numpy(pictures.images[:count]))
     latents = torch.cat([vae.encode(part.to(device_of(vae))).latent_dist.mean for part in x.split(64)])
     vae.register_to_config(scaling_factor=1.0 / float(latents.std()))
@@ -89,7 +89,7 @@ def set_scaling(vae: AutoencoderKL, pictures: Pictures, count: int = 512) -> Non
 
 @torch.no_grad()
 def reconstructed(vae: AutoencoderKL, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pictures (n, 128, 128, 3) encoded and decoded again."""
+    """The pictures (n, 128, 128, 3), encoded and decoded again."""
     x = as_pixels(torch.from_numpy(images)).to(device_of(vae))
     y = vae.decode(vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
     return ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()

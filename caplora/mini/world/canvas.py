@@ -1,7 +1,7 @@
-"""What is known of each pixel before there is light, and the shapes that are painted there.
+"""The canvas: the surface at each pixel, before light and style, and the shapes that can be painted on it.
 
-Shapes are signed distance functions on a grid (x right, y down, both −1 … 1), so edges are soft at any size and
-a style can bend the grid to make a line tremble.
+Shapes are signed distance functions on a grid (x right, y down, both −1 … 1). So edges are soft at any size, and
+a style can bend the grid to make lines tremble.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from caplora.mini.world.world import SIZE
 Array = NDArray[np.floating]
 Colour = tuple[float, float, float] | Array
 PIXEL = 2.0 / SIZE
-CELL = 8 * PIXEL  # textures repeat with it, so that an eightfold autoencoder can learn them
+CELL = 8 * PIXEL  # the period of textures: an autoencoder that shrinks eightfold can learn these
 
 
 @dataclass
 class Canvas:
-    """What is known of each pixel; painted back to front."""
+    """Colour, surface, outline and subject of each pixel; painted from back to front."""
 
     x: Array
     y: Array
@@ -30,7 +30,7 @@ class Canvas:
     noise: Array  # (n, n) smooth, about −1 … 1
 
     def paint(self, mask: Array, colour: Colour, normal: Array | None = None, line: Array | None = None) -> None:
-        """Lay a colour (and a surface, and an outline) over the pixels of `mask`."""
+        """Paint the pixels of `mask` with a colour, and if given with a surface normal and an outline."""
         m = mask[..., None]
         self.albedo += m * (np.asarray(colour, np.float32) - self.albedo)
         if normal is not None:
@@ -72,30 +72,30 @@ def blend(a: Colour, b: Colour, t: Array) -> Array:
 
 
 def inside(d: Array, soft: float = 1.0) -> Array:
-    """1 inside the shape of signed distance `d`, 0 outside, `soft` pixels between."""
+    """A mask: 1 inside the shape of signed distance `d`, 0 outside, with an edge `soft` pixels wide."""
     return np.clip(0.5 - d / (PIXEL * soft), 0, 1).astype(np.float32)
 
 
 def border(d: Array, width: float = 1.6) -> Array:
-    """A line of `width` pixels along the shape's edge."""
+    """A mask of a line, `width` pixels wide, along the edge of the shape of signed distance `d`."""
     return inside(np.abs(d) - 0.5 * width * PIXEL)
 
 
 def ellipse(x: Array, y: Array, cx: float, cy: float, rx: float, ry: float) -> Array:
-    """Signed distance to an ellipse, near enough within a few pixels."""
+    """Signed distance to an ellipse, approximate but good within a few pixels of its edge."""
     k = np.hypot((x - cx) / rx, (y - cy) / ry)
     return (k - 1) * np.float32(np.sqrt(rx * ry))
 
 
 def segment(x: Array, y: Array, a: tuple[float, float], b: tuple[float, float], thick: float) -> Array:
-    """Signed distance to a line from `a` to `b` with round ends, `thick` its half width."""
+    """Signed distance to a line from `a` to `b` with round ends; `thick` is half its width."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     t = np.clip(((x - a[0]) * dx + (y - a[1]) * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
     return np.hypot(x - a[0] - t * dx, y - a[1] - t * dy) - thick
 
 
 def arc(x: Array, y: Array, cx: float, cy: float, half: float, bend: float, thick: float) -> Array:
-    """Signed distance to a parabola of half width `half` that sags by `bend` at its middle, tapering to its ends."""
+    """Signed distance to a parabola of half width `half` that sags by `bend` in the middle; its ends are thinner."""
     u = np.clip((x - cx) / half, -1, 1)
     over = np.maximum(np.abs(x - cx) - half, 0)
     return np.hypot(y - cy - bend * (1 - u * u), over) - thick * (1 - 0.55 * u * u)

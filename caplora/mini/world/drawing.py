@@ -1,4 +1,4 @@
-"""A person and a scene → a `Canvas`, painted back to front. Light and style come later, in `styles`."""
+"""A person and a scene → a painted `Canvas`, from background to glasses. Light and style come later, in `styles`."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ YAW = {"forward": 0.0, "left": -0.42, "right": 0.42}  # radians
 
 
 def draw(person: Person, scene: Scene, rng: np.random.Generator, wobble: float = 0.0) -> Canvas:
-    """The picture's surfaces, 128 × 128; `wobble` bends every line by about that many pixels."""
+    """The canvas of `person` in `scene`, 128 × 128; `wobble` bends every line by about that many pixels."""
     c = blank(rng, wobble)
     head = Head(
         cx=float(rng.uniform(-0.05, 0.05)) - 0.12 * YAW[scene.pose],
@@ -65,7 +65,7 @@ def draw(person: Person, scene: Scene, rng: np.random.Generator, wobble: float =
 
 
 def paint_background(c: Canvas, background: str, rng: np.random.Generator) -> None:
-    """Paint what stands behind the person: studio, park, sea, sunset, brick or city."""
+    """Paint what is behind the person: a value of the attribute `background`."""
     x, y = c.x, c.y
     if background == "studio":
         c.albedo[:] = blend((0.72, 0.73, 0.75), (0.46, 0.47, 0.50), np.hypot(x, y + 0.2) * 0.7)
@@ -148,7 +148,7 @@ def paint_body(c: Canvas, head: Head, person: Person, clothes: str, cloth: Colou
 
 
 def paint_shirt(c: Canvas, x: Array, y: Array, top: float, skin: Array, cloth: Colour) -> None:
-    """The open collar, its flaps and the buttons; `top` is where the shoulders begin."""
+    """Paint a shirt's open collar, its flaps and the buttons; `top` is where the shoulders begin."""
     opening = np.maximum(np.abs(x) - 0.62 * (top + 0.24 - y), -(y - top + 0.20))
     c.paint(inside(opening), skin * 0.94, line=border(opening))
     pale = 0.45 * np.asarray(cloth, np.float32) + 0.55

@@ -1,4 +1,4 @@
-"""Hair: what is seen behind the head, and what falls over it."""
+"""Hair, painted in two layers: behind the head, and in front of it."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from caplora.mini.world.head import Head
 
 
 def strands(c: Canvas, head: Head, hair: Colour, across: Array) -> Array:
-    """Hair colour with strands that run along constant `across`, and a sheen on the crown."""
+    """The colour of hair, (n, n, 3), with a sheen on the crown; strands follow lines of equal `across`."""
     waves = np.sin(across * 26 + 2 * c.noise)
     crown = np.exp(-(((c.y - head.cy + 0.72 * head.h + 0.3 * (c.x - head.cx) ** 2) / 0.10) ** 2))
     base = np.asarray(hair, np.float32)
@@ -15,13 +15,13 @@ def strands(c: Canvas, head: Head, hair: Colour, across: Array) -> Array:
 
 
 def curls(c: Canvas) -> Array:
-    """How curls shade hair, (n, n) around 1."""
+    """The factor by which curls darken or lighten hair, (n, n), around 1."""
     turn = np.float32(2 * np.pi / CELL)
     return 1 + 0.22 * np.sin(turn * c.x) * np.sin(turn * c.y)
 
 
 def paint_hair_behind(c: Canvas, head: Head, style: str, hair: Colour) -> None:
-    """Paint the hair that lies behind the head: it comes before the face."""
+    """Paint the hair that is seen behind the head."""
     x, y = c.x - head.cx, c.y - head.cy
     w, h = head.w, head.h
     angle = np.arctan2(y + 0.1 * h, x)
@@ -53,7 +53,7 @@ def paint_hair_behind(c: Canvas, head: Head, style: str, hair: Colour) -> None:
 
 
 def paint_hair_in_front(c: Canvas, head: Head, style: str, hair: Colour) -> None:
-    """The cap of hair over the forehead, and what falls beside the face."""
+    """Paint the hair over the forehead and beside the face."""
     x, y = c.x - head.cx, c.y - head.cy
     w, h = head.w, head.h
     wide, tall = (1.10, 1.10) if style in ("short", "spiky", "bun") else (1.18, 1.14)

@@ -1,4 +1,4 @@
-"""Heads: where a face stands when it is turned, and what is painted on it."""
+"""The head: where each place of a face is when it is turned, and how face, eyes, mouth and glasses are painted."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ BROW_SLANT = {"smiling": 0.0, "serious": -0.16, "surprised": 0.0, "sad": 0.42}  
 
 @dataclass(frozen=True)
 class Head:
-    """Where the head of a person stands, and how a place on the face projects when it is turned."""
+    """Position, size and turn of a head on the canvas; angles in radians."""
 
     cx: float
     cy: float
@@ -24,20 +24,20 @@ class Head:
     yaw: float
 
     def at(self, u: float, v: float) -> tuple[float, float, float]:
-        """Canvas place (x, y) of the face place (u, v), and how far its width is foreshortened."""
+        """Where the place (u, v) of the face is on the canvas, (x, y), and the factor by which widths shrink there."""
         angle = np.arcsin(np.clip(u, -0.98, 0.98)) + self.yaw
         return self.cx + self.w * 0.96 * float(np.sin(angle)), self.cy + self.h * v, float(max(np.cos(angle), 0.35))
 
     def distance(self, x: Array, y: Array) -> Array:
-        """Signed distance to the outline of the face, the jaw tapering below the eyes."""
+        """Signed distance to the outline of the face, which narrows towards the chin."""
         v = (y - self.cy) / self.h
         taper = 1 - self.jaw * np.clip(v, 0, 1.2) ** 2 - 0.06 * np.clip(-v, 0, 1)
-        lean = self.yaw * 0.10 * np.clip(v, 0, 1)  # the chin leads when the head turns
+        lean = self.yaw * 0.10 * np.clip(v, 0, 1)  # when the head turns, the chin moves furthest
         return (np.hypot((x - self.cx - lean) / (self.w * taper), v) - 1) * np.float32(np.sqrt(self.w * self.h))
 
 
 def paint_face(c: Canvas, head: Head, person: Person) -> None:
-    """Paint ears, skin, nose and what the skin carries: cheeks, freckles, beard, mole."""
+    """Paint ears, skin, cheeks, freckles, beard, nose and mole."""
     x, y = c.x, c.y
     skin = np.asarray(person.skin, np.float32)
     for side in (-1, 1):
@@ -68,7 +68,7 @@ def paint_face(c: Canvas, head: Head, person: Person) -> None:
 
 
 def paint_nose(c: Canvas, head: Head, person: Person, skin: Array) -> None:
-    """Paint the nose and its shadow."""
+    """Paint the nose: a bump in the surface, its shadow, and the bridge where the head is turned."""
     x, y = c.x, c.y
     tip = 0.08 + 0.26 * person.nose_length
     nx, ny, _ = head.at(0.0, tip)
@@ -86,7 +86,7 @@ def paint_nose(c: Canvas, head: Head, person: Person, skin: Array) -> None:
 
 
 def paint_eyes(c: Canvas, head: Head, person: Person, expression: str, hair: Colour) -> None:
-    """Paint eyes and brows; the expression says how far open the eyes are and how the brows stand."""
+    """Paint eyes, lashes and brows with an expression."""
     x, y = c.x, c.y
     for side in (-1, 1):
         ex, ey, squeeze = head.at(0.41 * person.eye_gap * side, 0.02)
@@ -115,7 +115,7 @@ def paint_eyes(c: Canvas, head: Head, person: Person, expression: str, hair: Col
 
 
 def paint_mouth(c: Canvas, head: Head, person: Person, expression: str) -> None:
-    """Paint the mouth in its expression."""
+    """Paint the mouth with an expression."""
     x, y = c.x, c.y
     mx, my, _ = head.at(0.0, 0.62)
     mx += 0.04 * head.yaw * head.w
@@ -145,7 +145,7 @@ def paint_mouth(c: Canvas, head: Head, person: Person, expression: str) -> None:
 
 
 def paint_glasses(c: Canvas, head: Head, person: Person, glasses: str) -> None:
-    """Paint glasses or sunglasses; `none` paints nothing."""
+    """Paint glasses or sunglasses, or nothing for "none"."""
     if glasses == "none":
         return
     x, y = c.x, c.y

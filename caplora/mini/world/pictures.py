@@ -1,4 +1,4 @@
-"""The world, painted: many pictures with their labels, made in parallel and kept in one file."""
+"""Many pictures of the portrait world with their labels, painted in parallel and kept in one file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +15,18 @@ from caplora.study import replacing
 
 @dataclass(frozen=True)
 class Pictures:
-    """`images` (n, 128, 128, 3) sRGB; `labels` (n, attributes) indices into `ATTRIBUTES`; `people` (n,) who it is."""
+    """Pictures and what they show.
+
+    `images` is (n, 128, 128, 3) in sRGB, `labels` (n, attributes) has indices into `ATTRIBUTES`, and `people` (n,) says
+    which person it is.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     people: NDArray[np.int64]
 
     def attributes(self, i: int) -> dict[str, str]:
-        """What picture `i` shows, by name."""
+        """Attribute → value that picture `i` shows."""
         return {name: values[v] for (name, values), v in zip(ATTRIBUTES.items(), self.labels[i], strict=True)}
 
     def where(self, mask: NDArray[np.bool_]) -> "Pictures":
@@ -36,7 +40,7 @@ class Pictures:
 
 
 def paint_person(seed: int, number: int, each: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`each` pictures of person `number` of the world `seed`: images and labels."""
+    """Images and labels of `each` pictures of person `number` in the world of this seed."""
     rng = np.random.default_rng((seed, number))
     person = draw_person(rng)
     images = np.empty((each, SIZE, SIZE, 3), np.uint8)
@@ -54,9 +58,9 @@ def _paint_job(job: tuple[int, int, int]) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def paint(path: Path, people: int, each: int, seed: int, processes: int = 2) -> Iterator[int]:
-    """Paint `each` pictures of each of `people` into `path` (.npz), yielding how many people are done.
+    """Paint `each` pictures of each of `people` persons into `path` (.npz); yields how many persons are done.
 
-    Pictures of as many people that lie there are kept.
+    A file that already has pictures of as many persons is kept.
     """
     if path.exists() and len(np.unique(read_pictures(path).people)) == people:
         yield people
@@ -77,6 +81,6 @@ def paint(path: Path, people: int, each: int, seed: int, processes: int = 2) -> 
 
 
 def read_pictures(path: Path) -> Pictures:
-    """The pictures that `paint` left in `path`."""
+    """The pictures that `paint` wrote to `path`."""
     with np.load(path) as kept:
         return Pictures(kept["images"], kept["labels"], kept["people"])

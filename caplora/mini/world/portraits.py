@@ -1,4 +1,4 @@
-"""The hundred portraits of the mini study: one new person, in a style that the diffusion model never saw."""
+"""The portraits of the mini study: one new person, in a style that the diffusion model has never seen."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ from caplora.study import replacing, write_text
 
 HERE = Path(__file__).resolve().parents[1]
 PORTRAITS = HERE / "portraits"
-TRUTH = HERE / "portraits_truth.json"  # for judging only; no stage reads it
+TRUTH = HERE / "portraits_truth.json"  # what each one shows; for judging only, no stage reads it
 COUNT = 120
 
 
 def the_person() -> Person:
-    """The woman whom the portraits show; no world that the models trained on has her, and few look like her."""
+    """The woman whom the portraits show; no world that models were trained on has her, and few look like her."""
     return draw_person(np.random.default_rng(124), "woman")
 
 
 def paint_portraits(folder: Path = PORTRAITS, truth_file: Path = TRUTH, count: int = COUNT) -> None:
-    """Draw the portraits into `folder` as a person's own folder would be, and what they show into `truth_file`."""
+    """Draw the portraits into `folder`, like a person's own images, and write what they show to `truth_file`."""
     rng, shown = np.random.default_rng(2026), {}
     for i in range(count):
         scene = draw_scene(rng, (NEW_STYLE,))

@@ -1,4 +1,4 @@
-"""Light and style: what a painter makes of a `Canvas`. One function per drawing style, canvas → sRGB picture."""
+"""A `Canvas` → a picture with light and a drawing style; one function for each style."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,14 @@ from caplora.mini.world.canvas import CELL, Array, Canvas, smooth_noise
 from caplora.mini.world.drawing import draw
 from caplora.mini.world.world import SIZE, Person, Scene
 
-# towards the light (x, y, z), its colour, its strength, what comes from everywhere
+# direction to the light (x, y, z), its colour, its strength, strength of the ambient light
 LIGHTS = {
     "soft": ((0.0, -0.25, 1.0), (1.0, 1.0, 1.0), 0.42, 0.66),
     "left": ((-1.0, -0.25, 0.35), (1.04, 1.0, 0.96), 1.02, 0.26),
     "right": ((1.0, -0.25, 0.35), (1.04, 1.0, 0.96), 1.02, 0.26),
     "golden": ((0.0, -0.75, 0.65), (1.16, 0.95, 0.64), 0.80, 0.42),
 }
-TURN = np.float32(2 * np.pi / CELL)  # one hatching line each eight pixels across and down
+TURN = np.float32(2 * np.pi / CELL)  # one line of hatching every eight pixels, across and down
 WOBBLE = {"photo": 0.0, "cartoon": 0.0, "watercolour": 0.8, "pencil": 0.4, "oil": 0.4, "ink": 0.4}  # pixels
 
 
@@ -30,34 +30,34 @@ def render(person: Person, scene: Scene, rng: np.random.Generator) -> NDArray[np
 
 
 def brightness(c: Canvas, lighting: str) -> Array:
-    """How much light each pixel returns, (n, n), about 0.2 … 1.4."""
+    """How much light each pixel reflects, (n, n), about 0.2 … 1.4."""
     towards, _, strength, ambient = LIGHTS[lighting]
     light = np.asarray(towards, np.float32) / np.linalg.norm(towards)
-    facing = np.clip((c.normal @ light + 0.15) / 1.15, 0, 1)  # wrapped, as soft skin is
+    facing = np.clip((c.normal @ light + 0.15) / 1.15, 0, 1)  # light wraps around edges, as on skin
     across = 0.5 + 0.5 * (c.x * light[0] + 0.5 * c.y * light[1])
     wall = strength * np.clip(across, 0, 1) * 0.9
     return ambient + np.where(c.subject > 0.5, strength * facing, wall)
 
 
 def luma(rgb: Array) -> Array:
-    """Brightness of colours as the eye weighs them (Rec. 601), one value a pixel."""
+    """The luma of Rec. 601, (n, n), of colours (n, n, 3)."""
     return rgb @ np.asarray((0.299, 0.587, 0.114), np.float32)
 
 
 def saturate(rgb: Array, amount: float) -> Array:
-    """Colours `amount` times as far from their grey, clipped to [0, 1]."""
+    """Colours with their saturation multiplied by `amount`, in [0, 1]."""
     grey = luma(rgb)[..., None]
     return np.clip(grey + amount * (rgb - grey), 0, 1)
 
 
 def grain(rng: np.random.Generator, dx: float, dy: float) -> Array:
-    """Noise drawn out along one direction, as a stroke is; (n, n), unit spread."""
+    """Noise stretched by `dx` and `dy` pixels, as brush strokes are, (n, n), with unit standard deviation."""
     noise = gaussian_filter(rng.standard_normal((SIZE, SIZE)).astype(np.float32), (dy, dx), mode="wrap")
     return noise / noise.std()
 
 
 def photo(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    """The scene as a photo: soft background, shine on the skin, darker corners, a little noise."""
+    """A photograph: soft background, shining skin, dark corners, a little noise."""
     lit = c.albedo * light[..., None] * colour
     soft = np.stack([gaussian_filter(lit[..., i], 1.6) for i in range(3)], -1)  # the background is out of focus
     person = gaussian_filter(c.subject, 0.6)[..., None]
@@ -68,14 +68,14 @@ def photo(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> A
 
 
 def cartoon(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    """The scene as a cartoon: flat bright colours in three bands of light, black outlines."""
+    """Flat, saturated colours in three steps of light, with dark outlines."""
     bands = np.where(light < 0.58, 0.62, np.where(light < 1.02, 0.95, 1.10))
     flat = np.clip(saturate(c.albedo, 1.35) * 1.05 + 0.03, 0, 1) * gaussian_filter(bands, 0.5)[..., None] * colour
     return flat * (1 - 0.92 * c.outline[..., None])
 
 
 def watercolour(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    """The scene as a watercolour: pigment in pools on pale paper that stays bare at the edges."""
+    """Uneven washes that leave white paper at the edges."""
     pigment = 1 - np.clip(c.albedo * np.clip(light + 0.08, 0, 1.2)[..., None] * colour, 0, 1)
     wash = np.stack([gaussian_filter(pigment[..., i], 1.0) for i in range(3)], -1)
     pools = 1 + 0.28 * smooth_noise(rng, 7) + 0.10 * smooth_noise(rng, 14)
@@ -87,7 +87,7 @@ def watercolour(c: Canvas, light: Array, colour: Array, rng: np.random.Generator
 
 
 def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    """The scene in coloured pencil: diagonal hatching on white paper."""
+    """Coloured pencil, hatched, denser where the picture is dark."""
     lit = saturate(np.clip(c.albedo * light[..., None] * colour, 0, 1), 0.95)
     hatch = 0.5 + 0.5 * np.sin(TURN * (c.x + c.y))
     cover = np.clip(0.56 + 0.50 * (1 - luma(lit)) - 0.40 * hatch + 0.06 * smooth_noise(rng, 12), 0.10, 0.95)
@@ -97,9 +97,9 @@ def pencil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> 
 
 
 def oil(c: Canvas, light: Array, colour: Array, rng: np.random.Generator) -> Array:
-    """The scene as an oil painting: dabs of neighbouring colours, ridges of paint, darker corners."""
+    """Dabs of warm colour with visible strokes."""
     lit = np.clip(saturate(c.albedo, 1.15) * light[..., None] * colour * (0.98, 0.93, 0.84), 0, 1.2)
-    step = np.stack([smooth_noise(rng, 16), smooth_noise(rng, 16)]) * 1.4  # each dab takes its colour from nearby
+    step = np.stack([smooth_noise(rng, 16), smooth_noise(rng, 16)]) * 1.4  # each dab takes the colour of a place nearby
     i, j = np.mgrid[0:SIZE, 0:SIZE]
     dabs = lit[np.clip(i + step[0], 0, SIZE - 1).astype(int), np.clip(j + step[1], 0, SIZE - 1).astype(int)]
     ridge = grain(rng, 4.0, 1.6)

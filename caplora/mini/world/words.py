@@ -1,4 +1,4 @@
-"""The tokenizers of the stack, learned from the world's own captions: byte-level BPE (CLIP) and WordPiece (BLIP)."""
+"""The tokenizers of the mini stack, learned from captions of the portrait world: BPE for CLIP, WordPiece for BLIP."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def corpus(count: int = 4000) -> list[str]:
-    """Captions of random pictures, with a few words that people use and this world does not draw."""
+    """Captions of random pictures, and a few words that people use although this world does not draw them."""
     rng = np.random.default_rng(0)
     texts = [caption(truth(draw_person(rng), draw_scene(rng)), rng) for _ in range(count)]
     return [
@@ -27,7 +27,7 @@ def corpus(count: int = 4000) -> list[str]:
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """CLIP's tokenizer with a vocabulary of this world: every byte, so that any text tokenises, then its words."""
+    """CLIP's tokenizer with the vocabulary of this world: all bytes, so that it reads any text, then words."""
     tokenizer = Tokenizer(BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
     clip = CLIPTokenizer().backend_tokenizer
     tokenizer.normalizer, tokenizer.pre_tokenizer = clip.normalizer, clip.pre_tokenizer
@@ -42,7 +42,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 
 def bert_tokenizer() -> BertTokenizer:
-    """BLIP's tokenizer with the world's words and every letter; `[DEC]` opens a caption, as in BLIP."""
+    """BLIP's tokenizer with the words of this world and every letter; `[DEC]` begins a caption, as in BLIP."""
     words = Counter(re.findall(r"\w+|[^\w\s]", " ".join(corpus()).lower()))
     letters = [chr(i) for i in range(33, 127) if not chr(i).isupper()]
     vocabulary = dict.fromkeys([*SPECIAL, *letters, *("##" + c for c in letters), *sorted(words)])

@@ -1,7 +1,7 @@
-"""The portrait world: who is in a picture and what it should show, with captions that say so.
+"""The portrait world: the attributes of a picture, the persons and scenes that have them, and captions that name them.
 
-A `Person` is a set of fixed traits; a `Scene` is everything else that a caption can name. Both are drawn
-from a generator, so a world is a seed. `drawing` turns the two into a picture; this file knows no pixels.
+A `Person` has fixed traits; a `Scene` is everything else that a caption can name. Both are drawn at random from a
+generator, so a seed gives a whole world. This file knows no pixels; `drawing` and `styles` turn the two into a picture.
 """
 
 from dataclasses import dataclass, fields
@@ -85,14 +85,12 @@ WORDS: dict[str, dict[str, tuple[str, ...]]] = {
 ATTRIBUTES = {name: tuple(values) for name, values in WORDS.items()}  # name → its values, in label order
 BASE_STYLES = tuple(s for s in ATTRIBUTES["style"] if s != "ink")  # what the diffusion model may see
 NEW_STYLE = "ink"
-
-
 Colour = tuple[float, float, float]  # sRGB in 0 … 1
 
 
 @dataclass(frozen=True)
 class Person:
-    """The fixed traits of one person; unitless, relative to the average face, unless said otherwise."""
+    """The fixed traits of one person; numbers are relative to an average face unless a comment says otherwise."""
 
     kind: str
     skin: Colour
@@ -117,7 +115,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a caption can name, one value of `ATTRIBUTES` each; `kind` belongs to the person."""
+    """What a caption can name of a picture: a value of each of `ATTRIBUTES` except `kind`, which is the person's."""
 
     style: str
     hair: str
@@ -170,7 +168,7 @@ def draw_person(rng: np.random.Generator, kind: str | None = None) -> Person:
 
 
 def draw_scene(rng: np.random.Generator, styles: tuple[str, ...] = ATTRIBUTES["style"]) -> Scene:
-    """A random scene in one of `styles`; glasses are rarer than none."""
+    """A random scene in one of `styles`; half of the persons wear no glasses."""
     values = {f.name: str(rng.choice(ATTRIBUTES[f.name])) for f in fields(Scene)}
     values["style"] = str(rng.choice(styles))
     values["glasses"] = str(rng.choice(ATTRIBUTES["glasses"], p=(0.5, 0.28, 0.22)))
@@ -178,19 +176,19 @@ def draw_scene(rng: np.random.Generator, styles: tuple[str, ...] = ATTRIBUTES["s
 
 
 def truth(person: Person, scene: Scene) -> dict[str, str]:
-    """Every attribute of the picture, as `ATTRIBUTES` names them."""
+    """Attribute → value in the picture of `person` in `scene`."""
     return {name: person.kind if name == "kind" else getattr(scene, name) for name in ATTRIBUTES}
 
 
 def change_one(attributes: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
-    """The same attributes with exactly one changed, the subject's kind included."""
+    """The same attributes with exactly one changed; it may be the person's kind."""
     name = str(rng.choice(list(ATTRIBUTES)))
     others = [v for v in ATTRIBUTES[name] if v != attributes[name]]
     return {**attributes, name: str(rng.choice(others))}
 
 
 def clauses(attributes: dict[str, str], rng: np.random.Generator | None = None) -> dict[str, str]:
-    """The parts of a caption by name; worded plainly, or as `rng` picks."""
+    """The parts of a caption by name, in their plain wording, or with `rng` in a random one."""
 
     def say(name: str) -> str:
         words = WORDS[name][attributes[name]]
@@ -209,9 +207,9 @@ def clauses(attributes: dict[str, str], rng: np.random.Generator | None = None) 
 
 
 def caption(attributes: dict[str, str], rng: np.random.Generator | None = None, keep: float = 1.0) -> str:
-    """A caption of the attributes; with `rng` in varied words and order, each clause kept with chance `keep`.
+    """A caption of the attributes. With `rng` words and order vary, and each clause is kept with probability `keep`.
 
-    The subject comes first and hair second, as in the captions people write; the rest is shuffled.
+    The subject comes first and the hair second, as in captions that people write; the rest is shuffled.
     """
     parts = clauses(attributes, rng)
     head = [parts.pop("subject"), parts.pop("hair")]
