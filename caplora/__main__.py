@@ -2,6 +2,6 @@
 
 import sys
 
-from caplora.commands.cli import main
+from caplora.commands import main
 
 sys.exit(main())

@@ -1,10 +1,9 @@
-"""cli.py: a study of one's own begins with one command and is a valid study."""
+"""new.py: a study of one's own begins with one command and is a valid study."""
 
 from pathlib import Path
 
 import pytest
 
-from caplora.commands.cli import main
 from caplora.study import new as cli
 from caplora.study.new import new_study
 from caplora.study.reading import PROJECT, StudyError, read_yaml
@@ -36,14 +35,3 @@ def test_new_study_never_overwrites_one(tmp_path: Path) -> None:
         new_study("faces", tmp_path / "others", "sd15", tmp_path)
     assert new_study("faces", tmp_path, "sd15", tmp_path) == path  # the same images: it stays as a person edited it
     assert path.read_text() == before
-
-
-@pytest.mark.parametrize(
-    ("name", "images", "said"), [("mini", ".", "exists"), ("x", "nowhere", "nowhere"), ("../x", ".", "name")]
-)
-def test_bad_command_says_why(
-    name: str, images: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    folder = tmp_path / images
-    assert main(["new", name, "--images", str(folder), "--like", "mini"]) == 2
-    assert said in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""side_by_side.py: an adapter beside its base from the command line, and what that draws is scored as it lies."""
+"""commands/pictures.py: an adapter beside its base from the command line, and what that draws is scored as it lies."""
 
 from pathlib import Path
 
@@ -8,17 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from caplora.commands.cli import main
+from caplora.commands import main
 from caplora.lora.adapter import Adapter
 from caplora.lora.adapter_files import write_weights
 from caplora.lora.formats import DIFFUSERS
 from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import parts_of
-from caplora.sampling.quick_samples import adapter_file, study_on
 from caplora.sampling.samples import said_of
-from caplora.study.reading import StudyError
-from caplora.study.study import read_study
 from caplora.study.variants import Variant
 from tests.tiny import tiny_pipeline, trained_like
 
@@ -94,25 +91,3 @@ def test_adapter_with_convolutions_is_drawn_too(models: Path, tmp_path: Path) ->
     assert sample(models, tmp_path / "out", "--lora_weights", str(tmp_path / "conv.safetensors")) == 0
     both = [np.asarray(Image.open(tmp_path / "out" / arm / "000_0.png")) for arm in ("baseline", "conv@1")]
     assert (both[0] != both[1]).any()
-
-
-def test_missing_and_doubtful_adapters_are_named(
-    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert adapter_file(models / "lora") == adapter_file(models / "lora" / DIFFUSERS) == models / "lora" / DIFFUSERS
-    with pytest.raises(ValueError, match="holds 0 adapters"):
-        adapter_file(tmp_path)
-    for name in "ab":
-        (tmp_path / f"{name}.safetensors").touch()
-    with pytest.raises(ValueError, match="holds 2 adapters"):
-        adapter_file(tmp_path)
-
-
-def test_model_of_the_hub_is_pinned_or_refused() -> None:
-    sd15 = read_study("sd15")
-    gone = study_on(sd15, "runwayml/stable-diffusion-v1-5", 384)
-    assert (gone.base.revision, gone.images.resolution) == (sd15.base.revision, 384)
-    assert study_on(sd15, "somebody/model@abc", 512).base.model_dump() == {"path": "somebody/model", "revision": "abc"}
-    other = study_on(sd15, "somebody/model", 512)
-    with pytest.raises(StudyError, match="needs a revision"):
-        other.model_path(other.base)
