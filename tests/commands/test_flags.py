@@ -4,8 +4,10 @@ import re
 
 import pytest
 from pydantic import BaseModel
+from rich.console import Console
 
 from caplora.commands import main
+from caplora.commands.app import app
 from caplora.commands.flags import Flags, given, shown
 from caplora.commands.pictures import DrawingFlags, ScoringFlags
 from caplora.commands.train import TrainingFlags
@@ -31,7 +33,7 @@ def test_every_field_of_training_has_a_flag_or_is_named_as_left_out() -> None:
 def test_help_says_what_the_field_says(
     command: str, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(app, "console", Console(width=400))
     assert main([command, "--help"]) == 0
     [line] = re.findall(rf"^│ --{name} .*$", capsys.readouterr().out, re.M)
     field = FLAGS[command][1].model_fields[name]
