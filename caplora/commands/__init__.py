@@ -1,7 +1,9 @@
-"""The command line: `python -m caplora`."""
+"""The command line: `python -m caplora`. One file a family of commands; `app.py` joins them and says what went wrong.
 
-from caplora.commands.cli import main
+Flags, types, defaults and help come from the commands' signatures and, where a command runs a study, from the models
+that read the study's YAML (`flags.py`). The commands import what they need when they run: torch takes seconds.
+"""
 
-__all__ = [
-    "main",
-]
+from caplora.commands.app import main
+
+__all__ = ["main"]

@@ -11,62 +11,96 @@ from caplora.study.settings import Part, Positive, Text
 class Provenance(Part):
     """Where a study's pictures are from and by what right they are used: what the ledger keeps for each of them."""
 
-    origin: str = ""  # who took them, or where they were found
+    origin: str = ""
+    """Who took them, or where they were found."""
     licence: str = ""
-    consent: str = ""  # of the person they show: when and for what
+    """What allows their use."""
+    consent: str = ""
+    """Of the person they show: when and for what."""
 
 
 class Limit(Part):
     """From where on a picture is flagged, and from where on refused; None: never."""
 
     flag: float | None
+    """From here on it is flagged."""
     refuse: float | None = None
+    """From here on it is refused."""
 
 
 class Curation(Part):
     """What of a picture is worth a second look, flag by flag; what is measured says `measuring.py`."""
 
-    small: Limit = Limit(flag=1.0)  # above: how many times the crop is enlarged to images.resolution
-    blurry: Limit = Limit(flag=40.0)  # below: sharpness; a sharp photograph blurred by σ = 1.3 pixels has 40
-    dark: Limit = Limit(flag=0.15)  # below: brightness
-    bright: Limit = Limit(flag=0.85)  # above: brightness
-    clipped: Limit = Limit(flag=0.3)  # above: share of pixels that are black or white
-    flat: Limit = Limit(flag=0.3)  # below: contrast
-    cast: Limit = Limit(flag=25.0)  # above: distance of the mean colour from grey in CIELAB
-    side_lit: Limit = Limit(flag=0.25)  # beyond ±: light from the right, or from the left
-    duplicate: Limit = Limit(flag=6.0)  # up to: bits of 64 in which two perceptual hashes differ
-    no_face: Limit = Limit(flag=1.0)  # below: faces found
-    many_faces: Limit = Limit(flag=1.0)  # above: faces found
-    small_face: Limit = Limit(flag=0.03)  # below: share of the picture; less than 90 pixels of 512
-    rolled: Limit = Limit(flag=20.0)  # beyond ±: degrees
-    turned: Limit = Limit(flag=50.0)  # beyond ±: degrees, as estimated
+    small: Limit = Limit(flag=1.0)
+    """Above: how many times the crop is enlarged to images.resolution."""
+    blurry: Limit = Limit(flag=40.0)
+    """Below: sharpness; a sharp photograph blurred by σ = 1.3 pixels has 40."""
+    dark: Limit = Limit(flag=0.15)
+    """Below: brightness, 0 to 1."""
+    bright: Limit = Limit(flag=0.85)
+    """Above: brightness, 0 to 1."""
+    clipped: Limit = Limit(flag=0.3)
+    """Above: share of pixels that are black or white."""
+    flat: Limit = Limit(flag=0.3)
+    """Below: contrast."""
+    cast: Limit = Limit(flag=25.0)
+    """Above: distance of the mean colour from grey in CIELAB."""
+    side_lit: Limit = Limit(flag=0.25)
+    """Beyond ±: light from the right, or from the left."""
+    duplicate: Limit = Limit(flag=6.0)
+    """Up to: bits of 64 in which two perceptual hashes differ."""
+    no_face: Limit = Limit(flag=1.0)
+    """Below: faces found."""
+    many_faces: Limit = Limit(flag=1.0)
+    """Above: faces found."""
+    small_face: Limit = Limit(flag=0.03)
+    """Below: share of the picture; less than 90 pixels of 512."""
+    rolled: Limit = Limit(flag=20.0)
+    """Beyond ±: degrees by which the head leans to a side."""
+    turned: Limit = Limit(flag=50.0)
+    """Beyond ±: degrees by which the head is turned, as estimated."""
 
 
 class Faces(Part):
     """The detector of faces: a file for OpenCV's FaceDetectorYN, used only if it has this hash."""
 
     model: Text = "~/.cache/caplora/face_detection_yunet_2023mar.onnx"
+    """The file of the detector."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = (
         "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
     )
-    fetch: bool = False  # get the default file (232 kB) when it is not there
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.7  # of a face, at least
+    """Its SHA-256."""
+    fetch: bool = False
+    """Get the default file (232 kB) when it is not there."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """How sure the detector must be of a face, 0 to 1."""
 
 
 class Images(Part):
     """The images a person has, and how they are made ready."""
 
     folder: Text
-    resolution: Annotated[int, Field(ge=64, multiple_of=8)] = 512  # pixels, the side of the square
-    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"  # shows through transparency
-    smallest: Positive = 256  # pixels; an image with a shorter side is refused
-    largest: Positive = 100_000_000  # pixels in all; a larger image is refused unopened
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17  # share kept from training, for identity and validation
+    """Where they lie; never written to."""
+    resolution: Annotated[int, Field(ge=64, multiple_of=8)] = 512
+    """Pixels, the side of the square."""
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    """The colour that shows through transparency."""
+    smallest: Positive = 256
+    """Pixels; an image with a shorter side is refused."""
+    largest: Positive = 100_000_000
+    """Pixels in all; a larger image is refused unopened."""
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17
+    """Share kept from training, for identity and validation."""
     provenance: Provenance = Provenance()
+    """Where they are from and by what right they are used."""
     curation: Curation = Curation()
+    """What flags or refuses one."""
     faces: Faces = Faces()
-    accept: tuple[Text, ...] = ()  # files, by their path below the folder, that no limit flags or refuses
-    refuse: tuple[Text, ...] = ()  # files that are not used
+    """What finds the face that the square is cut around."""
+    accept: tuple[Text, ...] = ()
+    """Files, by their path below the folder, that no limit flags or refuses."""
+    refuse: tuple[Text, ...] = ()
+    """Files that are not used."""
 
     @model_validator(mode="after")
     def no_file_is_accepted_and_refused(self) -> "Images":

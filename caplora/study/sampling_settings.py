@@ -10,16 +10,24 @@ from caplora.study.settings import Part, Positive, Text
 class Sampling(Part):
     """What is drawn to compare the arms: every prompt with every seed, from the same noise."""
 
-    development: Annotated[tuple[Text, ...], Field(min_length=1)]  # prompts that choose the best variant
-    test: Annotated[tuple[Text, ...], Field(min_length=2)]  # prompts that judge it; one alone has no spread
-    edits: tuple[Text, ...] = ()  # prompts that ask of the subject what its images never show: told apart from test
-    unrelated: tuple[Text, ...] = ()  # prompts of what was not trained: how far an adapter drifts there
-    # of an adapter, beside 0 and 1; drawn for development and unrelated prompts with the first seed
+    development: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Prompts that choose the best variant."""
+    test: Annotated[tuple[Text, ...], Field(min_length=2)]
+    """Prompts that judge it; one alone has no spread."""
+    edits: tuple[Text, ...] = ()
+    """Prompts that ask of the subject what its images never show: told apart from test."""
+    unrelated: tuple[Text, ...] = ()
+    """Prompts of what was not trained: how far an adapter drifts there."""
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)
+    """Of an adapter, beside 0 and 1; drawn for development and unrelated prompts with the first seed."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
+    """Of each prompt: one picture a seed."""
     num_inference_steps: Positive = 30
+    """Denoising steps of a picture."""
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
+    """How strongly a picture is pulled towards its prompt (classifier-free guidance); 1: not at all."""
     batch_size: Positive = 4
+    """Pictures drawn at once."""
 
     @model_validator(mode="after")
     def nothing_stands_twice(self) -> "Sampling":

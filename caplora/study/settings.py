@@ -11,14 +11,17 @@ Text = Annotated[str, Field(min_length=1)]
 class Part(BaseModel):
     """A part of a study: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # the string below a field says what it is: `--help` shows it
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Model(Part):
     """A model by folder or by hub id; a hub id needs a pinned `revision`."""
 
     path: Text
+    """A folder, or `owner/name` of the hub."""
     revision: str | None = None
+    """The commit of the hub id to use."""
 
 
 Facet = Literal["hair", "expression", "lighting", "background", "clothes"]
@@ -30,24 +33,34 @@ class Captioning(Part):
     model: Model = Model(
         path="Salesforce/blip-image-captioning-large", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90"
     )
-    subject: Text = "a photo of a person"  # replaces the machine's own opening; say style and trigger here
+    """The captioner: BLIP, or another that notebook 01 names."""
+    subject: Text = "a photo of a person"
+    """What replaces the machine's own opening; say style and trigger here."""
     batch_size: Positive = 8
+    """Images captioned at once."""
     num_beams: Positive = 3
+    """Captions followed at once in search of the likeliest; 1: no search."""
     max_new_tokens: Positive = 60
-    overrule: tuple[str, ...] = ()  # items of notebook 01's checklist that need not be green
-    prompt: Text = (  # what chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing
+    """Tokens of a caption, at most."""
+    overrule: tuple[str, ...] = ()
+    """Items of notebook 01's checklist that need not be green."""
+    prompt: Text = (
         "Describe this picture of one person in a single line of at most 40 words: short phrases with commas between"
         " them for the hair, the expression, the lighting, the background and the clothes. Give no name, and do not"
         " guess who it is, how old the person is or where the person is from."
     )
-    facets: tuple[Facet, ...] = get_args(Facet)  # what every caption should say; one that lacks is reported
+    """What chat models are asked; Florence takes the name of a task, `<CAPTION>`; BLIP nothing."""
+    facets: tuple[Facet, ...] = get_args(Facet)
+    """What every caption should say; one that lacks is reported."""
 
 
 class Clip(Part):
     """An open_clip model: a name it knows with `pretrained`, or `local-dir:` and a folder."""
 
     name: Text
+    """A name that open_clip knows, or `local-dir:` and a folder."""
     pretrained: str | None = None
+    """The weights of that name."""
 
 
 class Scoring(Part):
@@ -57,15 +70,23 @@ class Scoring(Part):
         Clip(name="ViT-B-32-quickgelu", pretrained="openai"),
         Clip(name="ViT-B-32", pretrained="laion2b_s34b_b79k"),
     )
-    prefix: str = "A photo depicts "  # before each prompt, as CLIPScore has it
+    """The CLIP models that score, the primary one first."""
+    prefix: str = "A photo depicts "
+    """What goes before each prompt; CLIPScore has “A photo depicts ”."""
     identity: Model = Model(path="facebook/dinov2-small", revision="ed25f3a31f01632728cabb09d1542f84ab7b0056")
-    judge: Model | None = None  # an image classifier whose labels are attributes that prompts name
+    """The encoder that says how alike two pictures of a person are."""
+    judge: Model | None = None
+    """An image classifier whose labels are attributes that prompts name."""
     batch_size: Positive = 32
+    """Pictures embedded at once."""
 
 
 class Claims(Part):
     """What is said in advance of the differences that a study looks for."""
 
-    # metric → the difference too small to matter, in its own unit (`{clip_score: 0.02}`): a variant whose 90 % interval
-    # lies within ± that is equivalent to the baseline. A metric without one is never said to be.
     margin: dict[Text, Annotated[float, Field(gt=0)]] = {}
+    """Metric → the difference too small to matter, in its own unit (`{clip_score: 0.02}`).
+
+    A variant whose 90 % interval lies within ± that is equivalent to the baseline. A metric without one is never said
+    to be.
+    """

@@ -11,18 +11,25 @@ from caplora.study.variants import Targets, Variant
 class Prior(Part):
     """Class images that keep the model's idea of the class (Ruiz et al. 2023, section 3.2); the base draws them."""
 
-    prompt: Text  # of the class: a photo of a person
+    prompt: Text
+    """Of the class: a photo of a person."""
     images: Positive = 100
-    weight: Annotated[float, Field(gt=0)] = 1.0  # of their loss
+    """Class images."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Of their loss."""
 
 
 class Training(Part):
     """How every variant of the study is trained."""
 
     steps: Positive = 1000
-    batch_size: Positive = 1  # images per micro-batch, over all processes
+    """Updates of the weights."""
+    batch_size: Positive = 1
+    """Images per micro-batch, over all processes."""
     gradient_accumulation_steps: Positive = 1
+    """Micro-batches per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Of AdamW, after warm-up."""
     lr_scheduler: Literal[
         "constant",
         "constant_with_warmup",
@@ -32,27 +39,49 @@ class Training(Part):
         "polynomial",
         "piecewise_constant",
     ] = "constant"
+    """How the learning rate goes on after warm-up."""
     lr_warmup_steps: Annotated[int, Field(ge=0)] = 0
-    lr_num_cycles: Positive = 1  # of cosine_with_restarts
-    lr_power: Annotated[float, Field(gt=0)] = 1.0  # of polynomial
-    lr_step_rules: str | None = None  # of piecewise_constant: "1:300,0.1" is the rate to step 300, then a tenth
+    """Steps in which the learning rate rises from 0; constant and piecewise_constant have none."""
+    lr_num_cycles: Positive = 1
+    """Cycles of cosine_with_restarts."""
+    lr_power: Annotated[float, Field(gt=0)] = 1.0
+    """Exponent of polynomial."""
+    lr_step_rules: str | None = None
+    """Of piecewise_constant: `1:300,0.1` is the rate to step 300, then a tenth."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Norm to which a variant's gradient is clipped."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    targets: Targets = "qv"  # a name of TARGETS, or a regular expression over the UNet's layers
-    train_text_encoder: bool = False  # LoRA on the attention of the text encoder too
-    prediction_type: Literal["epsilon", "v_prediction"] | None = None  # None: as the base model says
-    snr_gamma: Annotated[float, Field(gt=0)] | None = None  # min-SNR-γ weights (Hang et al. 2023); 5 is usual
-    noise_offset: Annotated[float, Field(ge=0)] = 0.0  # strength of noise that is one value per channel
-    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0  # chance that a step sees the empty caption
-    random_flip: bool = False  # mirror every other image; a face that is not symmetric loses its sides
+    """Of AdamW."""
+    targets: Targets = "qv"
+    """Layers with LoRA: qv, qv_cross, qkvo, qkvo_cross, or a regular expression over the UNet's."""
+    train_text_encoder: bool = False
+    """LoRA on the attention of the text encoder too."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What the UNet predicts; None: as the base model says."""
+    snr_gamma: Annotated[float, Field(gt=0)] | None = None
+    """Weights of min-SNR-γ (Hang et al. 2023); 5 is usual; None: all alike."""
+    noise_offset: Annotated[float, Field(ge=0)] = 0.0
+    """Strength of noise that is one value per channel."""
+    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Chance, 0 to 1, that a step sees the empty caption."""
+    random_flip: bool = False
+    """Mirror every other image; a face that is not symmetric loses its sides."""
     prior: Prior | None = None
-    gradient_checkpointing: bool = False  # less memory, a third slower
-    compile: bool = False  # torch.compile the UNet: minutes at the start, faster steps on cards from Ampere on
+    """Class images to train on beside one's own; None: none."""
+    gradient_checkpointing: bool = False
+    """Less memory, a third slower."""
+    compile: bool = False
+    """Compile the UNet: minutes at the start, faster steps on cards from Ampere on."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    """Of the base model; LoRA is fp32. auto: bf16 or fp16, whichever the card does well; no on a CPU."""
     checkpointing_steps: Positive = 100
-    validation_steps: Annotated[int, Field(ge=0)] = 100  # between losses on held-out images; 0: never
-    preview_steps: Annotated[int, Field(ge=0)] = 0  # between previews of the development prompts; 0: never
+    """Steps between checkpoints."""
+    validation_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps between losses on held-out images; 0: never."""
+    preview_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps between previews of the development prompts; 0: never."""
     seed: int = 0
+    """Of the order of images, the noise, the timesteps and the first LoRA weights."""
 
     @model_validator(mode="after")
     def schedule_has_its_rules(self) -> "Training":

@@ -44,12 +44,19 @@ class Variant(Part):
     """
 
     rank: Positive
+    """Inner size of the adapter's matrices."""
     alpha: Annotated[float, Field(gt=0)]
-    use_rslora: bool = False  # scale alpha / √rank instead of alpha / rank (Kalajdzievski 2023)
+    """What scales the adapter, divided by the rank."""
+    use_rslora: bool = False
+    """Scale alpha / √rank instead of alpha / rank (Kalajdzievski 2023)."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """None: that of `Training`."""
     seed: int | None = None
+    """None: that of `Training`."""
     targets: Targets | None = None
+    """None: those of `Training`."""
     captions: Literal["none", "subject", "machine", "shuffled"] | None = None
+    """The kind of captions that it is trained on in a caption ablation (see above); None: the ledger's."""
 
     @property
     def name(self) -> str:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caplora.commands.cli import main
 from caplora.report.pdf import PdfError, write_pdf
-from caplora.study.reading import PROJECT
 
 
 def test_without_weasyprint_the_message_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,15 +19,3 @@ def test_page_becomes_a_pdf(tmp_path: Path) -> None:
     pytest.importorskip("weasyprint", exc_type=ImportError, reason="needs pip install weasyprint")
     (tmp_path / "report.html").write_text("<h1>A page</h1>", encoding="utf-8")
     assert write_pdf(tmp_path / "report.html", tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
-
-
-def test_command_without_a_report_says_what_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = tmp_path / "mini.yaml"
-    study.write_bytes((PROJECT / "params" / "studies" / "mini.yaml").read_bytes())
-    assert main(["report", str(study)]) == 2
-    assert "run 05_analysis" in capsys.readouterr().err
-    page = tmp_path / "runs" / "mini" / "report.html"
-    page.parent.mkdir(parents=True)
-    page.write_text("<p>found</p>", encoding="utf-8")
-    assert main(["report", str(study)]) == 0
-    assert capsys.readouterr().out.strip() == str(page)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from caplora.commands.cli import main
-from caplora.commands.commands import summary
+from caplora.commands import main
+from caplora.commands.pictures import summary
 from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.world.words import clip_tokenizer
 from caplora.sampling.samples import Sample

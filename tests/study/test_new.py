@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from caplora.commands.cli import main
 from caplora.study.new import new_study
 from caplora.study.reading import StudyError, read_yaml
 from caplora.study.study import read_study
@@ -36,17 +35,6 @@ def test_new_study_never_overwrites_one(tmp_path: Path) -> None:
         new_study("faces", tmp_path / "others", "sd15", tmp_path)
     assert new_study("faces", tmp_path, "sd15", tmp_path) == path  # the same images: it stays as a person edited it
     assert path.read_text() == before
-
-
-@pytest.mark.parametrize(
-    ("name", "images", "said"), [("mini", ".", "exists"), ("x", "nowhere", "nowhere"), ("../x", ".", "name")]
-)
-def test_bad_command_says_why(
-    name: str, images: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    folder = tmp_path / images
-    assert main(["new", name, "--images", str(folder), "--like", "mini"]) == 2
-    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("like", ["mini", "sd15"])
