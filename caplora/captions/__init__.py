@@ -7,6 +7,7 @@ says which captions a person should look at, `tokens` how much of a caption the 
 """
 
 from caplora.captions.doubts import SAYS, Finding, doubt, findings_table, lint
+from caplora.captions.enrolment import captioned, update_ledger
 from caplora.captions.exchange import read_captions, write_captions
 from caplora.captions.history import Change, read_history, stacks
 from caplora.captions.ledger import (

@@ -49,40 +49,24 @@ def train(
         fork: Set a training aside that stopped half way and was begun differently.
     """
     asked, chosen = read_study(study, training=given(training)), read_variants(variants)
-    from accelerate import Accelerator
-    from accelerate.utils import broadcast_object_list
     from tqdm.auto import tqdm
 
-    from caplora.captions import held_out, read_ledger, trained
-    from caplora.models import device_of, load_base
-    from caplora.sampling import draw_class_images, previews
-    from caplora.training import Encoders, Grid, claim, other_captions, plan_packs, train_grid
+    from caplora.notebooks import Adapters
 
-    first = Accelerator(cpu=device_of().type == "cpu")
-    quiet = not first.is_main_process
-    pipeline, ledger = load_base(asked), read_ledger(asked.dataset)
-    encoders = Encoders(pipeline, asked.run / "cache", asked.training)
-    captions = [(row.file_name, row.text) for row in trained(ledger)]
-    others = other_captions(asked, trained(ledger), chosen)
-    kept_back = [(row.file_name, row.text) for row in held_out(ledger) if row.text]
-    inputs = encoders.inputs(asked.dataset, tqdm(captions, desc="encoding", unit="image", disable=quiet), others)
-    validation = encoders.inputs(asked.dataset, kept_back) if kept_back else None
-    for prior in filter(None, [asked.training.prior]):
-        with first.main_process_first():
-            drawn = draw_class_images(pipeline, asked.run / "class", prior, asked.sampling)
-            names = [path.name for path in tqdm(drawn, total=prior.images, desc="class images", disable=quiet)]
-        inputs = inputs.with_class_images(
-            encoders.inputs(asked.run / "class", [(name, prior.prompt) for name in names])
-        )
-    grid = Grid(asked, pipeline, inputs, validation)
-    for said in claim(grid, chosen, fork) if not quiet else ():
+    adapters = Adapters(asked, chosen)
+    quiet = not adapters.first
+    adapters.encode(tqdm(adapters.captions, desc="encoding", unit="image", disable=quiet))
+    adapters.encode_held_out(adapters.kept_back)
+    images = adapters.prior.images if adapters.prior else 0
+    for _ in tqdm(adapters.draw_class_images(), total=images, desc="class images", disable=quiet or not images):
+        pass
+    said = adapters.prepare(fork)
+    if adapters.first:
         say(said)
-    first.wait_for_everyone()
-    [packs] = broadcast_object_list([plan_packs(grid, chosen)])
-    bar = tqdm(total=packs.steps, desc="training", unit="step", disable=quiet)
-    for step in train_grid(grid, packs.packs, previews):
+    bar = tqdm(total=adapters.steps, desc="training", unit="step", disable=quiet)
+    for step in adapters.train():
         bar.update()
         bar.set_postfix(step.losses, refresh=False)
     bar.close()
-    for variant in chosen if not quiet else ():
-        say(str(asked.adapter(variant)))
+    if adapters.first:
+        say(adapters.folders())

@@ -8,9 +8,11 @@ pixels, `sheets` shows many pictures in one.
 
 from caplora.images.curation import RULES, Rule
 from caplora.images.decoding import UnfitError, upright
-from caplora.images.intake import Stored, import_images, write_refused
+from caplora.images.faces import faces_note, open_detector
+from caplora.images.intake import Refused, Stored, import_images, write_refused
 from caplora.images.pixels import pixels_hash
 from caplora.images.sheets import contact_sheet
+from caplora.images.table import image_table
 
 __all__ = [
     "RULES",

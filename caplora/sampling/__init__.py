@@ -4,7 +4,6 @@ from caplora.sampling.arms import Arm, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.jobs import Job, plan_jobs, sample
-from caplora.sampling.previews import previews
 from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
 from caplora.sampling.samples import (
     SCALED,
@@ -17,6 +16,7 @@ from caplora.sampling.samples import (
     wanted_samples,
 )
 from caplora.sampling.scale_zero import scale_zero
+from caplora.sampling.training_previews import previews
 
 __all__ = [
     "SCALED",

@@ -104,6 +104,7 @@ class Images(Part):
 
     @model_validator(mode="after")
     def no_file_is_accepted_and_refused(self) -> "Images":
+        """Raise ValueError where a file stands in `accept` and in `refuse`."""
         accepted = {unicodedata.normalize("NFC", name) for name in self.accept}
         both = sorted(accepted & {unicodedata.normalize("NFC", name) for name in self.refuse})
         if both:

@@ -31,6 +31,7 @@ class Sampling(Part):
 
     @model_validator(mode="after")
     def nothing_stands_twice(self) -> "Sampling":
+        """Raise ValueError where a prompt, scale or seed stands twice, or a suite has a single prompt."""
         suites = self.suites
         prompts = [prompt for suite in suites.values() for prompt in suite]
         twice = sorted({p for p in prompts if prompts.count(p) > 1})

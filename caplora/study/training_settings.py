@@ -85,6 +85,7 @@ class Training(Part):
 
     @model_validator(mode="after")
     def schedule_has_its_rules(self) -> "Training":
+        """Raise ValueError where `lr_step_rules` and the scheduler that needs them do not stand together."""
         if (self.lr_scheduler == "piecewise_constant") != (self.lr_step_rules is not None):
             raise ValueError(
                 f"lr_step_rules go with lr_scheduler piecewise_constant, got {self.lr_step_rules!r} with"

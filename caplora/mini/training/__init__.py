@@ -3,3 +3,9 @@
 One file for each model: `vae`, `diffusion` (text encoder and UNet), `blip`, `clip`, `identity` and `judge`. `fitting`
 is the training loop that they share; `measure` says how good they are, and writes the model card.
 """
+
+from caplora.mini.training.stack import MiniStack
+
+__all__ = [
+    "MiniStack",
+]
