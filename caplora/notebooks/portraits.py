@@ -45,10 +45,10 @@ from caplora.review import (
     checklist,
     checks_of,
     colour,
-    corrections,
+    common_corrections,
     edit_distances,
+    html_table,
     ready,
-    static_table,
 )
 from caplora.scoring import caption_agreement
 from caplora.study import Study, read_study
@@ -148,7 +148,7 @@ class Portraits:
 
     def captions(self, limit: int = 8) -> HTML:
         """The first images of the ledger with their captions."""
-        return HTML(static_table(self.study.dataset, limit=limit))
+        return HTML(html_table(self.study.dataset, limit=limit))
 
     def doubts(self) -> pd.DataFrame:
         """What is doubtful about the captions: rule, how many captions, an example."""
@@ -170,7 +170,7 @@ class Portraits:
     def changes(self) -> Figure:
         """How many words of the machine's a person changed, and which most often."""
         rows = self.rows
-        return corrections_figure(edit_distances(rows), corrections(rows))
+        return corrections_figure(edit_distances(rows), common_corrections(rows))
 
     def items(self) -> pd.DataFrame:
         """The checklist before training: item, state, found, needed."""

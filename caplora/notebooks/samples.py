@@ -17,7 +17,7 @@ from caplora.sampling import (
     plan_jobs,
     read_samples,
     sample,
-    scale_zero,
+    scale_zero_table,
     study_arms,
     wanted_samples,
     write_tables,
@@ -96,7 +96,7 @@ class Samples:
     def control(self) -> str:
         """Whether every adapter at scale 0 draws the baseline's picture to the bit; it goes into controls.csv."""
         settings = self.study.sampling
-        found = scale_zero(self.pipeline, self.trained, wanted_samples(settings)[0], settings)
+        found = scale_zero_table(self.pipeline, self.trained, wanted_samples(settings)[0], settings)
         return checks(write_controls(found, self.study.controls), list(self.trained))[0].said
 
     def side_by_side(self, prompts: int = 4) -> Image.Image:

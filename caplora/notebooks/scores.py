@@ -28,7 +28,7 @@ from caplora.scoring import (
     memorisation_table,
     paths_of,
     scorable_samples,
-    shuffled_prompts,
+    shuffled_prompts_table,
     write_scores,
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
@@ -145,7 +145,7 @@ class Scores:
 
     def control(self) -> str:
         """Whether samples score lower with other samples' prompts; it goes into controls.csv."""
-        scores = shuffled_prompts(self.clips[0], self.samples, self.study.scoring.prefix)
+        scores = shuffled_prompts_table(self.clips[0], self.samples, self.study.scoring.prefix)
         self.shuffled = write_controls(shuffled_control(scores), self.study.controls)
         return checks(self.shuffled, self.arms)[1].said
 

@@ -159,17 +159,14 @@ class Tables:
     @cached_property
     def recipe_effects(self) -> pd.DataFrame:
         """The effect of each recipe, its interval counting its trainings; no rows where each was trained once."""
-        if max(map(len, self.known.values())) == 1:
-            return pd.DataFrame()
-        return recipe_effects(self.scores, "clip_score", self.model, "test", self.known)
+        once = max(map(len, self.known.values())) == 1
+        return pd.DataFrame() if once else recipe_effects(self.scores, "clip_score", self.model, "test", self.known)
 
     @cached_property
     def recipe_split(self) -> pd.DataFrame:
         """Where the chosen recipe's differences spread from; no rows where it was trained once."""
-        trainings = self.known[self.recipe]
-        if len(trainings) == 1:
-            return pd.DataFrame()
-        return recipe_split(self.scores, "clip_score", self.model, "test", trainings)
+        seeds = self.known[self.recipe]
+        return pd.DataFrame() if len(seeds) == 1 else recipe_split(self.scores, "clip_score", self.model, "test", seeds)
 
     def answer(self) -> str:
         """The answer to the study's question, and what a study of this size can find."""
@@ -240,9 +237,8 @@ class Tables:
     @cached_property
     def ablation(self) -> pd.DataFrame:
         """What each kind of captions is worth against the ledger's; no rows without an ablation."""
-        if not self.ablation_arms:
-            return self.effects.iloc[:0]
-        return ablation_table(self.everything, self.ablation_arms)
+        kinds = self.ablation_arms
+        return ablation_table(self.everything, kinds) if kinds else self.effects.iloc[:0]
 
     @property
     def findings(self) -> Findings:

@@ -7,10 +7,10 @@ checklist before training.
 """
 
 from caplora.review.checks import Checks, checks_of
-from caplora.review.corrections import corrections, edit_distances
+from caplora.review.corrections import common_corrections, edit_distances
 from caplora.review.decisions import kept
 from caplora.review.readiness import checklist, colour, ready
-from caplora.review.static_table import static_table
+from caplora.review.static_table import html_table
 from caplora.review.studio import Studio
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "checklist",
     "checks_of",
     "colour",
-    "corrections",
+    "common_corrections",
     "edit_distances",
+    "html_table",
     "kept",
     "ready",
-    "static_table",
 ]

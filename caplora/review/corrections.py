@@ -31,7 +31,7 @@ def marked(before: str, after: str) -> list[tuple[str, str]]:
     return [(kind, words) for kind, words in pieces if words]
 
 
-def corrections(rows: Iterable[Row], commonest: int = 15) -> pd.DataFrame:
+def common_corrections(rows: Iterable[Row], commonest: int = 15) -> pd.DataFrame:
     """What persons most often replaced in the machine's words: machine, person, captions (how many have it)."""
     counts: Counter[tuple[str, str]] = Counter()
     for row in rows:

@@ -13,7 +13,7 @@ from caplora.captions import LEDGER, read_ledger
 COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "rejected": "#b03000"}
 
 
-def static_table(folder: Path, limit: int = 20) -> str:
+def html_table(folder: Path, limit: int = 20) -> str:
     """The first `limit` rows of the ledger (0: all) as an HTML table that includes the pictures."""
     rows = read_ledger(folder)
     shown = rows[: limit or None]

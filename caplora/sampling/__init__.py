@@ -15,7 +15,7 @@ from caplora.sampling.samples import (
     suite_hashes,
     wanted_samples,
 )
-from caplora.sampling.scale_zero import scale_zero
+from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "read_made",
     "read_samples",
     "sample",
-    "scale_zero",
+    "scale_zero_table",
     "sheet",
     "study_arms",
     "study_on",

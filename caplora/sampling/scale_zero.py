@@ -11,7 +11,7 @@ from caplora.sampling.samples import Wanted
 from caplora.study import Sampling
 
 
-def scale_zero(
+def scale_zero_table(
     pipeline: StableDiffusionPipeline, adapters: dict[str, Adapter], wanted: Wanted, settings: Sampling
 ) -> pd.DataFrame:
     """Whether each adapter at scale 0 draws the same latents as the base model: a row per variant.

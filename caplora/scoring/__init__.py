@@ -17,7 +17,7 @@ from caplora.scoring.scores import (
     scorable_samples,
     write_scores,
 )
-from caplora.scoring.shuffled_prompts import shuffled_prompts
+from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
@@ -44,6 +44,6 @@ __all__ = [
     "read_texts",
     "scorable_samples",
     "score_folder",
-    "shuffled_prompts",
+    "shuffled_prompts_table",
     "write_scores",
 ]

@@ -10,7 +10,7 @@ from caplora.scoring.clip import ClipEmbeddings
 from caplora.scoring.sample_metrics import WEIGHT, all_cosines
 
 
-def shuffled_prompts(clip: ClipEmbeddings, samples: Sequence[Sample], prefix: str) -> pd.DataFrame:
+def shuffled_prompts_table(clip: ClipEmbeddings, samples: Sequence[Sample], prefix: str) -> pd.DataFrame:
     """CLIPScore of each test sample with its own prompt (`reference`) and with all others (`value`, their mean).
 
     A row per sample: variant, prompt, model, value, reference. An arm with one test prompt has no rows.

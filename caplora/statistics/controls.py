@@ -95,7 +95,7 @@ def alarm(found: Sequence[Check]) -> str:
 
 
 def shuffled_control(scores: pd.DataFrame) -> pd.DataFrame:
-    """Whether samples score lower with other samples' prompts: `COLUMNS`, a row per arm of `shuffled_prompts`.
+    """Whether samples score lower with other samples' prompts: `COLUMNS`, a row per arm of `shuffled_prompts_table`.
 
     `value` is the mean over prompts with the wrong prompts, `reference` that with the right ones; the difference has a
     95 % t interval clustered by prompt and the p of flipping signs. It passes where the interval lies below 0, and with

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from caplora.captions.doubts import Finding
 from caplora.captions.ledger import Row
-from caplora.review.corrections import corrections, edit_distance, edit_distances, marked, replacements
+from caplora.review.corrections import common_corrections, edit_distance, edit_distances, marked, replacements
 from caplora.review.readiness import ITEMS, NotReadyError, checklist, ready
 
 words = st.lists(st.sampled_from(["red", "hair", "in", "a", "hat"]), max_size=8)
@@ -53,7 +53,7 @@ def test_the_commonest_corrections_are_counted_by_caption() -> None:
     assert replacements("me, in soft light", "me, lit from the left") == [("in soft light", "lit from the left")]
     rows = [Row(f"{i}", "me in blue , blue", status="edited", suggestion="me in red , red") for i in range(3)]
     rows += [Row("k", "me in blue", status="kept", suggestion="me in red"), Row("l", "me", status="edited")]
-    assert corrections(rows).values.tolist() == [["red", "blue", 3]]
+    assert common_corrections(rows).values.tolist() == [["red", "blue", 3]]
 
 
 def test_a_good_ledger_is_green_throughout() -> None:

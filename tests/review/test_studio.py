@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from caplora.captions.ledger import LEDGER, LedgerError, Row, read_ledger, write_ledger
-from caplora.review.static_table import jpeg, static_table
+from caplora.review.static_table import html_table, jpeg
 from caplora.review.studio import Studio
 from caplora.study.files import only_writer
 from tests.review.test_review import checks
@@ -154,7 +154,7 @@ def test_a_missing_ledger_says_what_makes_it(tmp_path: Path) -> None:
 
 
 def test_captions_and_file_names_stay_text_in_the_static_table(folder: Path) -> None:
-    table = Tags(static_table(folder))
+    table = Tags(html_table(folder))
     assert [tag for tag, _ in table.tags].count("img") == 3  # the thumbnails and nothing else
     assert not any(name.startswith("on") for _, attributes in table.tags for name in attributes)
     assert [a["title"] for tag, a in table.tags if tag == "img"] == ["a.png", "b.png", QUOTED]
@@ -162,8 +162,8 @@ def test_captions_and_file_names_stay_text_in_the_static_table(folder: Path) -> 
 
 
 def test_a_limited_table_says_how_many_it_leaves_out(folder: Path) -> None:
-    assert "and 1 more in metadata.csv" in static_table(folder, limit=2)
-    assert "more in" not in static_table(folder, limit=0)
+    assert "and 1 more in metadata.csv" in html_table(folder, limit=2)
+    assert "more in" not in html_table(folder, limit=0)
 
 
 def test_every_message_is_answered_and_what_failed_is_marked(studio: Studio) -> None:

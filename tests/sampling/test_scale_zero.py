@@ -13,10 +13,10 @@ from torch import Tensor
 
 from caplora.models.base import parts_of
 from caplora.sampling.samples import Sample, Wanted
-from caplora.sampling.scale_zero import scale_zero
+from caplora.sampling.scale_zero import scale_zero_table
 from caplora.scoring.clip import ClipEmbeddings
 from caplora.scoring.embeddings import Embeddings
-from caplora.scoring.shuffled_prompts import shuffled_prompts
+from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.statistics.controls import read_controls, shuffled_control, write_controls
 from caplora.study.sampling_settings import Sampling
 from tests.tiny import tiny_pipeline, trained_like
@@ -28,7 +28,7 @@ WANTED = Wanted("an ink drawing of a woman", 0, "development", "development_000_
 def test_scale_zero_draws_the_baseline_to_the_bit_in_every_pack() -> None:
     pipeline = tiny_pipeline()
     adapters = {f"r4_a{i}": trained_like(parts_of(pipeline), 4, 8, seed=i) for i in (1, 2, 3)}
-    table = scale_zero(pipeline, adapters, WANTED, SETTINGS)
+    table = scale_zero_table(pipeline, adapters, WANTED, SETTINGS)
     assert table["variant"].tolist() == list(adapters) and table["passed"].all() and (table["value"] == 0).all()
 
 
@@ -37,7 +37,7 @@ def test_adapter_that_adds_something_at_scale_zero_fails(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         sys.modules["caplora.sampling.scale_zero"], "rescaled", lambda adapter, _: adapter
     )  # the scale is not read
-    table = scale_zero(pipeline, {"r4_a8": trained_like(parts_of(pipeline), 4, 8)}, WANTED, SETTINGS)
+    table = scale_zero_table(pipeline, {"r4_a8": trained_like(parts_of(pipeline), 4, 8)}, WANTED, SETTINGS)
     assert not table["passed"].any() and table["value"].item() > 1e-3
 
 
@@ -78,7 +78,7 @@ def painted(folder: Path, arm: str, colours: Sequence[str]) -> list[Sample]:
 
 def test_prompts_of_others_score_lower_where_samples_show_their_own(tmp_path: Path, clip: ClipEmbeddings) -> None:
     samples = painted(tmp_path, "baseline", Colours.words) + painted(tmp_path, "r4_a8", ("gray",) * 3)
-    table = shuffled_control(shuffled_prompts(clip, samples, "")).set_index("variant")
+    table = shuffled_control(shuffled_prompts_table(clip, samples, "")).set_index("variant")
     assert table.loc["baseline", "passed"] and not table.loc["r4_a8", "passed"]
     row = table.loc["baseline"]
     assert row["difference"] == pytest.approx(row["value"] - row["reference"]) and row["high"] < 0
@@ -90,18 +90,18 @@ def test_score_with_others_is_the_mean_over_all_other_prompts(tmp_path: Path, cl
     images, texts = clip.images([s.path for s in samples]), clip.texts([*Colours.words])
     cosine = torch.nn.functional.cosine_similarity(images[:, None], texts[None], dim=2).clamp(min=0).numpy() * 2.5
     others = [np.delete(row, i // 2).mean() for i, row in enumerate(cosine)]
-    assert shuffled_control(shuffled_prompts(clip, samples, ""))["value"].item() == pytest.approx(np.mean(others))
+    assert shuffled_control(shuffled_prompts_table(clip, samples, ""))["value"].item() == pytest.approx(np.mean(others))
 
 
 def test_one_prompt_has_no_others(tmp_path: Path, clip: ClipEmbeddings) -> None:
-    assert shuffled_control(shuffled_prompts(clip, painted(tmp_path, "baseline", Colours.words)[:2], "")).empty
+    assert shuffled_control(shuffled_prompts_table(clip, painted(tmp_path, "baseline", Colours.words)[:2], "")).empty
 
 
 def test_a_control_run_again_replaces_itself_and_leaves_the_other(tmp_path: Path, clip: ClipEmbeddings) -> None:
     path, pipeline = tmp_path / "controls.csv", tiny_pipeline()
     assert read_controls(path).empty
-    zero = scale_zero(pipeline, {"r4_a8": trained_like(parts_of(pipeline), 4, 8)}, WANTED, SETTINGS)
-    shuffled = shuffled_control(shuffled_prompts(clip, painted(tmp_path, "baseline", Colours.words), ""))
+    zero = scale_zero_table(pipeline, {"r4_a8": trained_like(parts_of(pipeline), 4, 8)}, WANTED, SETTINGS)
+    shuffled = shuffled_control(shuffled_prompts_table(clip, painted(tmp_path, "baseline", Colours.words), ""))
     for table in (zero, shuffled, zero):
         write_controls(table, path)
     back = read_controls(path)
