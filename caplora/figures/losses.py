@@ -1,7 +1,4 @@
-"""Tables → figures: a DataFrame comes in, a matplotlib `Figure` goes out, nothing is shown.
-
-Points are prompt means, intervals are named, n is stated. Statistics come ready in the tables of `effects` and `cells`.
-"""
+"""The losses of a training → curves: smoothed over raw, the variants beside each other, held-out images below."""
 
 import pandas as pd
 from matplotlib import rc_context

@@ -1,7 +1,4 @@
-"""Tables → figures: a DataFrame comes in, a matplotlib `Figure` goes out, nothing is shown.
-
-Points are prompt means, intervals are named, n is stated. Statistics come ready in the tables of `effects` and `cells`.
-"""
+"""Effects on every metric → rows of differences with intervals, and the judge's attributes one by one."""
 
 from textwrap import fill
 
@@ -14,7 +11,7 @@ from caplora.figures.look import GREY, STYLE, WIDTH, Figure, appearance, counts,
 from caplora.statistics import LEVEL
 from caplora.study import metric_of, towards
 
-COLUMNS = 4  # metrics of the panel side by side
+COLUMNS = 4  # metrics side by side
 
 
 def metrics_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
@@ -53,19 +50,19 @@ def metrics_figure(effects: pd.DataFrame, best: str) -> Figure:
     for axes in grid[:, 0]:
         axes.set_yticks(range(0, -len(labels), -1), labels)
     grid[0, 0].set_ylim(0.5 - len(labels), 0.5)
-    footnote(figure, _panel_note(effects))
+    footnote(figure, _note(effects))
     return figure
 
 
 def _axis_label(rows: pd.DataFrame, width: int) -> str:
-    """What one metric of the panel is, whether more of it is better, by whom it was measured and on what."""
+    """What one metric is, whether more of it is better, by whom it was measured and on what."""
     metric = metric_of(str(rows["metric"].iloc[0]))
     by = f"by {rows['model'].iloc[0]}, {rows['split'].iloc[0]}".replace("/", "/\n")
     words = [towards(metric), f"difference of {metric.unit}", *by.split("\n")]
     return "\n".join(fill(text, width) for text in words if text)
 
 
-def _panel_note(effects: pd.DataFrame) -> str:
+def _note(effects: pd.DataFrame) -> str:
     known = effects.dropna(subset="low")
     n = ", ".join(dict.fromkeys(counts(rows) for _, rows in known.groupby(["metric", "model", "split"], sort=False)))
     arms = " Metrics of a whole arm have no interval." if effects["low"].isna().any() else ""

@@ -1,4 +1,10 @@
-"""Room."""
+"""LoRA: the adapter of a variant, several of them as a pack on one copy of the base model, and their files.
+
+`adapter` holds the weights of one variant. `layers` puts adapters on linear layers of the base, and `pack` lays many
+of them on at once. `adapter_files` writes and reads files; the forms of diffusers and kohya, alpha among them, are
+made in `formats`, and `layer_names` knows what each form calls a layer. `merging` merges, extracts and resizes
+adapters.
+"""
 
 from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter, rescaled
 from caplora.lora.adapter_files import read_adapter, weights_file, write_weights

@@ -1,9 +1,4 @@
-"""LoRA for a pack of variants: ΔW = scale·B·A on attention, many adapters over one copy of the base.
-
-The models of a pack see V·B rows, variant by variant; each target layer adds to every variant's rows what that
-variant's adapter says. Ranks are padded with zeros to the largest, and a layer that a variant does not target is all
-padding. One adapter is a pack of one.
-"""
+"""The weights of one variant, ΔW = scale·B·A layer by layer; a fresh one changes nothing."""
 
 import math
 from collections.abc import Mapping

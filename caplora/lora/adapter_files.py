@@ -1,8 +1,6 @@
-"""Adapters ↔ files that load everywhere: the diffusers form and the kohya form, alpha right in both.
+"""Adapters ↔ `.safetensors` files that load everywhere; each file is read again and compared when it is written.
 
-diffusers: `unet.<layer>.lora_A.weight`, the scale folded into B, so every reader's "alpha = rank" is true.
-kohya: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`, which ComfyUI, A1111 and Forge read; for
-rank-stabilised LoRA its alpha is alpha·√rank, because every reader divides by the rank.
+Two forms are written, that of diffusers and that of kohya (`formats`); other people's files of any form are read.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""Adapters ↔ files that load everywhere: the diffusers form and the kohya form, alpha right in both.
+"""An adapter → the tensors and metadata of a file, as diffusers and as kohya have them; alpha is right in both.
 
-diffusers: `unet.<layer>.lora_A.weight`, the scale folded into B, so every reader's "alpha = rank" is true.
-kohya: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`, which ComfyUI, A1111 and Forge read; for
-rank-stabilised LoRA its alpha is alpha·√rank, because every reader divides by the rank.
+diffusers: `unet.<layer>.lora_A.weight`, the scale folded into B, so that a reader who takes alpha for the rank is
+right. kohya: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`, which ComfyUI, A1111 and Forge
+read. For rank-stabilised LoRA its alpha is alpha·√rank, because every reader divides by the rank.
 """
 
 import json

@@ -1,9 +1,4 @@
-"""Adapters ↔ files that load everywhere: the diffusers form and the kohya form, alpha right in both.
-
-diffusers: `unet.<layer>.lora_A.weight`, the scale folded into B, so every reader's "alpha = rank" is true.
-kohya: `lora_unet_<layer>.lora_down.weight`, `.lora_up.weight` and `.alpha`, which ComfyUI, A1111 and Forge read; for
-rank-stabilised LoRA its alpha is alpha·√rank, because every reader divides by the rank.
-"""
+"""The names of a layer: in a pipeline, and in the files of diffusers, kohya and peft."""
 
 import re
 from pathlib import Path

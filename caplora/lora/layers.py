@@ -1,8 +1,7 @@
-"""LoRA for a pack of variants: ΔW = scale·B·A on attention, many adapters over one copy of the base.
+"""Linear layers of the base model that carry the adapters of a pack, and which layers a study targets.
 
-The models of a pack see V·B rows, variant by variant; each target layer adds to every variant's rows what that
-variant's adapter says. Ranks are padded with zeros to the largest, and a layer that a variant does not target is all
-padding. One adapter is a pack of one.
+A model that carries a pack of V variants sees V·B rows, variant by variant; each layer adds to a variant's rows what
+that variant's adapter says.
 """
 
 import re

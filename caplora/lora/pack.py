@@ -1,8 +1,7 @@
-"""LoRA for a pack of variants: ΔW = scale·B·A on attention, many adapters over one copy of the base.
+"""Several adapters on one copy of the base model, trained or used together.
 
-The models of a pack see V·B rows, variant by variant; each target layer adds to every variant's rows what that
-variant's adapter says. Ranks are padded with zeros to the largest, and a layer that a variant does not target is all
-padding. One adapter is a pack of one.
+Ranks are padded with zeros to the largest, and a layer that a variant does not target is all padding. One adapter is a
+pack of one.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Room."""
+"""The base model of a study: loaded, placed on the device there is, and what fits into its memory.
+
+`base` loads Stable Diffusion frozen and encodes texts with it, `devices` chooses device and precision, `memory` says
+how many variants fit at once, and `seeds` makes random numbers that are the same on any device.
+"""
 
 from caplora.models.base import encode_texts, encode_tokens, load_base, noise_of, parts_of, text_tokens, weights_hash
 from caplora.models.devices import DTYPES, device_of, precision_of

@@ -1,4 +1,4 @@
-"""The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
+"""A study's base model, loaded and frozen, and the embeddings that it makes of texts."""
 
 import hashlib
 from collections.abc import Sequence

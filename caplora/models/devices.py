@@ -1,4 +1,4 @@
-"""The base model of a study, loaded on the device there is; frozen, whatever is done with it."""
+"""The device that models run on, and the precision of their weights there."""
 
 import torch
 

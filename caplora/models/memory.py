@@ -1,4 +1,4 @@
-"""How many variants fit: what one needs, measured by what its backward pass would keep, and what the device has."""
+"""How much memory a variant needs, how much the device has free, and packs of variants that fit."""
 
 import gc
 import math

@@ -1,4 +1,4 @@
-"""Randomness as a function of what it is for: the same on any device, after any resume, in any batch."""
+"""Random numbers as a function of what they are for: the same on any device, after any resume, in any batch."""
 
 import hashlib
 

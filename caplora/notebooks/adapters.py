@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 from accelerate import Accelerator
@@ -50,7 +50,7 @@ class Adapters:
         self.losses: list[tuple[int, str, float]] = []  # step, variant, loss
 
     @classmethod
-    def open(cls, study: str, variants: str | list[dict], steps: int = 0, learning_rate: float = 0.0) -> Self:
+    def open(cls, study: str, variants: str | list[dict], steps: int = 0, learning_rate: float = 0.0) -> "Adapters":
         """A study by its name or file, and variants by their file or as a list; 0 is what the study says."""
         turned = {"steps": steps or None, "learning_rate": learning_rate or None}
         return cls(read_study(study, training=turned), read_variants(variants))

@@ -1,7 +1,7 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -70,7 +70,7 @@ class Portraits:
         self.checks: Checks
 
     @classmethod
-    def open(cls, study: str, limit: int = 0, overrule: str = "") -> Self:
+    def open(cls, study: str, limit: int = 0, overrule: str = "") -> "Portraits":
         """The portraits of a study by its name or file; `overrule` names items of the checklist, with commas between.
 
         Of the folder's files only the first `limit` are taken; 0 is all.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Self
 
 from diffusers import StableDiffusionPipeline
 from PIL import Image
@@ -35,7 +34,7 @@ class Samples:
     @classmethod
     def open(
         cls, study: str, variants: str | list[dict], num_inference_steps: int = 0, guidance_scale: float = 0.0
-    ) -> Self:
+    ) -> "Samples":
         """A study by its name or file, and variants by their file or as a list; 0 is what the study says."""
         turned = {"num_inference_steps": num_inference_steps or None, "guidance_scale": guidance_scale or None}
         return cls(read_study(study, sampling=turned), read_variants(variants))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import pandas as pd
 
@@ -54,7 +53,7 @@ class Scores:
         self.shuffled: pd.DataFrame  # of the control
 
     @classmethod
-    def open(cls, study: str, variants: str | list[dict]) -> Self:
+    def open(cls, study: str, variants: str | list[dict]) -> "Scores":
         """A study by its name or file, and variants by their file or as a list."""
         return cls(read_study(study), read_variants(variants))
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self
+from typing import TypeVar
 
 import pandas as pd
 
 from caplora.captions import Row, read_ledger, trained
 from caplora.report import (
-    PANEL_METRICS,
+    SECONDARY_METRICS,
     SUITES,
     Findings,
     agreement_sentence,
     errors_sentence,
     memorised_sentence,
-    panel_sentences,
     power_sentence,
     read_table,
+    secondary_sentences,
     suite_sentences,
     tracking_sentence,
 )
@@ -48,6 +48,8 @@ from caplora.study import BASELINE, Study, Variant, read_study, read_variants
 
 COLUMNS = ("variant", "split", "baseline", "adapter", "difference", "low", "high", "relative", "p", "p_corrected")
 
+T = TypeVar("T", bound="Tables")
+
 
 class Tables:
     """What the scores of a study say: effects, the choice, the answer, and what stands beside it.
@@ -63,10 +65,9 @@ class Tables:
         self.everything = without(scores, self.failed)  # the scores of all arms that can be judged
 
     @classmethod
-    def read(cls, study: str, variants: str | list[dict]) -> Self:
+    def read(cls: type[T], study: str, variants: str | list[dict]) -> T:
         """The results of a study by its name or file, for the variants of a file or a list; raises as 01 to 04 do."""
-        named = variants if isinstance(variants, str) else ""
-        return cls(read_study(study), read_variants(variants), named)
+        return cls(read_study(study), read_variants(variants), variants if isinstance(variants, str) else "")
 
     @property
     def judged(self) -> list[Variant]:
@@ -115,7 +116,7 @@ class Tables:
     def effects(self) -> pd.DataFrame:
         """Every candidate's effect by metric, model and suite; a suite of one prompt has no interval, so no row."""
         prompts = self.scores.groupby(["metric", "model", "split"])["prompt"].transform("nunique")
-        return effect_table(self.scores[prompts > 1], PANEL_METRICS, margins=self.study.claims.margin)
+        return effect_table(self.scores[prompts > 1], SECONDARY_METRICS, margins=self.study.claims.margin)
 
     @cached_property
     def model(self) -> str:
@@ -175,9 +176,8 @@ class Tables:
     @cached_property
     def errors(self) -> pd.DataFrame:
         """How often each test finds something where nothing is, simulated with this study's own spread."""
-        spread = study_spread(self.scores, "clip_score", self.model, "test")
         sizes = (self.headline[name] for name in ("n_prompts", "n_seeds", "n_variants"))
-        return simulated_errors(spread, *sizes)
+        return simulated_errors(study_spread(self.scores, "clip_score", self.model, "test"), *sizes)
 
     def errors_sentence(self) -> str:
         """The same in a sentence."""
@@ -200,7 +200,7 @@ class Tables:
 
     def other_metrics(self) -> str:
         """What every other metric says of the chosen variant, by what it is about."""
-        said = panel_sentences(self.effects, self.arms, self.best, self.model)
+        said = secondary_sentences(self.effects, self.arms, self.best, self.model)
         lines = [line for about, found in said.items() for line in (about, *(f"  {sentence}" for sentence in found))]
         return "\n".join([*lines, memorised_sentence(self.nearest)])
 

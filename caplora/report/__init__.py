@@ -1,30 +1,35 @@
-"""Room."""
+"""Findings → sentences → one page: the report that notebook 05 writes.
+
+`findings` holds what 05 computed. `sentences` says what it means for CLIPScore and `secondary` for all other metrics.
+`contents` lists figures and sections, `provenance` says with what the study was made and how to repeat it. `report`
+puts all of it into `report.html`; `pdf` prints that.
+"""
 
 from caplora.report.findings import Findings
 from caplora.report.pdf import write_pdf
 from caplora.report.report import write_report
 from caplora.report.secondary import (
-    PANEL_METRICS,
+    SECONDARY_METRICS,
     SUITES,
     agreement_sentence,
     memorised_sentence,
-    panel_sentences,
     read_table,
+    secondary_sentences,
     suite_sentences,
     tracking_sentence,
 )
 from caplora.report.sentences import errors_sentence, power_sentence
 
 __all__ = [
-    "PANEL_METRICS",
+    "SECONDARY_METRICS",
     "SUITES",
     "Findings",
     "agreement_sentence",
     "errors_sentence",
     "memorised_sentence",
-    "panel_sentences",
     "power_sentence",
     "read_table",
+    "secondary_sentences",
     "suite_sentences",
     "tracking_sentence",
     "write_pdf",

@@ -1,4 +1,4 @@
-"""The figures of the report: which section each stands in, and its words. A figure not known here stands at the end."""
+"""The contents of the report: its sections, and the figures of each with their captions."""
 
 import base64
 from collections.abc import Mapping

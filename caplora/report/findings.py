@@ -1,4 +1,4 @@
-"""What notebook 05 found, gathered for the report, and the one sentence that answers the study's question."""
+"""What notebook 05 found, gathered for the report, and the sentence that answers the study's question."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field

@@ -144,8 +144,9 @@ def write_report(
     page = environment().get_template("report.html").render(
         study=run, found=found, best=found.best, model=model, data=data, headline=found.headline,
         rows=variant_rows(study, variants, found), controls=controls, alarm=alarm(controls),
-        panel=secondary.panel_rows(found.effects, arms, judged), columns=secondary.panel_columns(found.effects, arms),
-        others=secondary.panel_sentences(found.effects, arms, found.best, model),
+        panel=secondary.secondary_rows(found.effects, arms, judged),
+        columns=secondary.secondary_columns(found.effects, arms),
+        others=secondary.secondary_sentences(found.effects, arms, found.best, model),
         memorised=secondary.memorised_sentence(closest), scales=secondary.scale_rows(scales, found.best, model),
         cost=secondary.cost_sentence(found.effects, found.best, model),
         suites={s: secondary.suite_sentences(found.effects, found.best, model, s) for s in secondary.SUITES},

@@ -1,6 +1,6 @@
-"""Effects and whole arms → what metrics beside the headline say: fidelity, memorisation, diversity, drift, the judge.
+"""Effects and whole arms → what all metrics but CLIPScore say: fidelity, memorisation, diversity, drift, the judge.
 
-They are secondary: p is corrected over the variants, never over the metrics. The sentences are of `sentences.py`.
+They are secondary: p is corrected over the variants, not over the metrics.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,7 +14,7 @@ from caplora.report.sentences import drift_sentence, metric_sentence, verdict_se
 from caplora.statistics import EXACT, LEVEL, Row, verdict
 from caplora.study import BASELINE, counted, metric_of, number, p_value, signed
 
-PANEL_METRICS = (
+SECONDARY_METRICS = (
     "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "judge", "memorisation", "diversity", "drift",
 )  # fmt: skip
 GROUPS = {
@@ -49,7 +49,7 @@ def of_arm(arms: pd.DataFrame, metric: str) -> pd.DataFrame:
     return arms[arms["metric"] == metric] if len(arms) else arms
 
 
-def panel_values(effects: pd.DataFrame, arms: pd.DataFrame, metric: str) -> pd.DataFrame:
+def secondary_values(effects: pd.DataFrame, arms: pd.DataFrame, metric: str) -> pd.DataFrame:
     """What the table shows of one metric by variant: variant, value, baseline, p_corrected (nan: not tested)."""
     rows = of_arm(arms, metric)
     if rows.empty:
@@ -58,23 +58,23 @@ def panel_values(effects: pd.DataFrame, arms: pd.DataFrame, metric: str) -> pd.D
     return rows.assign(p_corrected=np.nan) if metric == "drift" else rows
 
 
-def panel_columns(effects: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
-    """The metrics that the table of the panel can show, in its order."""
-    return [metric for metric in COLUMNS if len(panel_values(effects, arms, metric))]
+def secondary_columns(effects: pd.DataFrame, arms: pd.DataFrame) -> list[str]:
+    """The metrics that the table can show, in its order."""
+    return [metric for metric in COLUMNS if len(secondary_values(effects, arms, metric))]
 
 
-def panel_rows(effects: pd.DataFrame, arms: pd.DataFrame, variants: Sequence[str]) -> list[dict[str, Any]]:
-    """The table of the panel, the baseline first: metric → (value, corrected p, or nan where nothing is tested)."""
+def secondary_rows(effects: pd.DataFrame, arms: pd.DataFrame, variants: Sequence[str]) -> list[dict[str, Any]]:
+    """The table of these metrics, the baseline first: metric → (value, corrected p, or nan where nothing is tested)."""
     found: dict[str, dict[str, Any]] = {arm: {"arm": arm} for arm in (BASELINE, *variants)}
-    for metric in panel_columns(effects, arms):
-        rows = panel_values(effects, arms, metric)
+    for metric in secondary_columns(effects, arms):
+        rows = secondary_values(effects, arms, metric)
         for row in rows[rows["variant"].isin(variants)].to_dict("records"):
             found[row["variant"]][metric] = (row["value"], row["p_corrected"])
             found[BASELINE][metric] = (row["baseline"], np.nan)
     return list(found.values())
 
 
-def panel_sentences(effects: pd.DataFrame, arms: pd.DataFrame, best: str, model: str) -> dict[str, list[str]]:
+def secondary_sentences(effects: pd.DataFrame, arms: pd.DataFrame, best: str, model: str) -> dict[str, list[str]]:
     """What each other metric and model says of the variant `best`, by what it is about: `GROUPS` that are known."""
     own = effects[effects["variant"] == best]
     own = own[~((own["metric"] == "clip_score") & (own["model"] == model))]  # the headline

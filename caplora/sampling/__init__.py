@@ -1,4 +1,9 @@
-"""Room."""
+"""Prompts × seeds × arms → samples: the base model and every adapter draw each prompt from the same noise.
+
+`arms` says who draws, `jobs` what is still to draw and in which batches, `drawing` is the denoising loop. `samples`
+has the files: PNGs that say how they were drawn, and the table of an arm. `scale_zero` is a control. `quick_samples`
+serves the command `sample`; `class_images` and `training_previews` draw for a training.
+"""
 
 from caplora.sampling.arms import Arm, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images

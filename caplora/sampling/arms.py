@@ -1,8 +1,4 @@
-"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
-
-Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
-weights meanwhile. What files look like is in `samples.py`.
-"""
+"""The arms of a study: the baseline, every trained variant, and these at other scales, each with its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

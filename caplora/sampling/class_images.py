@@ -1,8 +1,4 @@
-"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
-
-Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
-weights meanwhile. What files look like is in `samples.py`.
-"""
+"""The class images of prior preservation, drawn by the base model."""
 
 from collections.abc import Iterator
 from pathlib import Path

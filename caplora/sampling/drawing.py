@@ -1,7 +1,6 @@
-"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
+"""Adapters + prompts + noise → latents → pictures: the denoising loop with classifier-free guidance.
 
-Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
-weights meanwhile. What files look like is in `samples.py`.
+Several adapters draw together as a pack. One that draws alone is merged into the base's weights meanwhile.
 """
 
 from collections.abc import Sequence

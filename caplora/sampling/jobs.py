@@ -1,8 +1,4 @@
-"""Base + adapters + prompts × seeds → samples: every arm of the comparison draws from the same noise.
-
-Arms that lack the same samples draw them together, as one pack; an adapter that draws alone is merged into the base's
-weights meanwhile. What files look like is in `samples.py`.
-"""
+"""What the arms still lack → batches to draw; arms that lack the same samples draw them together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

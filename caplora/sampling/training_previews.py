@@ -1,4 +1,4 @@
-"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+"""What the variants of a pack draw of the development prompts while they are trained."""
 
 from PIL import Image
 

@@ -1,4 +1,10 @@
-"""Room."""
+"""Samples → scores: what CLIP, the identity encoder and the judge say of each sample, and of each arm as a whole.
+
+`embeddings` puts every picture through a model once; the models are `clip`, `identity` and `judge`. `sample_metrics`
+has the formulas for one sample, CLIPScore among them, and `scores` the tables that they make; `set_metrics` and
+`whole_arms` do the same for a whole arm (KID, CMMD, diversity). `shuffled_prompts` is a control. `folder` scores any
+folder.
+"""
 
 from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, load_clip
 from caplora.scoring.embeddings import Embeddings, embed

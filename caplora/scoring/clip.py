@@ -1,4 +1,4 @@
-"""An open_clip model as what embeds pictures and texts, in fp32, with its own preprocessing and tokenizer."""
+"""An open_clip model that embeds pictures and texts in fp32, with its own preprocessing and tokenizer."""
 
 import hashlib
 from collections.abc import Sequence

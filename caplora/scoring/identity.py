@@ -1,4 +1,4 @@
-"""A DINOv2 as what embeds pictures: its embedding says who is shown, whatever the picture's words would be."""
+"""A DINOv2 that embeds pictures: two pictures of one person are near each other, whatever else they show."""
 
 from collections.abc import Sequence
 from importlib.metadata import version

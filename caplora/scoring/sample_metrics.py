@@ -1,7 +1,4 @@
-"""What two embeddings have in common: every number that a single sample gets is one of these.
-
-Nothing here knows a model, a file or a table.
-"""
+"""Embeddings → the metrics of a single sample: CLIPScore, RefCLIPScore, likeness, memorisation, diversity, drift."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,6 @@
-"""Samples → scores, a row per (variant, prompt, seed, metric, model): what every metric makes of the embeddings.
+"""Samples → the table of scores, a row per variant, prompt, seed, metric and model.
 
-The encoders and what they made are `clip.py`, `identity.py`, `judge.py` and `embeddings.py`; the formulas are
-`similarities.py`. What is known only of a whole arm is in `arms.py`.
+The formulas are in `sample_metrics`; numbers that only a whole arm has are in `whole_arms`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Numbers that only a whole arm has, on the test prompts: KID, CMMD, the share that is memorised, diversity.
-
-Every number is read from embeddings. `scores.py` has what a single sample gets, and `statistics` the tests.
-"""
+"""The values that only a whole arm has, on the test prompts: KID, CMMD, the memorised share, diversity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,10 @@
-"""Room."""
+"""Scores → effects, intervals and tests: whether a variant is better than the baseline, and what the study could find.
+
+`effects` compares arm and baseline prompt by prompt, by the formulas of `intervals`; `training_seeds` does so for
+several trainings of one recipe, `whole_arms` for KID and the like, `ablation` for kinds of captions, `tradeoff` for
+fidelity against drift. `variance`, `power` and `simulation` say what a study of this size can find. `controls` and
+`failures` say what must not be believed, and `agreement` whether a metric follows the judge.
+"""
 
 from caplora.statistics.ablation import ablation_arms, ablation_table, candidates
 from caplora.statistics.agreement import tracking_table

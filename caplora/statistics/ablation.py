@@ -1,7 +1,4 @@
-"""A caption ablation: arms that differ in nothing but the captions they are trained on, and what they are worth.
-
-The captions of every kind are made of the ledger; the arms are compared with the reviewed one, pair by pair.
-"""
+"""A caption ablation: which variants belong to it, and what each kind of captions is worth beside the ledger's."""
 
 from collections.abc import Mapping, Sequence
 

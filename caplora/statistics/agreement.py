@@ -1,4 +1,4 @@
-"""How well a metric tracks the truth: whether it gains where a judge that knows what pictures show sees a gain."""
+"""How well a metric follows the judge: the rank correlation of their differences, over samples and over variants."""
 
 from dataclasses import asdict, dataclass, fields
 

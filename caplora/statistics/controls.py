@@ -1,7 +1,7 @@
-"""The two controls that every study runs: their table (`controls.csv`), their test, and what they say in plain words.
+"""The two controls of every study: their table (`controls.csv`), their test, and what they say.
 
-A control that fails is a fault of the study or of caplora: no result should be believed before it is found. One that
-was not run is said not to have been.
+If a control fails, something is wrong with the study or with caplora, and no result should be believed before it is
+found. A control that was not run is said not to have been.
 """
 
 from collections.abc import Sequence

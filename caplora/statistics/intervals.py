@@ -1,6 +1,6 @@
-"""Prompt means → intervals and tests: what a handful of independent numbers says about the mean they were drawn from.
+"""Confidence intervals and tests for the mean of a few independent numbers, which are prompt means.
 
-This file knows arrays only, of which the last axis is prompts.
+It works on arrays whose last axis is prompts.
 """
 
 import numpy as np

@@ -1,4 +1,10 @@
-"""Room."""
+"""What is studied: the study and variant files of `params/` → typed settings, and every path of a run.
+
+`study` reads a study file; it may be `like` another one (`inheritance`). What its parts may say, and every default, is
+in `settings` and in `image_settings`, `training_settings` and `sampling_settings`; `variants` has ranks and alphas.
+`new` begins a study of one's own. `files` writes files that are whole or not there. `names` and `numbers` say how
+metrics and values are written in figures and sentences.
+"""
 
 from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
 from caplora.study.image_settings import Curation, Images, Limit

@@ -1,4 +1,4 @@
-"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+"""The part `images` of a study file: the folder of images, what flags or refuses one, and where they are from."""
 
 import unicodedata
 from typing import Annotated
@@ -29,7 +29,7 @@ class Limit(Part):
 
 
 class Curation(Part):
-    """What of a picture is worth a second look, flag by flag; what is measured says `measuring.py`."""
+    """What of a picture is worth a second look, flag by flag; `measuring` says what is measured."""
 
     small: Limit = Limit(flag=1.0)
     """Above: how many times the crop is enlarged to images.resolution."""

@@ -1,4 +1,4 @@
-"""What every metric is called, which way it should go, and how numbers are printed: for figures and sentences alike."""
+"""The name of every metric, and whether more or less of it is better: for figures and sentences alike."""
 
 from typing import NamedTuple
 

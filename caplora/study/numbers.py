@@ -1,4 +1,4 @@
-"""What every metric is called, which way it should go, and how numbers are printed: for figures and sentences alike."""
+"""How numbers are printed, in figures and sentences alike: signs, shares, p-values, counts."""
 
 import math
 

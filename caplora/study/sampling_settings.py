@@ -1,4 +1,4 @@
-"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+"""The part `sampling` of a study file: which prompts are drawn, with which seeds, and how."""
 
 from typing import Annotated
 

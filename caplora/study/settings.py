@@ -1,4 +1,8 @@
-"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+"""The parts of a study file, typed and frozen: base model, captioning, scoring and claims, with their defaults.
+
+The larger parts have files of their own: `image_settings`, `training_settings` and `sampling_settings`. Every default
+of caplora is written in one of the four, once.
+"""
 
 from typing import Annotated, Literal, get_args
 

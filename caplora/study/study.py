@@ -1,7 +1,7 @@
-"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
+"""A study file → a typed, frozen `Study`, and every path of its run.
 
-A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
-same from any working directory. What its parts may say is in `settings.py` and the files that end so.
+A study is read from `params/studies/<name>.yaml`. Its relative paths start at the project folder, so it means the same
+from any working directory. What its parts may say is in the files whose names end in `settings`.
 """
 
 from pathlib import Path

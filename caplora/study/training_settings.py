@@ -1,4 +1,4 @@
-"""What a study says, part by part, typed and frozen: every default of caplora is written here, once."""
+"""The part `training` of a study file: how every variant is trained."""
 
 from typing import Annotated, Literal
 

@@ -1,8 +1,4 @@
-"""What is studied and where it lies: YAML → a typed, frozen `Study`, and every path of its run.
-
-A study is read from `params/studies/<name>.yaml`; its relative paths start at the project folder, so it means the
-same from any working directory. What its parts may say is in `settings.py`.
-"""
+"""A variant, which is a rank, an alpha and what else it varies, and the files of variants in `params/variants`."""
 
 import hashlib
 import math

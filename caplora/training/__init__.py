@@ -1,4 +1,10 @@
-"""Room."""
+"""Captioned images and variants → adapters: a whole grid is trained in one pass and resumes to the same bytes.
+
+`inputs` encodes images and captions once. `grid` says what a study's variants train on and gives each a folder,
+`packs` trains them together, and `loop` is the training itself: each step takes its `draws`, weighs the `loss` and
+moves the weights (`optimizer`). `checkpoints` keep it safe, `records` writes the adapters and their curves when they
+are done. `caption_kinds` makes the captions of a caption ablation.
+"""
 
 from caplora.training.caption_kinds import other_captions
 from caplora.training.grid import Grid, claim

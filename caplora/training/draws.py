@@ -1,4 +1,4 @@
-"""What one step sees and how far off the model is: draws, noise, targets and the loss of every variant."""
+"""What one training step sees: which images, which noise and which timesteps, as a function of seed and step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

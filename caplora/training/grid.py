@@ -1,4 +1,4 @@
-"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+"""The variants of a study and what they train on; each has a folder that knows which training it is of."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What one step sees and how far off the model is: draws, noise, targets and the loss of every variant."""
+"""The loss of a base model on the rows of a step: target, min-SNR weights, prior preservation, variant by variant."""
 
 import torch
 import torch.nn.functional as F

@@ -1,9 +1,4 @@
-"""Inputs + a pack of variants → adapters: a generator of steps; the notebook owns the bar and the plot.
-
-Each variant gets exactly the training that it would get alone, with its own optimizer, schedule, clipping and loss
-scale. What a step draws is a function of (seed, step, sample): the same on any device, after any resume, in any pack
-and for any number of processes.
-"""
+"""What moves one variant's weights: AdamW, schedule, clipping and loss scale, and what a checkpoint keeps of them."""
 
 import math
 from dataclasses import dataclass, field

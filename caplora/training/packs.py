@@ -1,4 +1,4 @@
-"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+"""Variants → packs that fit the memory, trained one after another, each adapter written when it is done."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack

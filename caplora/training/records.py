@@ -1,4 +1,4 @@
-"""A study's variants → adapters: packs that fit the memory, every variant in a folder that knows its training."""
+"""A trained variant → its files: the adapter in both forms, its loss curves, `settings.json`, and these read again."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from caplora.commands.adapters import read_pipeline
 from caplora.lora.adapter_files import read_adapter, write_weights
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
-from tests.lora.test_adapters import picture
+from tests.lora.test_adapter_files import picture
 from tests.lora.test_merging import small
 from tests.tiny import tiny_pipeline
 

@@ -10,11 +10,11 @@ from caplora.report.secondary import (
     cost_sentence,
     few_prompts,
     memorised_sentence,
-    panel_columns,
-    panel_rows,
-    panel_sentences,
     read_table,
     scale_rows,
+    secondary_columns,
+    secondary_rows,
+    secondary_sentences,
     suite_sentences,
     tracking_sentence,
 )
@@ -83,8 +83,8 @@ def test_table_has_the_baseline_first_and_what_is_known_of_each() -> None:
     kinds = (("identity", "eyes"), ("drift", "clip_b"))
     effects = effect_table(scores({"r4_a8": 0.1}, kinds=kinds, splits=("test", "unrelated")), ("identity", "drift"))
     arms = pd.DataFrame([arm("kid", "r4_a8", 1.0, 3.0, 0.002)])
-    assert panel_columns(effects, arms) == ["identity", "drift", "kid"]
-    baseline, own = panel_rows(effects, arms, ["r4_a8"])
+    assert secondary_columns(effects, arms) == ["identity", "drift", "kid"]
+    baseline, own = secondary_rows(effects, arms, ["r4_a8"])
     assert baseline["arm"] == BASELINE and baseline["kid"][0] == 3.0 and own["kid"] == (1.0, 0.004)
     assert own["drift"][1] != own["drift"][1]  # nan: a distance is not tested
 
@@ -92,7 +92,7 @@ def test_table_has_the_baseline_first_and_what_is_known_of_each() -> None:
 def test_sentences_leave_out_the_headline_and_stand_by_what_they_are_about() -> None:
     kinds = (("clip_score", "clip_a"), ("clip_score", "clip_b"), ("memorisation", "eyes"))
     effects = effect_table(scores({"r4_a8": 0.1}, kinds=kinds), ("clip_score", "memorisation"))
-    said = panel_sentences(effects, NONE, "r4_a8", "clip_a")
+    said = secondary_sentences(effects, NONE, "r4_a8", "clip_a")
     assert list(said) == ["Alignment with the prompt", "Memorisation"]
     assert [s.split(",")[1] for s in said["Alignment with the prompt"]] == [" by clip_b"]
     assert "which is worse" in said["Memorisation"][0]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ class MiniStack:
         self.figures: dict[str, float] = {}  # what is measured → how good it is
 
     @classmethod
-    def open(cls, study: str, models: str) -> Self:
+    def open(cls, study: str, models: str) -> "MiniStack":
         """The stack whose work is kept in runs/<study> and whose models go into the folder `models`."""
         return cls(PROJECT / "runs" / study, PROJECT / models)
 
