@@ -6,6 +6,4 @@ loads a model of any known family and asks it; `blip` makes the attention of BLI
 
 from caplora.captioning.machine_captions import captions_of
 
-__all__ = [
-    "captions_of",
-]
+__all__ = ["captions_of"]

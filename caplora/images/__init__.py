@@ -15,17 +15,6 @@ from caplora.images.sheets import contact_sheet
 from caplora.images.table import image_table
 
 __all__ = [
-    "RULES",
-    "Refused",
-    "Rule",
-    "Stored",
-    "UnfitError",
-    "contact_sheet",
-    "faces_note",
-    "image_table",
-    "import_images",
-    "open_detector",
-    "pixels_hash",
-    "upright",
-    "write_refused",
-]
+    "RULES", "Refused", "Rule", "Stored", "UnfitError", "contact_sheet", "faces_note", "image_table", "import_images",
+    "open_detector", "pixels_hash", "upright", "write_refused",
+]  # fmt: skip

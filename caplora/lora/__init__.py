@@ -14,21 +14,6 @@ from caplora.lora.merging import Merged, extract, left_out, merge, resize
 from caplora.lora.pack import Pack
 
 __all__ = [
-    "DIFFUSERS",
-    "NOTHING",
-    "Adapter",
-    "Merged",
-    "Pack",
-    "extract",
-    "fresh_adapter",
-    "kohya_metadata",
-    "left_out",
-    "merge",
-    "read_adapter",
-    "rescaled",
-    "resize",
-    "tag_frequency",
-    "target_layers",
-    "weights_file",
-    "write_weights",
-]
+    "DIFFUSERS", "NOTHING", "Adapter", "Merged", "Pack", "extract", "fresh_adapter", "kohya_metadata", "left_out",
+    "merge", "read_adapter", "rescaled", "resize", "tag_frequency", "target_layers", "weights_file", "write_weights",
+]  # fmt: skip

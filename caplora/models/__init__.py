@@ -10,19 +10,6 @@ from caplora.models.memory import bytes_needed, even_packs, free_bytes, packs_wi
 from caplora.models.seeds import generator_of
 
 __all__ = [
-    "DTYPES",
-    "bytes_needed",
-    "device_of",
-    "encode_texts",
-    "encode_tokens",
-    "even_packs",
-    "free_bytes",
-    "generator_of",
-    "load_base",
-    "noise_of",
-    "packs_within",
-    "parts_of",
-    "precision_of",
-    "text_tokens",
-    "weights_hash",
-]
+    "DTYPES", "bytes_needed", "device_of", "encode_texts", "encode_tokens", "even_packs", "free_bytes", "generator_of",
+    "load_base", "noise_of", "packs_within", "parts_of", "precision_of", "text_tokens", "weights_hash",
+]  # fmt: skip

@@ -10,10 +10,4 @@ from caplora.notebooks.results import Results
 from caplora.notebooks.samples import Samples
 from caplora.notebooks.scores import Scores
 
-__all__ = [
-    "Adapters",
-    "Portraits",
-    "Results",
-    "Samples",
-    "Scores",
-]
+__all__ = ["Adapters", "Portraits", "Results", "Samples", "Scores"]

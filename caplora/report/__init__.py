@@ -21,17 +21,7 @@ from caplora.report.secondary import (
 from caplora.report.sentences import errors_sentence, power_sentence
 
 __all__ = [
-    "SECONDARY_METRICS",
-    "SUITES",
-    "Findings",
-    "agreement_sentence",
-    "errors_sentence",
-    "memorised_sentence",
-    "power_sentence",
-    "read_table",
-    "secondary_sentences",
-    "suite_sentences",
-    "tracking_sentence",
-    "write_pdf",
+    "SECONDARY_METRICS", "SUITES", "Findings", "agreement_sentence", "errors_sentence", "memorised_sentence",
+    "power_sentence", "read_table", "secondary_sentences", "suite_sentences", "tracking_sentence", "write_pdf",
     "write_report",
-]
+]  # fmt: skip

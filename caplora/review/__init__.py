@@ -14,14 +14,6 @@ from caplora.review.static_table import html_table
 from caplora.review.studio import Studio
 
 __all__ = [
-    "Checks",
-    "Studio",
-    "checklist",
-    "checks_of",
-    "colour",
-    "common_corrections",
-    "edit_distances",
-    "html_table",
-    "kept",
-    "ready",
-]
+    "Checks", "Studio", "checklist", "checks_of", "colour", "common_corrections", "edit_distances", "html_table",
+    "kept", "ready",
+]  # fmt: skip

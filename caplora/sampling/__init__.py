@@ -24,27 +24,7 @@ from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED",
-    "TABLE",
-    "Arm",
-    "Job",
-    "Sample",
-    "adapter_file",
-    "decode",
-    "draw_batch",
-    "draw_class_images",
-    "flagged_sentence",
-    "plan_jobs",
-    "previews",
-    "read_made",
-    "read_samples",
-    "sample",
-    "scale_zero_table",
-    "sheet",
-    "study_arms",
-    "study_on",
-    "suite_hashes",
-    "two_arms",
-    "wanted_samples",
-    "write_tables",
-]
+    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "decode", "draw_batch", "draw_class_images",
+    "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples", "sample", "scale_zero_table", "sheet",
+    "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
+]  # fmt: skip

@@ -14,15 +14,6 @@ from caplora.training.packs import Plan, plan_packs, train_grid
 from caplora.training.records import read_curve, read_records
 
 __all__ = [
-    "Encoders",
-    "Grid",
-    "Inputs",
-    "Plan",
-    "Step",
-    "claim",
-    "other_captions",
-    "plan_packs",
-    "read_curve",
-    "read_records",
+    "Encoders", "Grid", "Inputs", "Plan", "Step", "claim", "other_captions", "plan_packs", "read_curve", "read_records",
     "train_grid",
-]
+]  # fmt: skip

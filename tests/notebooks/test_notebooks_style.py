@@ -90,9 +90,15 @@ def test_papermill_reads_every_parameter_and_study_first(path: Path) -> None:
 
 
 def test_its_cells_are_short(path: Path) -> None:
-    lengths = {c.id: lines(c) for c in cells(path)}
-    assert {k: n for k, n in lengths.items() if n > 15} == {}
-    assert median(lengths.values()) <= 5
+    lengths = {c.id: lines(c) for c in cells(path) if c not in parameters(path)}
+    assert {k: n for k, n in lengths.items() if n > 8} == {}
+    assert median(lengths.values()) <= 3
+
+
+def test_a_cell_imports_few_names(path: Path) -> None:
+    imports = (ast.Import, ast.ImportFrom)
+    names = {c.id: sum(len(n.names) for n in ast.walk(tree(c)) if isinstance(n, imports)) for c in cells(path)}
+    assert {k: n for k, n in names.items() if n > 8} == {}
 
 
 def test_it_tells_and_the_package_does(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A training that version 0.4.0 began, and that was killed after its fourth step, goes on to what 0.4.0 would have made.
+"""A training that version 0.4.0 began, and that was killed after four steps, goes on to what 0.4.0 would have made.
 
 `v0.4.0` holds what 0.4.0 wrote: the study, its images and ledger, the checkpoints of the killed run, and what the same
 training came to when nothing interrupted it.

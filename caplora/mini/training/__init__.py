@@ -6,6 +6,4 @@ is the training loop that they share; `measure` says how good they are, and writ
 
 from caplora.mini.training.stack import MiniStack
 
-__all__ = [
-    "MiniStack",
-]
+__all__ = ["MiniStack"]

@@ -21,21 +21,6 @@ from caplora.mini.world.world import (
 )
 
 __all__ = [
-    "ATTRIBUTES",
-    "BASE_STYLES",
-    "NEW_STYLE",
-    "PORTRAITS",
-    "TRUTH",
-    "WORDS",
-    "Pictures",
-    "bert_tokenizer",
-    "caption",
-    "change_one",
-    "clip_tokenizer",
-    "draw_person",
-    "draw_scene",
-    "paint",
-    "paint_portraits",
-    "read_pictures",
-    "truth",
-]
+    "ATTRIBUTES", "BASE_STYLES", "NEW_STYLE", "PORTRAITS", "TRUTH", "WORDS", "Pictures", "bert_tokenizer", "caption",
+    "change_one", "clip_tokenizer", "draw_person", "draw_scene", "paint", "paint_portraits", "read_pictures", "truth",
+]  # fmt: skip
