@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
-from caplora.models import load_base
+from caplora.models import Pipeline, load_base
 from caplora.sampling import (
     Arm,
     Job,
@@ -40,7 +39,7 @@ class Samples:
         return cls(read_study(study, sampling=turned), read_variants(variants))
 
     @cached_property
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> Pipeline:
         """The base model."""
         return load_base(self.study)
 
