@@ -1,4 +1,4 @@
-"""The notebooks on a model in full shape, random weights, a few small pictures: how long each takes, and how much memory.
+"""The notebooks on a model in full shape, random weights, a few small pictures: the minutes of each, and its memory.
 
     python benchmarks/full_shapes.py sd15                  # also sd21 and sdxl; 64-pixel pictures
     python benchmarks/full_shapes.py sdxl --pixels 128 --folder ~/shapes
@@ -22,6 +22,7 @@ from PIL import Image
 from shapes import UNETS, write_blip, write_clip, write_stable_diffusion
 
 from caplora.mini.world.portraits import PORTRAITS
+from caplora.review.readiness import ITEMS
 from caplora.study.reading import PROJECT
 
 NOTEBOOKS = ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis")
@@ -48,7 +49,7 @@ def write_study(name: str, folder: Path, pixels: int) -> Path:
     content |= {"name": f"full_{name}", "base": {"path": str(made[name])}}
     content["images"] |= {"folder": str(images), "resolution": pixels, "held_out": 0.3}
     content["captioning"] |= {"model": {"path": str(made["blip"])}, "max_new_tokens": 8, "num_beams": 1}
-    content["captioning"] |= {"overrule": ["captioned", "reviewed", "consent", "images", "captions"]}
+    content["captioning"] |= {"overrule": list(ITEMS)}  # what a random BLIP says is no caption
     content["training"] |= {"steps": 2, "batch_size": 1, "lr_warmup_steps": 0}
     content["training"] |= {"mixed_precision": "bf16"} if name == "sdxl" else {}  # 10 GB less on a CPU
     content["sampling"] |= {"num_inference_steps": 2, "seeds": [0], "scales": [], "batch_size": 2}
@@ -70,14 +71,8 @@ def run(study: Path) -> Iterator[dict[str, Any]]:
         given = ["-y", yaml.safe_dump({"study": str(study), "variants": VARIANTS})]
         if notebook.startswith("01"):
             given = ["-p", "study", str(study)]
-        command = [
-            sys.executable,
-            "-m",
-            "papermill",
-            str(PROJECT / "notebooks" / f"{notebook}.ipynb"),
-            str(out),
-            *given,
-        ]
+        source = PROJECT / "notebooks" / f"{notebook}.ipynb"
+        command = [sys.executable, "-m", "papermill", str(source), str(out), *given]
         began = time.monotonic()
         process = subprocess.Popen(command, env=os.environ | where, stderr=subprocess.DEVNULL, cwd=study.parent)
         _, status, used = os.wait4(process.pid, 0)
@@ -94,4 +89,5 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     for row in run(write_study(asked.shape, asked.folder.resolve(), asked.pixels)):
-        print(f"{asked.shape} at {asked.pixels} px, {row['notebook']}: {row['minutes']:.1f} min, {row['GB']:.1f} GB")
+        said = f"{row['notebook']}: {row['minutes']:.1f} min, {row['GB']:.1f} GB"
+        print(f"{asked.shape} at {asked.pixels} px, {said}", flush=True)

@@ -77,7 +77,7 @@ def conditions(pipeline: Pipeline, texts: Float[Tensor, "n rows d"]) -> dict[str
     if not isinstance(pipeline, StableDiffusionXLPipeline):
         return {"encoder_hidden_states": texts}
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    sizes = texts.new_tensor([[side, side, 0, 0, side, side]]).expand(len(texts), -1)
+    sizes = texts.new_tensor([[side, side, 0, 0, side, side]], dtype=torch.float32).expand(len(texts), -1)
     whole = texts[:, -1, : pipeline.text_encoder_2.config.projection_dim]
     return {
         "encoder_hidden_states": texts[:, :-1],
