@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from caplora.images import pixels_hash
-from caplora.models import Pipeline, base_hashes, encode_tokens, text_tokens
+from caplora.models import Pipeline, encode_tokens, text_encoders, text_tokens, weights_hash
 from caplora.study import Training, replacing
 
 
@@ -81,9 +81,8 @@ class Encoders:
     def __init__(self, pipeline: Pipeline, folder: Path, settings: Training) -> None:
         self.pipeline, self.folder = pipeline, folder
         self.flips, self.tokens_only = settings.random_flip, settings.train_text_encoder
-        made = base_hashes(pipeline)
-        self.vae_hash = made["vae"]
-        self.text_hash = made["text_encoder"] + made.get("text_encoder_2", "")
+        self.vae_hash = weights_hash(pipeline.vae)
+        self.text_hash = "".join(map(weights_hash, text_encoders(pipeline)))
 
     @torch.no_grad()
     def moments(self, image: Image.Image) -> Float[Tensor, "flips c h w"]:
