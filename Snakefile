@@ -134,11 +134,12 @@ rule samples:
         study.run / "03_inference.ipynb",
     params:
         settings=settings("base", "sampling"),
-        models=models(study.base.path),
+        chooses=study.scoring.model_dump_json(include={"clips": {0}, "prefix": True}),
+        models=models(study.base.path, judges[0]),
         **notebook("03_inference"),
     threads: 8
     message:
-        "3 of 5: every arm draws every prompt from the same noise"
+        "3 of 5: every arm draws the prompts from the same noise"
     shell:
         PAPERMILL + " -r variants {VARIANTS:q}"
 

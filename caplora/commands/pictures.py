@@ -64,7 +64,8 @@ def sample(
     from caplora import sampling
     from caplora.models import load_base
 
-    turned = {"seeds": default_of(Sampling, "seeds")} | given(drawing)  # sd15 has many prompts, hence fewer seeds
+    usual = {name: default_of(Sampling, name) for name in DrawingFlags.model_fields}  # sd15 has its own
+    turned = usual | given(drawing)
     study = sampling.study_on(read_study("sd15", sampling=turned), pretrained_model, resolution)
     weights, out = sampling.adapter_file(lora_weights.expanduser()), output_dir.expanduser()
     pipeline, settings = load_base(study), study.sampling

@@ -68,9 +68,9 @@ class Results(Tables):
 
     def heat_map(self) -> Figure:
         """The differences over rank and alpha."""
-        failed = {v.name: self.failed[v.name] for v in self.candidates if v.name in self.failed}
+        failed = {v.name: self.failed[v.name] for v in self.chosen.candidates if v.name in self.failed}
         test = self.effects_on("test")
-        table = heat_map_table(test, failed)
+        table = heat_map_table(test, failed, self.spared)
         return self._saved("heatmap", rank_alpha_heat_map(table, test, self.best), table)
 
     def slopes(self) -> Figure:
@@ -115,8 +115,8 @@ class Results(Tables):
         return self._saved("closest", figure, self.nearest)
 
     def scales(self) -> Figure | None:
-        """The metrics over the scale at which an adapter is used."""
-        scores = read_table(self.study.scales, self.names)
+        """The metrics over the scale at which the chosen adapter is used; of others that an older run drew, nothing."""
+        scores = read_table(self.study.scales, [self.best])
         if not len(scores):
             return None
         table = scale_table(scores)
@@ -173,7 +173,8 @@ class Results(Tables):
 
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
-        losses, validation = (read_curve(self.study, self.scored, name) for name in ("losses", "validation"))
+        own = [v for v in self.asked if v.name in (*self.names, *self.spared)]
+        losses, validation = (read_curve(self.study, own, name) for name in ("losses", "validation"))
         return self._saved("loss_curves", loss_curves(losses, validation), curve_table(losses, validation))
 
     def pipeline(self) -> Figure:
@@ -186,7 +187,7 @@ class Results(Tables):
 
     def report(self) -> str:
         """The answer, and where the report and the figures are that were written."""
-        page = write_report(self.study.report, self.study, self.candidates, self.findings, self.drawn)
+        page = write_report(self.study.report, self.study, self.chosen.candidates, self.findings, self.drawn)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
         return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"
 

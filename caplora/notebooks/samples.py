@@ -3,32 +3,44 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import pandas as pd
 from PIL import Image
 
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
-from caplora.models import Pipeline, load_base
+from caplora.models import Pipeline, device_of, load_base
 from caplora.sampling import (
     Arm,
     Job,
+    Sample,
+    at_scales,
+    claim,
+    development_only,
+    drawn_samples,
     flagged_sentence,
     plan_jobs,
-    read_samples,
+    refuse_flagged_baseline,
     sample,
     scale_zero_table,
     study_arms,
     wanted_samples,
     write_tables,
 )
-from caplora.statistics import checks, design_sentence, write_controls
-from caplora.study import BASELINE, Study, Variant, read_study, read_variants
+from caplora.scoring import clip_table, load_clip
+from caplora.statistics import Choice, checks, design_sentence, read_choice, write_controls
+from caplora.study import BASELINE, Study, Variant, read_study, read_variants, write_text
 
 
 class Samples:
-    """The arms of a study and what they draw. Who is asked for and was not trained has no arm."""
+    """The arms of a study and what they draw. Who is asked for and was not trained has no arm.
+
+    The development prompts come first. They choose who draws the others: all, or the finalists that the study allows,
+    and who is drawn at other scales.
+    """
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
         self.study, self.variants = study, variants
+        self.choice: Choice | None = None  # once it is made
 
     @classmethod
     def open(
@@ -44,34 +56,61 @@ class Samples:
         return load_base(self.study)
 
     @cached_property
-    def arms(self) -> dict[str, Arm]:
-        """The baseline, the trained variants, and these at other scales, by name; their folders are claimed."""
+    def everyone(self) -> dict[str, Arm]:
+        """The baseline and the trained variants by name, each with every prompt; their folders are claimed."""
         return {arm.folder.name: arm for arm in study_arms(self.study, self.variants, self.pipeline)}
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """All arms by name and what each draws; before the choice as an earlier run chose, or as if the first won."""
+        tested, best = self._chosen
+        own = {n: arm if n in (BASELINE, *tested) else development_only(arm) for n, arm in self.everyone.items()}
+        scaled = at_scales(self.everyone[best], self.study.sampling) if best else []
+        return own | {arm.folder.name: arm for arm in scaled}
+
+    @property
+    def _chosen(self) -> tuple[list[str], str]:
+        """Who draws every prompt, and who is drawn at other scales."""
+        if self.choice:
+            return self.choice.tested, self.choice.best if self.choice.known else ""
+        drawn, limit, every = read_choice(self.study), self.study.sampling.finalists, list(self.trained)
+        drawn = drawn[drawn["variant"].isin(every)]
+        if not drawn["chosen"].any():
+            return every[:limit], next(iter(every), "")
+        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit else every
+        return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
 
     @property
     def trained(self) -> dict[str, Adapter]:
         """The trained variants by name."""
-        return {v.name: self.arms[v.name].adapter for v in self.variants if v.name in self.arms}
+        return {v.name: self.everyone[v.name].adapter for v in self.variants if v.name in self.everyone}
 
     @property
     def columns(self) -> list[str]:
-        """The baseline and the trained variants by name, as `side_by_side` shows them."""
-        return [BASELINE, *self.trained]
+        """The baseline and the trained variants that draw every prompt, as `side_by_side` shows them."""
+        return [BASELINE, *(name for name in self.trained if name in self._chosen[0])]
 
     @property
     def jobs(self) -> list[Job]:
         """What is not drawn yet, batch by batch."""
         return plan_jobs(list(self.arms.values()), self.study.sampling)
 
+    @property
+    def development_jobs(self) -> list[Job]:
+        """What is not drawn yet of the development prompts, batch by batch."""
+        return plan_jobs([development_only(arm) for arm in self.everyone.values()], self.study.sampling)
+
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""
+        first, limit = _count(self.development_jobs), self.study.sampling.finalists
         lines = [
-            ["arms:", *self.columns],
-            ["not trained:", *([v.name for v in self.variants if v.name not in self.arms] or ["none"])],
-            ["at other scales too:", *map(str, self.study.sampling.scales)],
-            [str(sum(len(job.arms) * len(job.wanted) for job in self.jobs)), "samples to draw"],
+            ["arms:", BASELINE, *self.trained],
+            ["not trained:", *([v.name for v in self.variants if v.name not in self.everyone] or ["none"])],
+            [f"on all prompts: the baseline and the best {limit} of them"] if limit else [],
+            ["at other scales too: the best of them, at", *map(str, self.study.sampling.scales)],
+            [f"{_count(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
-        return "\n".join(" ".join(line) for line in lines)
+        return "\n".join(" ".join(line) for line in lines if line)
 
     def prompts(self) -> str:
         """The first prompts of each suite, and what the study can find with them."""
@@ -80,15 +119,65 @@ class Samples:
             lines += [f"{len(suite)} {split}:", *(f"  {prompt}" for prompt in suite[:2]), *["  …"][: len(suite) > 2]]
         return "\n".join([*lines, "", design_sentence(self.study)])
 
+    def draw_development(self) -> Iterator[Image.Image]:
+        """Draw what is not drawn yet of the development prompts, yielding each batch as a sheet (a column per arm)."""
+        yield from self._sheets(self.development_jobs)
+
+    def choose(self) -> pd.DataFrame:
+        """Choose by the CLIPScores of the development samples; whom, and the scores, which choice.csv keeps."""
+        trained = [v for v in self.variants if v.name in self.trained]
+        said = {name: flagged_sentence(self._drawn(self.everyone[name])) for name in self.trained}
+        flagged = {name: why for name, why in said.items() if why}
+        self.choice = Choice(self.study, trained, self._development_scores, flagged)
+        table = self.choice.table()
+        write_text(self.study.choice, table.to_csv(index=False))
+        return table.set_index("variant").round(4)
+
+    def chosen(self) -> str:
+        """Who is chosen, who draws every prompt, who the development prompts only, and how much is left to draw."""
+        tested, best = self._chosen
+        spared = [name for name in self.trained if name not in tested]
+        lines = [
+            ["chosen:", best or "none"],
+            ["on all prompts:", BASELINE, *tested],
+            ["on the development prompts only:", *spared] if spared else [],
+            [f"{_count(self.jobs)} samples to draw"],
+        ]
+        return "\n".join(" ".join(line) for line in lines if line)
+
+    @cached_property
+    def _development_scores(self) -> pd.DataFrame:
+        """CLIPScore of every development sample by the study's first CLIP, which keeps its embeddings for 04."""
+        samples = [s for arm in self.everyone.values() for s in self._drawn(development_only(arm))]
+        refuse_flagged_baseline(samples)
+        scoring = self.study.scoring
+        clip = load_clip(self.study, scoring.clips[0], device_of())
+        return clip_table(clip, [s for s in samples if not s.flag], scoring.prefix)
+
     def draw(self) -> Iterator[Image.Image]:
-        """Draw what is not drawn yet, yielding each batch as a sheet (a column per arm); then write the tables."""
-        for batch in sample(self.pipeline, self.jobs, self.study.sampling):
-            yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
+        """Draw what is not drawn yet by the choice, yielding each batch as a sheet; then write the tables.
+
+        A variant that draws what cannot be scored is not reported: the choice is made again, and its scales are drawn.
+        """
+        yield from self.draw_development()
+        while True:
+            self.choose()
+            claim([arm for name, arm in self.arms.items() if "@" in name])
+            if not (jobs := self.jobs):
+                break
+            yield from self._sheets(jobs)
         write_tables(list(self.arms.values()))
+
+    def _sheets(self, jobs: Sequence[Job]) -> Iterator[Image.Image]:
+        for batch in sample(self.pipeline, jobs, self.study.sampling):
+            yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
+
+    def _drawn(self, arm: Arm) -> list[Sample]:
+        return drawn_samples(arm.folder, arm.wanted)
 
     def flagged(self) -> str:
         """Which samples cannot be scored, and why."""
-        drawn = [sample for arm in self.arms.values() for sample in read_samples(arm.folder)]
+        drawn = [sample for arm in self.arms.values() for sample in self._drawn(arm)]
         return flagged_sentence(drawn) or "none is black or not finite"
 
     def control(self) -> str:
@@ -101,5 +190,10 @@ class Samples:
         """The first test prompts with the first seed: a row per prompt, a column per arm of `columns`."""
         wanted, seed = wanted_samples(self.study.sampling), self.study.sampling.seeds[0]
         names = [w.file_name for w in wanted if w.seed == seed and w.split == "test"][:prompts]
-        opened = (Image.open(self.arms[arm].folder / name) for name in names for arm in self.columns)
+        opened = (Image.open(self.everyone[arm].folder / name) for name in names for arm in self.columns)
         return contact_sheet(opened, columns=len(self.columns), side=128)
+
+
+def _count(jobs: Sequence[Job]) -> int:
+    """How many samples some jobs draw."""
+    return sum(len(job.arms) * len(job.wanted) for job in jobs)

@@ -30,7 +30,7 @@ from caplora.scoring import (
     shuffled_prompts_table,
     write_scores,
 )
-from caplora.statistics import arm_table, checks, shuffled_control, write_controls
+from caplora.statistics import arm_table, checks, read_choice, shuffled_control, write_controls
 from caplora.study import Study, Variant, read_study, read_variants, write_text
 
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
@@ -42,7 +42,9 @@ class Scores:
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
         self.study, self.device, ledger = study, device_of(), read_ledger(study.dataset)
-        self.everything, self.wrong = scorable_samples(study, variants)  # adapters at other scales among them
+        drawn = read_choice(study)  # of samples that are older than this table, all that are there at other scales
+        scaled = drawn.loc[drawn["chosen"].astype(bool), "variant"].tolist() if len(drawn) else None
+        self.everything, self.wrong = scorable_samples(study, variants, scaled)  # adapters at other scales among them
         self.samples = [s for s in self.everything if "@" not in s.variant]
         self.arms = list(dict.fromkeys(s.variant for s in self.samples))
         self.portraits = [study.dataset / row.file_name for row in trained(ledger)]
@@ -146,7 +148,8 @@ class Scores:
         """Whether samples score lower with other samples' prompts; it goes into controls.csv."""
         scores = shuffled_prompts_table(self.clips[0], self.samples, self.study.scoring.prefix)
         self.shuffled = write_controls(shuffled_control(scores), self.study.controls)
-        return checks(self.shuffled, self.arms)[1].said
+        tested = {s.variant for s in self.samples if s.split == "test"}
+        return checks(self.shuffled, [arm for arm in self.arms if arm in tested])[1].said
 
     def control_table(self) -> pd.DataFrame:
         """The same in numbers, arm by arm."""

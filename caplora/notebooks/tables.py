@@ -22,23 +22,18 @@ from caplora.report import (
 )
 from caplora.statistics import (
     Check,
+    Choice,
     ablation_arms,
     ablation_table,
     alarm,
     attribute_effects,
-    best_recipe,
-    candidates,
     cells,
     checks,
     effect_table,
-    failed_variants,
-    failure_sentence,
     primary_model,
     read_scores,
     recipe_effects,
     recipe_split,
-    recipes,
-    shown,
     simulated_errors,
     study_spread,
     tracking_table,
@@ -55,14 +50,16 @@ class Tables:
     """What the scores of a study say: effects, the choice, the answer, and what stands beside it.
 
     `asked` are the variants that were asked for, `named` is what the notebook was given as `variants`, if that was a
-    name. A variant that cannot be judged is in `failed` with its reason, and the others are judged without it.
+    name. A variant that cannot be judged is in `failed` with its reason, and the others are judged without it. Where
+    the study has finalists, the others are in `spared`: they have development scores alone.
     """
 
     def __init__(self, study: Study, asked: Sequence[Variant], named: str = "") -> None:
         self.study, self.asked, self.named = study, tuple(asked), named
         scores = read_scores(study.scores, [v.name for v in asked])
-        self.failed = failed_variants(study, asked, scores)  # variant → why it cannot be judged
-        self.everything = without(scores, self.failed)  # the scores of all arms that can be judged
+        self.chosen = Choice(study, self.asked, scores)
+        self.failed = self.chosen.failed  # variant → why it cannot be judged
+        self.everything = without(scores, self.chosen.incomplete)  # the scores of all arms that have them all
 
     @classmethod
     def read(cls: type[T], study: str, variants: str | list[dict]) -> T:
@@ -70,37 +67,35 @@ class Tables:
         return cls(read_study(study), read_variants(variants), variants if isinstance(variants, str) else "")
 
     @property
-    def judged(self) -> list[Variant]:
-        """The variants that were asked for and can be judged."""
-        return [v for v in self.asked if v.name not in self.failed]
-
-    @property
-    def candidates(self) -> list[Variant]:
-        """The variants from which the best is chosen, judged or not: controls of a caption ablation are none."""
-        return candidates(self.asked)
-
-    @property
-    def scored(self) -> list[Variant]:
-        """The candidates that can be judged."""
-        return [v for v in self.judged if v in self.candidates]
+    def spared(self) -> list[str]:
+        """The names of the candidates that are no finalists."""
+        return [v.name for v in self.chosen.spared]
 
     @property
     def names(self) -> list[str]:
-        """Their names."""
-        return [v.name for v in self.scored]
+        """The names of the candidates that are judged on the test prompts."""
+        return [v.name for v in self.chosen.scored]
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The scores of the baseline and the candidates, a row per sample and metric."""
-        return self.everything[self.everything["variant"].isin([BASELINE, *(v.name for v in self.candidates)])]
+        """The scores of the baseline and of `names`, a row per sample and metric."""
+        return self.everything[self.everything["variant"].isin([BASELINE, *self.names])]
+
+    @cached_property
+    def parts(self) -> list[pd.DataFrame]:
+        """The scores as tables in which every arm has every prompt: one, or two where test is for finalists only."""
+        if not self.spared:
+            return [self.scores]
+        rest = self.scores[self.scores["split"] != "development"]
+        return [self.chosen.development(), rest]
 
     def counts(self) -> pd.DataFrame:
         """How many samples each metric and model has scored, suite by suite."""
-        return self.scores.groupby(["metric", "model", "split"], sort=False).size().to_frame("samples")
+        return pd.concat(self.parts).groupby(["metric", "model", "split"], sort=False).size().to_frame("samples")
 
     def failures(self) -> str:
         """Over how many of the variants asked for the correction is, and why not over the others."""
-        return failure_sentence(self.asked, self.failed)
+        return self.chosen.sentence()
 
     @property
     def controls(self) -> list[Check]:
@@ -114,33 +109,32 @@ class Tables:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """Every candidate's effect by metric, model and suite; a suite of one prompt has no interval, so no row."""
-        prompts = self.scores.groupby(["metric", "model", "split"])["prompt"].transform("nunique")
-        return effect_table(self.scores[prompts > 1], SECONDARY_METRICS, margins=self.study.claims.margin)
+        """Every candidate's effect by metric, model and suite; a suite of one prompt has no interval, so no row.
+
+        Of those who were spared the test prompts, on the development prompts alone.
+        """
+        return pd.concat([self._effects(part) for part in self.parts], ignore_index=True)
+
+    def _effects(self, scores: pd.DataFrame) -> pd.DataFrame:
+        prompts = scores.groupby(["metric", "model", "split"])["prompt"].transform("nunique")
+        margins = self.study.claims.margin
+        if not (scores["split"] == "test").any():  # not every metric is there
+            margins = {metric: margin for metric, margin in margins.items() if metric in set(scores["metric"])}
+        return effect_table(scores[prompts > 1], SECONDARY_METRICS, margins=margins)
 
     @cached_property
     def model(self) -> str:
         """The CLIP whose CLIPScore is the headline."""
         return primary_model(self.scores)
 
-    @cached_property
-    def known(self) -> dict[str, dict[int, str]]:
-        """Recipe → training seed → variant: variants that differ in the training seed alone are one recipe."""
-        return recipes(self.scored, self.study.training)
-
-    @cached_property
-    def recipe(self) -> str:
-        """The recipe with the largest mean difference in CLIPScore on the development prompts."""
-        return best_recipe(self.scores, "clip_score", self.model, self.known)
-
     @property
     def best(self) -> str:
         """The variant whose samples stand for the chosen recipe: its first training."""
-        return shown(self.known[self.recipe])
+        return self.chosen.best
 
     def choice(self) -> str:
-        """Which recipe is chosen, and by which variant it is shown."""
-        return f"chosen: {self.recipe}, shown by {self.best}"
+        """Which recipe is chosen, by which variant it is shown, and whether 03 chose another."""
+        return self.chosen.announced()
 
     def effects_on(self, split: str) -> pd.DataFrame:
         """Every candidate's effect on CLIPScore on one suite, as `effects` has it."""
@@ -160,13 +154,15 @@ class Tables:
     @cached_property
     def recipe_effects(self) -> pd.DataFrame:
         """The effect of each recipe, its interval counting its trainings; no rows where each was trained once."""
-        once = max(map(len, self.known.values())) == 1
-        return pd.DataFrame() if once else recipe_effects(self.scores, "clip_score", self.model, "test", self.known)
+        once = max(map(len, self.chosen.known.values())) == 1
+        return (
+            pd.DataFrame() if once else recipe_effects(self.scores, "clip_score", self.model, "test", self.chosen.known)
+        )
 
     @cached_property
     def recipe_split(self) -> pd.DataFrame:
         """Where the chosen recipe's differences spread from; no rows where it was trained once."""
-        seeds = self.known[self.recipe]
+        seeds = self.chosen.known[self.chosen.recipe]
         return pd.DataFrame() if len(seeds) == 1 else recipe_split(self.scores, "clip_score", self.model, "test", seeds)
 
     def answer(self) -> str:
@@ -232,7 +228,7 @@ class Tables:
     @cached_property
     def ablation_arms(self) -> dict[str, str]:
         """Kind of captions → variant, of a caption ablation; empty where there is none."""
-        return ablation_arms(self.judged)
+        return ablation_arms([v for v in self.asked if v.name not in self.chosen.incomplete])
 
     @cached_property
     def ablation(self) -> pd.DataFrame:
@@ -244,6 +240,6 @@ class Tables:
     def findings(self) -> Findings:
         """All of it, as the report needs it."""
         return Findings(
-            self.effects, self.best, self.model, self.known, self.scores, self.errors, self.recipe_effects,
-            self.recipe_split, self.tracked, self.ablation, self.failures(), self.named,
+            self.effects, self.best, self.model, self.chosen.known, self.scores, self.errors, self.recipe_effects,
+            self.recipe_split, self.tracked, self.ablation, self.failures(), self.named, self.spared,
         )  # fmt: skip

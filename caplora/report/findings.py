@@ -1,6 +1,6 @@
 """What notebook 05 found, gathered for the report, and the sentence that answers the study's question."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +24,9 @@ class Findings:
     split: pd.DataFrame = field(default_factory=pd.DataFrame)  # `recipe_split` of the chosen recipe
     tracked: pd.DataFrame = field(default_factory=pd.DataFrame)  # `tracking_table`
     ablation: pd.DataFrame = field(default_factory=pd.DataFrame)  # `ablation_table`
-    failed: str = ""  # `failure_sentence`
+    failed: str = ""  # `Choice.sentence`
     asked: str = ""  # what the notebooks were given as `variants`, a file or several by their names
+    spared: Sequence[str] = ()  # candidates that were compared on the development prompts alone
 
     @property
     def headline(self) -> dict[Hashable, Any]:

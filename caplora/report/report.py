@@ -138,7 +138,8 @@ def write_report(
     """
     names = dict.fromkeys([*(v.name for v in variants), *found.ablation.get("variant", [])])  # whose files have hashes
     data, run, model = data_facts(study), as_run(study, found.best), found.model
-    judged = [v.name for v in variants if v.name in {*found.effects["variant"]}]
+    tested = {*found.effects.loc[found.effects["split"] == "test", "variant"]}
+    judged = [v.name for v in variants if v.name in tested]
     arms, closest, scales = (secondary.read_table(p, judged) for p in (study.arms, study.closest, study.scales))
     controls = checks(secondary.read_table(study.controls, ["baseline", *judged]), judged)
     page = environment().get_template("report.html").render(

@@ -5,7 +5,7 @@ has the files: PNGs that say how they were drawn, and the table of an arm. `scal
 serves the command `sample`; `class_images` and `training_previews` draw for a training.
 """
 
-from caplora.sampling.arms import Arm, study_arms, write_tables
+from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.jobs import Job, plan_jobs, sample
@@ -14,9 +14,11 @@ from caplora.sampling.samples import (
     SCALED,
     TABLE,
     Sample,
+    drawn_samples,
     flagged_sentence,
     read_made,
     read_samples,
+    refuse_flagged_baseline,
     suite_hashes,
     wanted_samples,
 )
@@ -24,7 +26,8 @@ from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "decode", "draw_batch", "draw_class_images",
-    "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples", "sample", "scale_zero_table", "sheet",
-    "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
+    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "at_scales", "claim", "decode", "development_only",
+    "draw_batch", "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs", "previews", "read_made",
+    "read_samples", "refuse_flagged_baseline", "sample", "scale_zero_table", "sheet", "study_arms", "study_on",
+    "suite_hashes", "two_arms", "wanted_samples", "write_tables",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""The arms of a study: the baseline, every trained variant, and these at other scales, each with its folder."""
+"""The arms of a study, each with its folder: the baseline, every trained variant, and one of these at other scales."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from caplora.lora import NOTHING, Adapter, read_adapter, rescaled, weights_file
 from caplora.models import Pipeline, text_tokens
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.samples import Wanted, claim_folder, scaled_samples, wanted_samples, write_table
-from caplora.study import BASELINE, Study, Variant, file_hash
+from caplora.study import BASELINE, Sampling, Study, Variant, file_hash
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,43 @@ class Arm:
 
 
 def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) -> list[Arm]:
-    """The baseline, the variants that have an adapter, and those at each of `sampling.scales`; their folders claimed.
+    """The baseline and the variants that have an adapter, each with every prompt; their folders are claimed.
 
     What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit.
     """
     text_tokens(pipeline, [prompt for suite in study.sampling.suites.values() for prompt in suite])
-    key, settings = sampling_key(study.sampling, pipeline) | {"model": Path(study.base.path).name}, study.sampling
-    arms = [Arm(study.samples(BASELINE), NOTHING, wanted_samples(settings), key | {"adapter": None})]
-    trained = [v for v in variants if weights_file(study, v).is_file()]
-    for scale in (1.0, *settings.scales):
-        for variant in trained:
-            file, name = weights_file(study, variant), variant.name if scale == 1 else f"{variant.name}@{scale:g}"
-            adapter = {"name": file.stem, "scale": scale, "sha256": file_hash(file)}
-            wanted = wanted_samples(settings) if scale == 1 else scaled_samples(settings)
-            arms.append(
-                Arm(study.samples(name), rescaled(read_adapter(file), scale), wanted, key | {"adapter": adapter})
-            )
+    key, wanted = sampling_key(study.sampling, pipeline), wanted_samples(study.sampling)
+    key |= {"model": Path(study.base.path).name}
+    arms = [Arm(study.samples(BASELINE), NOTHING, wanted, key | {"adapter": None})]
+    for variant in (v for v in variants if weights_file(study, v).is_file()):
+        file = weights_file(study, variant)
+        adapter = {"name": file.stem, "scale": 1.0, "sha256": file_hash(file)}
+        arms.append(Arm(study.samples(variant.name), read_adapter(file), wanted, key | {"adapter": adapter}))
+    claim(arms)
+    return arms
+
+
+def development_only(arm: Arm) -> Arm:
+    """The arm as it draws the development prompts and no others."""
+    return replace(arm, wanted=tuple(w for w in arm.wanted if w.split == "development"))
+
+
+def at_scales(arm: Arm, settings: Sampling) -> list[Arm]:
+    """A variant's arm at each of `sampling.scales`; their folders are not claimed."""
+    wanted = scaled_samples(settings)
+    return [
+        Arm(
+            arm.folder.with_name(f"{arm.folder.name}@{scale:g}"), rescaled(arm.adapter, scale), wanted,
+            {**arm.made, "adapter": arm.made["adapter"] | {"scale": scale}},
+        )
+        for scale in settings.scales
+    ]  # fmt: skip
+
+
+def claim(arms: Sequence[Arm]) -> None:
+    """Make the folders the places of their arms; pictures that were drawn otherwise are removed."""
     for arm in arms:
         claim_folder(arm.folder, arm.wanted, dict(arm.made))
-    return arms
 
 
 def write_tables(arms: Sequence[Arm]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from caplora.study import Sampling, replacing, write_text
+from caplora.study import BASELINE, Sampling, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
@@ -106,6 +106,17 @@ def said_of(path: Path) -> dict[str, Any]:
         return {}
 
 
+def flag_of(path: Path) -> str:
+    """Why a picture of ours cannot be scored; empty if it can."""
+    return said_of(path)["flag"]
+
+
+def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
+    """Those of the wanted that are in the folder, whether or not its table says so yet."""
+    there = [(w, folder / w.file_name) for w in wanted if (folder / w.file_name).is_file()]
+    return [Sample(folder.name, path, w.prompt, w.seed, w.split, flag_of(path)) for w, path in there]
+
+
 def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:
     """Make `folder` the place for samples drawn as `made` says; pictures drawn otherwise or not wanted are removed.
 
@@ -143,7 +154,7 @@ def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
 
     One that says the same already is left as it is.
     """
-    rows = [(w.file_name, w.prompt, w.seed, w.split, said_of(folder / w.file_name)["flag"]) for w in wanted]
+    rows = [(w.file_name, w.prompt, w.seed, w.split, flag_of(folder / w.file_name)) for w in wanted]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     path = folder / TABLE
@@ -166,6 +177,12 @@ def read_samples(folder: Path) -> list[Sample]:
     if gone:
         raise FileNotFoundError(f"{gone[0]} is named in {table} and does not exist; run 03_inference again")
     return samples
+
+
+def refuse_flagged_baseline(samples: Sequence[Sample]) -> None:
+    """Raise ValueError where a sample of the baseline cannot be scored, for then nothing can be compared with it."""
+    if wrong := flagged_sentence([s for s in samples if s.variant == BASELINE]):
+        raise ValueError(f"{wrong} It is of the baseline: change that prompt or seed in the study, and run 03 again.")
 
 
 def flagged_sentence(samples: Sequence[Sample]) -> str:

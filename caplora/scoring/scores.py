@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 from caplora.lora import weights_file
-from caplora.sampling import SCALED, TABLE, Sample, flagged_sentence, read_made, read_samples, suite_hashes
+from caplora.sampling import (
+    SCALED,
+    TABLE,
+    Sample,
+    flagged_sentence,
+    read_made,
+    read_samples,
+    refuse_flagged_baseline,
+    suite_hashes,
+)
 from caplora.scoring.clip import ClipEmbeddings, load_clip
 from caplora.scoring.embeddings import Embeddings, Encoder
 from caplora.scoring.judge import JudgeEmbeddings
@@ -23,23 +32,25 @@ COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value", "we
 SCORED = (*COLUMNS, "suite")  # suite: a hash of the split's prompts
 
 
-def scorable_samples(study: Study, variants: Sequence[Variant]) -> tuple[list[Sample], str]:
-    """The samples that can be scored, of the baseline, the variants, and these at other scales; what is wrong with the
-    others, in a sentence.
+def scorable_samples(
+    study: Study, variants: Sequence[Variant], scaled: Sequence[str] | None = None
+) -> tuple[list[Sample], str]:
+    """The samples that can be scored, of the baseline, the variants, and those named in `scaled` at other scales (if
+    none are named, all that were drawn); what is wrong with the others, in a sentence.
 
     A variant that was not sampled has none, nor has one whose samples are of other settings than the baseline's or of
     an adapter that is no longer there. Raises FileNotFoundError where the baseline was not sampled, and ValueError
     where one of its samples cannot be scored, for then nothing can be compared with it.
     """
     names = [v.name for v in variants]
-    names += [f"{name}@{scale:g}" for scale in study.sampling.scales for name in names]
+    own = names if scaled is None else [name for name in names if name in scaled]
+    names += [f"{name}@{scale:g}" for scale in study.sampling.scales for name in own]
     sampled = [study.samples(arm) for arm in names if (study.samples(arm) / TABLE).is_file()]
     baseline, made = read_samples(study.samples(BASELINE)), read_made(study.samples(BASELINE))
     hashes = {weights_file(study, v).stem: file_hash(weights_file(study, v)) for v in variants if _trained(study, v)}
     stale = [folder for folder in sampled if not _is_of(read_made(folder), made, hashes)]
     there = [folder for folder in sampled if folder not in stale]
-    if wrong := flagged_sentence(baseline):
-        raise ValueError(f"{wrong} It is of the baseline: change that prompt or seed in the study, and run 03 again.")
+    refuse_flagged_baseline(baseline)
     samples = baseline + [sample for folder in there for sample in read_samples(folder)]
     absent = [v.name for v in variants if study.samples(v.name) not in sampled]
     old = "Drawn otherwise than the baseline, or by an adapter that is gone (run 03_inference again)"

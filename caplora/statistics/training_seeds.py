@@ -74,15 +74,15 @@ def recipe_split(
     return variance_split(sample_array(table[list(trainings.values())]))
 
 
-def best_recipe(scores: pd.DataFrame, metric: str, model: str, known: Recipes) -> str:
-    """The recipe whose trainings have the largest mean difference on the development prompts; test is not looked at.
+def ranked_recipes(scores: pd.DataFrame, metric: str, model: str, known: Recipes) -> list[str]:
+    """The recipes by the mean difference of their trainings on the development prompts, the largest first.
 
-    One recipe alone needs no choice and no development prompts. Raises ScoreError as `cells` does.
+    Test is not looked at. One recipe alone needs no choice and no development prompts. Raises ScoreError as `cells`.
     """
     if len(known) == 1:
-        return next(iter(known))
+        return list(known)
     means = differences(cells(scores, metric, model, "development")).mean()
-    return max(known, key=lambda recipe: float(means[list(known[recipe].values())].mean()))
+    return sorted(known, key=lambda recipe: float(means[list(known[recipe].values())].mean()), reverse=True)
 
 
 def shown(trainings: Mapping[int, str]) -> str:

@@ -19,7 +19,9 @@ class Sampling(Part):
     unrelated: tuple[Text, ...] = ()
     """Prompts of what was not trained: how far an adapter drifts there."""
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)
-    """Of an adapter, beside 0 and 1; drawn for development and unrelated prompts with the first seed."""
+    """Of the adapter chosen, beside 0 and 1; drawn for development and unrelated prompts with the first seed."""
+    finalists: Positive | None = None
+    """How many variants draw more than the development prompts: the best there; None: all."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Of each prompt: one picture a seed."""
     num_inference_steps: Positive = 30

@@ -91,6 +91,11 @@ class Study(Part):
         return self.run / "cache" / "embeddings"
 
     @property
+    def choice(self) -> Path:
+        """Whom 03 chose by the development prompts."""
+        return self.run / "choice.csv"
+
+    @property
     def scores(self) -> Path:
         """The table that 04 leaves."""
         return self.run / "scores.csv"

@@ -10,8 +10,8 @@ from scipy import stats
 from caplora.statistics.effects import COLUMNS, ScoreError, effects
 from caplora.statistics.training_seeds import (
     ONE,
-    best_recipe,
     holm,
+    ranked_recipes,
     recipe_effects,
     recipe_split,
     recipes,
@@ -148,7 +148,10 @@ def gains(**by_variant: float) -> pd.DataFrame:
 def test_recipe_is_chosen_by_the_mean_of_its_trainings_and_its_first_stands_for_it() -> None:
     known = {"r4_a8": {0: "r4_a8", 1: "r4_a8_s1"}, "r8_a8": {0: "r8_a8", 1: "r8_a8_s1"}}
     scores = on(gains(r4_a8=0.9, r4_a8_s1=0.0, r8_a8=0.5, r8_a8_s1=0.6), "development")
-    assert best_recipe(scores, "clip_score", "a", known) == "r8_a8"  # though the best adapter is of the other
+    assert ranked_recipes(scores, "clip_score", "a", known) == [
+        "r8_a8",
+        "r4_a8",
+    ]  # though the best adapter is of the other
     assert shown(known["r8_a8"]) == "r8_a8" and trainings_of(known, "r4_a8_s1") == known["r4_a8"]
 
 
@@ -157,15 +160,15 @@ def test_choice_never_looks_at_test_prompts() -> None:
     development = on(gains(r4_a8=0.2, r8_a8=0.1), "development")
     for test in (gains(r4_a8=0.0, r8_a8=9.0), gains(r4_a8=np.nan, r8_a8=np.nan)):
         both = pd.concat([development, test], ignore_index=True)
-        assert best_recipe(both, "clip_score", "a", known) == "r4_a8"
+        assert ranked_recipes(both, "clip_score", "a", known) == ["r4_a8", "r8_a8"]
 
 
 def test_one_recipe_needs_no_development_prompts() -> None:
     known = {"r4_a8": {0: "r4_a8", 1: "r4_a8_s1"}}
-    assert best_recipe(gains(r4_a8=0.0, r4_a8_s1=0.0), "clip_score", "a", known) == "r4_a8"
+    assert ranked_recipes(gains(r4_a8=0.0, r4_a8_s1=0.0), "clip_score", "a", known) == ["r4_a8"]
 
 
 def test_several_recipes_cannot_be_chosen_from_without_development_prompts() -> None:
     known = {"r4_a8": {0: "r4_a8"}, "r8_a8": {0: "r8_a8"}}
     with pytest.raises(ScoreError, match="no clip_score by a on development prompts"):
-        best_recipe(gains(r4_a8=0.1, r8_a8=0.2), "clip_score", "a", known)
+        ranked_recipes(gains(r4_a8=0.1, r8_a8=0.2), "clip_score", "a", known)

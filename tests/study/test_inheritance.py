@@ -25,6 +25,7 @@ FULL: dict[str, Any] = {
     "training": {"steps": 7, "learning_rate": 0.01, "prior": {"prompt": "a person"}},
     "sampling": {"development": ["a"], "test": ["b", "c"], "seeds": [5, 6]},
 }
+CHANGED: dict[str, dict[str, Any]] = {"sd15": {"sampling": {"num_inference_steps": 20, "finalists": 1}}}  # since 0.4.0
 Write = Callable[..., Path]
 
 
@@ -45,7 +46,7 @@ def write(tmp_path: Path) -> Write:
 def test_a_shipped_study_says_what_its_file_said_in_full(path: Path) -> None:
     """The files of version 0.4.0 say everything themselves, as people's do that were begun with it."""
     assert "like" not in read_yaml(path)
-    assert read_study(path.stem).model_dump() == read_study(path).model_dump()
+    assert read_study(path.stem).model_dump() == read_study(path, **CHANGED.get(path.stem, {})).model_dump()
 
 
 def test_the_reviewed_mini_study_differs_from_mini_in_name_and_question_alone() -> None:

@@ -1,0 +1,169 @@
+"""Scores on the development prompts → who draws the test prompts, and who of them is reported.
+
+One rule for notebook 03, which draws by it, and for notebook 05, which reports by it. The test prompts have no say in
+it, but a variant that drew there what cannot be scored is not reported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from caplora.statistics.ablation import ablation_arms, candidates
+from caplora.statistics.effects import ScoreError, cells, primary_model
+from caplora.statistics.failures import failed_variants, failure_sentence, without
+from caplora.statistics.training_seeds import ranked_recipes, recipes, shown
+from caplora.study import BASELINE, Study, Variant
+
+COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Whom the scores choose of the variants asked for: `scores` are theirs and the baseline's, as far as there are.
+
+    A candidate is compared if it has every score that the baseline has on the development prompts. Finalists are the
+    best of these, `sampling.finalists` of them or all: recipes, each with all its trainings. A finalist that can be
+    judged on everything is scored, and the best recipe of those is reported, by its first training.
+    """
+
+    study: Study
+    asked: Sequence[Variant]
+    scores: pd.DataFrame
+    flagged: Mapping[str, str] = field(default_factory=dict)  # variant → why it cannot be judged, known beforehand
+
+    @property
+    def candidates(self) -> list[Variant]:
+        """The variants from which the best is chosen, whether or not they can be: controls of an ablation are none."""
+        return candidates(self.asked)
+
+    @cached_property
+    def _development(self) -> pd.DataFrame:
+        return self.scores[self.scores["split"] == "development"]
+
+    def development(self) -> pd.DataFrame:
+        """The scores of the baseline and the compared on the development prompts."""
+        own = [BASELINE, *(v.name for v in self.compared)]
+        return self._development[self._development["variant"].isin(own)]
+
+    @cached_property
+    def incomplete(self) -> dict[str, str]:
+        """Variant → what it lacks of the scores that the baseline has, on any prompts."""
+        return failed_variants(self.study, self.asked, self.scores) | dict(self.flagged)
+
+    @cached_property
+    def _incomparable(self) -> dict[str, str]:
+        """Variant → what it lacks on the development prompts; nothing where they were not scored at all."""
+        return failed_variants(self.study, self.asked, self._development) if len(self._development) else {}
+
+    @property
+    def compared(self) -> list[Variant]:
+        """The candidates with every development score."""
+        return [v for v in self.candidates if v.name not in self._incomparable]
+
+    @cached_property
+    def finalists(self) -> list[Variant]:
+        """Those compared that the test prompts are for."""
+        limit = self.study.sampling.finalists
+        if limit is None or len(self.compared) <= limit:
+            return self.compared
+        known = recipes(self.compared, self.study.training)
+        best = {name for recipe in self._ranked(known)[:limit] for name in known[recipe].values()}
+        return [v for v in self.compared if v.name in best]
+
+    @property
+    def spared(self) -> list[Variant]:
+        """Those compared that are no finalists: the test prompts were not spent on them."""
+        return [v for v in self.compared if v not in self.finalists]
+
+    @property
+    def tested(self) -> list[str]:
+        """Who draws every prompt: all, or the finalists and the arms of a caption ablation, compared there."""
+        if self.study.sampling.finalists is None:
+            return [v.name for v in self.asked]
+        controls = [v.name for v in self.asked if v not in self.candidates]
+        own = {*(v.name for v in self.finalists), *controls, *ablation_arms(self.asked).values()}
+        return [v.name for v in self.asked if v.name in own]
+
+    @cached_property
+    def failed(self) -> dict[str, str]:
+        """Variant → why it cannot be judged; one that was spared the test prompts need not have them."""
+        if not self.spared:
+            return self.incomplete
+        spared = {v.name for v in self.spared}
+        return {v: self._incomparable.get(v, why) for v, why in self.incomplete.items() if v not in spared}
+
+    @property
+    def scored(self) -> list[Variant]:
+        """The finalists that can be judged."""
+        return [v for v in self.finalists if v.name not in self.failed]
+
+    @cached_property
+    def known(self) -> dict[str, dict[int, str]]:
+        """Recipe → training seed → variant, of the scored: those that differ in the training seed alone are one."""
+        return recipes(self.scored, self.study.training)
+
+    @cached_property
+    def recipe(self) -> str:
+        """The recipe with the largest mean difference in CLIPScore on the development prompts.
+
+        Raises ScoreError where no variant can be judged.
+        """
+        if not self.known:
+            why = "; ".join(f"{name} {said}" for name, said in self.failed.items()) or "none was trained and scored"
+            last = " Where another may take its place, raise sampling.finalists." if self.spared else ""
+            raise ScoreError(f"no variant can be judged: {why}.{last}")
+        return self._ranked(self.known)[0]
+
+    @property
+    def best(self) -> str:
+        """The variant whose samples stand for the chosen recipe: its first training."""
+        return shown(self.known[self.recipe])
+
+    def _ranked(self, known: Mapping[str, Mapping[int, str]]) -> list[str]:
+        own = [BASELINE, *(name for trainings in known.values() for name in trainings.values())]
+        scores = self._development[self._development["variant"].isin(own)]
+        return ranked_recipes(scores, "clip_score", primary_model(self.scores), known)
+
+    def table(self) -> pd.DataFrame:
+        """What the choice rests on: `COLUMNS`, a row for the baseline and for each variant that has all its scores.
+
+        `clip_score` is the mean over the development prompts, `tested` whether it draws the other prompts too.
+        """
+        whole = without(self._development, self._incomparable)
+        values = cells(whole, "clip_score", primary_model(whole), "development")
+        means, tested, best = values.mean(), {BASELINE, *self.tested}, self.best if self.known else ""
+        table = pd.DataFrame({"variant": means.index, "clip_score": means.to_numpy()})
+        table["difference"] = table["clip_score"] - table["clip_score"].iloc[0]
+        return table.assign(tested=table["variant"].isin(tested), chosen=table["variant"] == best)[list(COLUMNS)]
+
+    def announced(self) -> str:
+        """Which recipe is chosen, by which variant it is shown, and whether 03 chose another."""
+        said, drawn = f"chosen: {self.recipe}, shown by {self.best}", read_choice(self.study)
+        before = ", ".join(drawn.loc[drawn["chosen"].astype(bool), "variant"])
+        if before in ("", self.best):
+            return said
+        return (
+            f"{said}\nBut 03_inference chose {before}, which it drew at other scales: it was given other variants, or"
+            f" something has changed since. Run 03 and 04 again with these variants, and {self.best} is drawn there."
+        )
+
+    def sentence(self) -> str:
+        """On whom the test prompts were spent, over how many variants p is corrected, and why not over the others."""
+        if not self.spared:
+            return failure_sentence(self.asked, self.failed)
+        names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
+        said = (
+            f"{len(self.compared)} variants were compared on the development prompts, and the test prompts were spent"
+            f" on the best{'' if limit == 1 else f' {limit}'} of them alone ({names}):"
+            f" p {'is corrected over those' if len(self.scored) > 1 else 'needs no correction'}."
+        )
+        return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])
+
+
+def read_choice(study: Study) -> pd.DataFrame:
+    """The table that 03 left of its choice; one that is not there has no rows."""
+    if not study.choice.is_file():
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.read_csv(study.choice, keep_default_na=False)
