@@ -64,7 +64,7 @@ repository:  ## where Colab clones the project from, into badges, cells and READ
 	$(PYTHON) colab/address.py "$(REPOSITORY)"
 
 zip:  ## caplora.zip, the committed project, to upload to Colab where it has no address
-	git archive --format=zip --prefix=caplora/ --output=caplora.zip HEAD
+	git archive --format=zip --prefix=caplora/ --output=caplora.zip HEAD -- . ':!figures'
 
 colab:  ## the notebooks and the studio under Colab's versions, in .venv-colab (PYTHON=python3.13)
 	PYTHON="$(PYTHON)" bash colab/try.sh

@@ -69,8 +69,10 @@ class Keeping:
         came = self._bring_back_files(self.folder) if self._known() is None else []
         if later == self.folder / self.dataset:
             self._copy_ledger(self.folder, self.root)
-        captions = "the captions" if later == self.folder / self.dataset else "no captions"
-        return f"{len(came)} files and {captions} of an earlier session came from {self.folder}"
+        captions = " and the captions" if later == self.folder / self.dataset else ""
+        if not (came or captions):
+            return f"{self.folder} has nothing that is not here"
+        return f"{len(came)} files{captions} of an earlier session came from {self.folder}"
 
     def keep(self) -> str:
         """Copy what changed since the last time, and remove what was removed from `runs/`; what was done."""
