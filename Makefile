@@ -12,7 +12,7 @@ CAPTIONS := --config study=mini_reviewed variants=captions
 AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: make lab); the same command goes on from there (after a kill: make unlock)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation study mini lab test lint lock unlock clean
+.PHONY: help demo ablation study mini lab test lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -59,6 +59,15 @@ lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+repository:  ## where Colab clones the project from, into badges, cells and README: make repository REPOSITORY=owner/name
+	$(PYTHON) colab/address.py "$(REPOSITORY)"
+
+zip:  ## caplora.zip, the committed project, to upload to Colab where it has no address
+	git archive --format=zip --prefix=caplora/ --output=caplora.zip HEAD -- . ':!figures'
+
+colab:  ## the notebooks and the studio under Colab's versions, in .venv-colab (PYTHON=python3.13)
+	PYTHON="$(PYTHON)" bash colab/try.sh
 
 lock: $(INSTALLED)  ## requirements.lock from pyproject.toml, as it stands; UPGRADE=1 takes the newest of everything
 	$(BIN)/uv pip compile pyproject.toml --extra run --extra lab --extra test --universal --python-version 3.11 \

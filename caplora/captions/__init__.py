@@ -1,11 +1,13 @@
 """Captions of machines and persons → the ledger of a study: one caption per image, and what a person decided about it.
 
 `ledger` reads and writes `metadata.csv`. `open_ledger` changes it and takes changes back, with the past that `history`
-reads. `enrolment` brings images and machine captions into it; `cleaning` makes a machine's text the caption of a study.
+reads; `copies` says which of two copies is the later. `enrolment` brings images and machine captions into it;
+`cleaning` makes a machine's text the caption of a study.
 `exchange` reads and writes the caption files of other tools, and `matching` finds their images in the ledger. `doubts`
 says which captions a person should look at, `tokens` how much of a caption the model reads; `words` counts its words.
 """
 
+from caplora.captions.copies import later_ledger
 from caplora.captions.doubts import SAYS, Finding, doubt, findings_table, lint
 from caplora.captions.enrolment import captioned, update_ledger
 from caplora.captions.exchange import read_captions, write_captions
@@ -29,7 +31,8 @@ from caplora.captions.words import word_counts, words_of
 
 __all__ = [
     "LEDGER", "MOVED", "SAYS", "SPLITS", "STATUSES", "Change", "Finding", "Ledger", "LedgerError", "Row", "Said",
-    "base_path", "captioned", "compared", "doubt", "findings_table", "held_out", "imported", "leads_out", "lint",
-    "load_tokenizer", "lost_words", "read_captions", "read_history", "read_ledger", "restore_ledger", "stacks",
-    "token_count", "token_limit", "trained", "update_ledger", "word_counts", "words_of", "write_captions",
+    "base_path", "captioned", "compared", "doubt", "findings_table", "held_out", "imported", "later_ledger",
+    "leads_out", "lint", "load_tokenizer", "lost_words", "read_captions", "read_history", "read_ledger",
+    "restore_ledger", "stacks", "token_count", "token_limit", "trained", "update_ledger", "word_counts",
+    "words_of", "write_captions",
 ]  # fmt: skip

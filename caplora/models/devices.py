@@ -1,5 +1,7 @@
 """The device that models run on, and the precision of their weights there."""
 
+import os
+
 import torch
 
 
@@ -20,6 +22,20 @@ def precision_of(device: torch.device, mixed_precision: str = "auto") -> str:
     if device.type != "cuda":
         return "no"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def device_said() -> str:
+    """What there is to compute with, in a sentence: `Tesla T4, 15 GB, fp16`, or what to do where there is no GPU."""
+    device = device_of()
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        return f"{card.name}, {card.total_memory / 2**30:.0f} GB, {precision_of(device)}"
+    if device.type == "mps":
+        return "an Apple GPU, fp32"
+    return (
+        f"no GPU, {os.cpu_count()} CPU cores: the mini study runs in minutes, Stable Diffusion would take days."
+        " On Colab: Runtime → Change runtime type → T4 GPU"
+    )
 
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -1,13 +1,15 @@
 """What the five notebooks hold: one object each, named for what the notebook makes.
 
 01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores`, and 05 `Results`, whose
-tables are in `tables.py`. The objects are thin: they carry a study and its tables, and call the rooms.
+tables are in `tables.py`. The objects are thin: they carry a study and its tables, and call the rooms. Each notebook
+holds a `Keeping` too, which keeps the work in a second folder: Google Drive, on Colab.
 """
 
 from caplora.notebooks.adapters import Adapters
+from caplora.notebooks.keeping import Keeping
 from caplora.notebooks.portraits import Portraits
 from caplora.notebooks.results import Results
 from caplora.notebooks.samples import Samples
 from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Portraits", "Results", "Samples", "Scores"]
+__all__ = ["Adapters", "Keeping", "Portraits", "Results", "Samples", "Scores"]

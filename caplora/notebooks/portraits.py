@@ -1,6 +1,6 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -163,9 +163,9 @@ class Portraits:
         words = word_counts([text.removeprefix(subject) for text in texts], 15)
         return captions_figure([self.checks.count(text) for text in texts], self.checks.limit, words)
 
-    def studio(self) -> Studio:
-        """The studio, the most doubtful caption first."""
-        return Studio(self.study.dataset, self.checks)
+    def studio(self, kept: Callable[[], object] = lambda: None) -> Studio:
+        """The studio, the most doubtful caption first; `kept` is called after each decision."""
+        return Studio(self.study.dataset, self.checks, kept=kept)
 
     def changes(self) -> Figure:
         """How many words of the machine's a person changed, and which most often."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import re
+import tomllib
 from collections.abc import Hashable, Iterable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -18,11 +19,18 @@ import pandas as pd
 import caplora
 from caplora.lora import DIFFUSERS
 from caplora.sampling import suite_hashes
-from caplora.study import BASELINE, Study, file_hash
+from caplora.study import BASELINE, PROJECT, Study, file_hash
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "numpy", "pandas", "scipy")
 BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # models whose weights have a hash
-URL = "https://github.com/caplora/caplora"
+PYPROJECT = PROJECT / "pyproject.toml"  # its `[tool.caplora] repository` says where the project is
+
+
+def address() -> str:
+    """Where the project can be cloned from; empty where that is not known."""
+    content = tomllib.loads(PYPROJECT.read_text(encoding="utf-8")) if PYPROJECT.is_file() else {}
+    repository = content.get("tool", {}).get("caplora", {}).get("repository", "")
+    return f"https://github.com/{repository}" if repository else ""
 
 
 def study_hash(study: Study) -> str:
@@ -78,6 +86,7 @@ def versions() -> dict[str, str]:
 
 def citation(study: Study) -> str:
     """A BibTeX entry of caplora as it made this report, with the study's own hash."""
+    url = f"  url     = {{{address()}}},\n" if address() else ""
     key, escaped = re.sub(r"\W|_", "", study.name), study.name.replace("_", "\\_")
     return (
         f"@software{{caplora_{key},\n"
@@ -85,7 +94,7 @@ def citation(study: Study) -> str:
         "  title   = {caplora: portraits to captions, LoRA adapters, samples, scores and a report},\n"
         f"  version = {{{caplora.__version__}}},\n"
         f"  year    = {{{date.today().year}}},\n"
-        f"  url     = {{{URL}}},\n"
+        f"{url}"
         f"  note    = {{Study {escaped}; SHA-256 of its settings:\n"
         f"             {study_hash(study)}}}\n"
         "}"
@@ -94,8 +103,9 @@ def citation(study: Study) -> str:
 
 def commands(study: Study, asked: str) -> list[str]:
     """What repeats the study in a terminal, `asked` being what the notebooks were given as `variants`."""
+    clone = [f"git clone {address()} caplora && cd caplora"] if address() else []
     return [
-        f"git clone {URL} && cd caplora",
+        *clone,
         "pip install -r requirements.lock -e .",
         f"snakemake --cores all --config study={study.name} variants={asked or 'NAME'}",
         f"python -m caplora report {study.name} --pdf",

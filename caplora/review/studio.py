@@ -30,7 +30,8 @@ class Studio(anywidget.AnyWidget):
     """The studio for the ledger of a folder; `view` is what it shows.
 
     It holds the ledger until its kernel ends or it is opened again. A second studio, in another kernel, says who holds
-    the ledger and changes nothing. Raises LedgerError if the ledger cannot be read.
+    the ledger and changes nothing. `kept` is called after each change, to copy it elsewhere. Raises LedgerError if the
+    ledger cannot be read.
     """
 
     _esm = HERE / "studio.js"
@@ -38,8 +39,9 @@ class Studio(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     open_ones: ClassVar[dict[Path, "Studio"]] = {}
 
-    def __init__(self, folder: Path, checks: Checks, who: str = "") -> None:
+    def __init__(self, folder: Path, checks: Checks, who: str = "", kept: Callable[[], object] = lambda: None) -> None:
         read_ledger(folder)  # raises an error that says how to make one
+        self.kept = kept
         self.folder, self.saved, self.told, self.failed = folder.resolve(), "", "", False
         self.review, self.held, self.answers = Review(Ledger(folder, who), checks), ExitStack(), 0
         if (earlier := self.open_ones.pop(self.folder, None)) is not None:
@@ -82,7 +84,15 @@ class Studio(anywidget.AnyWidget):
         if len(review.ledger.history) == before:
             return said if isinstance(said, str) else ""
         count = f"{said} captions, " if isinstance(said, int) and not isinstance(said, bool) else ""
-        return f"{count}saved {datetime.now():%H:%M:%S}"
+        return f"{count}saved {datetime.now():%H:%M:%S}{self._kept()}"
+
+    def _kept(self) -> str:
+        """Have the change copied; what is to be said if that cannot be done."""
+        try:
+            self.kept()
+        except Exception as error:
+            return f" here, but not kept elsewhere: {error}"
+        return ""
 
     def _deeds(self, message: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         """Name of each deed → the function that does it with what the message holds."""
