@@ -34,6 +34,13 @@ def test_what_is_missing_or_failed_has_no_number() -> None:
     assert table.loc[table["status"] == "failed", "why"].tolist() == ["was not trained"]
 
 
+def test_who_was_spared_these_prompts_is_no_finalist_and_has_no_number() -> None:
+    table = heat_map_table(effects("r4_a4"), None, ["r8_a8"])
+    assert dict(zip(table["variant"], table["status"], strict=True))["r8_a8"] == "spared"
+    texts = [t.get_text() for t in rank_alpha_heat_map(table, effects("r4_a4"), "r4_a4").axes[0].texts]
+    assert "no finalist" in texts and "not in the study" in texts
+
+
 def test_variants_that_share_rank_and_alpha_are_all_there() -> None:
     names = ("r8_a16", "r8_a16_rs", "r8_a16_lr0.001_s1")
     table = heat_map_table(effects(*names))

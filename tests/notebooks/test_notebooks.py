@@ -144,13 +144,15 @@ def test_controls_of_the_study_were_run_and_passed(ran: tuple[Study, set[str]]) 
     assert set(shuffled) == {"baseline", *(v.name for v in read_variants(VARIANTS))}
 
 
-def test_adapters_are_scored_at_every_scale(ran: tuple[Study, set[str]]) -> None:
+def test_chosen_adapter_alone_is_scored_at_every_scale(ran: tuple[Study, set[str]]) -> None:
     study, _ = ran
+    chosen, control = read_variants(VARIANTS)
+    choice = {row["variant"]: (row["tested"], row["chosen"]) for row in rows_of(study.choice)}
+    assert choice == {"baseline": ("True", "False"), chosen.name: ("True", "True"), control.name: ("True", "False")}
     rows = [row for row in rows_of(study.scales) if row["metric"] == "identity"]
-    assert {(r["variant"], float(r["scale"])) for r in rows} == {
-        (variant.name, scale) for variant in read_variants(VARIANTS) for scale in (0.0, 0.5, 1.0)
-    }
+    assert {(r["variant"], float(r["scale"])) for r in rows} == {(chosen.name, scale) for scale in (0.0, 0.5, 1.0)}
     assert {r["split"] for r in rows} == {"development", "unrelated"} and {r["seed"] for r in rows} == {"0"}
+    assert not study.samples(f"{control.name}@0.5").exists()
 
 
 def test_every_variant_has_its_distances_and_the_closest_samples_are_named(ran: tuple[Study, set[str]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageChops
 
 from caplora.lora.adapter import NOTHING, Adapter, rescaled
@@ -14,11 +15,11 @@ from caplora.lora.adapter_files import weights_file, write_weights
 from caplora.lora.merging import Merged
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
-from caplora.sampling.arms import Arm, study_arms
+from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch, initial_noise, sampling_key, wear
 from caplora.sampling.jobs import Job, halves, plan_jobs, sample
-from caplora.sampling.samples import said_of, wanted_samples
+from caplora.sampling.samples import drawn_samples, said_of, wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.study import Study
 from caplora.study.training_settings import Prior
@@ -206,35 +207,56 @@ def written(study: Study, variant: Variant, seed: int = 0) -> None:
     write_weights(adapter, weights_file(study, variant), "kohya", {})
 
 
-def test_arms_are_the_baseline_the_variants_and_their_scales_and_the_untrained_is_left_out(study: Study) -> None:
+def test_arms_are_the_baseline_and_the_variants_and_the_untrained_is_left_out(study: Study) -> None:
     there, absent = Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)
     written(study, there)
     arms = study_arms(study, [there, absent], tiny_pipeline())
-    assert [arm.folder.name for arm in arms] == ["baseline", "r4_a8", "r4_a8@0.5"]
-    assert [len(arm.wanted) for arm in arms] == [6, 6, 1]
-    layer = next(iter(arms[1].adapter.weights))
-    torch.testing.assert_close(arms[2].adapter.delta(layer), 0.5 * arms[1].adapter.delta(layer))
+    assert [arm.folder.name for arm in arms] == ["baseline", "r4_a8"]
+    assert [len(arm.wanted) for arm in arms] == [6, 6]
+    assert [len(development_only(arm).wanted) for arm in arms] == [2, 2]
+
+
+def test_arm_at_a_scale_has_so_much_of_the_adapter_and_claims_nothing_unasked(study: Study) -> None:
+    written(study, Variant(rank=4, alpha=8))
+    arm = study_arms(study, [Variant(rank=4, alpha=8)], tiny_pipeline())[1]
+    [scaled] = at_scales(arm, SETTINGS)
+    assert scaled.folder.name == "r4_a8@0.5" and not scaled.folder.exists()
+    assert [(w.split, w.seed) for w in scaled.wanted] == [("development", 0)]
+    layer = next(iter(arm.adapter.weights))
+    torch.testing.assert_close(scaled.adapter.delta(layer), 0.5 * arm.adapter.delta(layer))
+    claim([scaled])
+    assert json.loads((scaled.folder / "settings.json").read_text())["adapter"]["scale"] == 0.5
+
+
+def every_arm(study: Study, variants: list[Variant], pipeline: StableDiffusionPipeline) -> list[Arm]:
+    """The arms of a study, each variant at other scales too."""
+    arms = study_arms(study, variants, pipeline)
+    scaled = [one for arm in arms[1:] for one in at_scales(arm, SETTINGS)]
+    claim(scaled)
+    return arms + scaled
 
 
 def test_changed_adapter_draws_its_own_arms_anew_and_no_other(study: Study) -> None:
     pipeline, variants = tiny_pipeline(), [Variant(rank=4, alpha=8), Variant(rank=4, alpha=4)]
     for variant in variants:
         written(study, variant)
-    list(sample(pipeline, plan_jobs(study_arms(study, variants, pipeline), SETTINGS), SETTINGS))
-    assert plan_jobs(study_arms(study, variants, pipeline), SETTINGS) == []
+    list(sample(pipeline, plan_jobs(every_arm(study, variants, pipeline), SETTINGS), SETTINGS))
+    assert plan_jobs(every_arm(study, variants, pipeline), SETTINGS) == []
     written(study, variants[0], seed=1)
-    again = plan_jobs(study_arms(study, variants, pipeline), SETTINGS)
+    again = plan_jobs(every_arm(study, variants, pipeline), SETTINGS)
     assert {arm.folder.name for job in again for arm in job.arms} == {"r4_a8", "r4_a8@0.5"}
 
 
 def test_picture_says_its_arm_and_its_adapter(study: Study) -> None:
     pipeline, variant = tiny_pipeline(), Variant(rank=4, alpha=8)
     written(study, variant)
-    arms = study_arms(study, [variant], pipeline)
+    arms = every_arm(study, [variant], pipeline)
     list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
     said = said_of(study.samples("r4_a8@0.5") / "development_000_0.png")
     assert (said["arm"], said["flag"]) == ("r4_a8@0.5", "")
     assert said["made"]["adapter"]["scale"] == 0.5 and said["made"]["adapter"]["name"] == "tiny_r4_a8"
+    [sample_of] = drawn_samples(study.samples("r4_a8@0.5"), arms[-1].wanted)
+    assert (sample_of.variant, sample_of.prompt, sample_of.seed) == ("r4_a8@0.5", said["prompt"], said["seed"])
 
 
 def test_what_is_not_finite_is_flagged_and_spoils_no_other() -> None:

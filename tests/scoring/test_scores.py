@@ -330,6 +330,15 @@ def test_flagged_samples_are_not_scored_and_arms_that_are_not_there_are_named(tm
     assert "1 of 8 samples cannot be scored (1 of r4_a4)" in said and said.endswith("Not sampled: r8_a8.")
 
 
+def test_of_arms_at_other_scales_those_that_are_asked_for_are_scored(tmp_path: Path) -> None:
+    study, variants = mini_in(tmp_path), [Variant(rank=4, alpha=4), Variant(rank=4, alpha=8)]
+    for arm in ("baseline", "r4_a4", "r4_a8", "r4_a4@0.4", "r4_a8@0.4"):
+        drawn(study, arm)
+    for scaled, found in ((None, ["r4_a4@0.4", "r4_a8@0.4"]), (["r4_a8"], ["r4_a8@0.4"]), ([], [])):
+        samples, said = scorable_samples(study, variants, scaled)
+        assert list(dict.fromkeys(s.variant for s in samples)) == ["baseline", "r4_a4", "r4_a8", *found] and said == ""
+
+
 def test_samples_of_other_settings_or_of_an_adapter_that_is_gone_are_not_scored(tmp_path: Path) -> None:
     study, variants = mini_in(tmp_path), [Variant(rank=4, alpha=4), Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)]
     weights_file(study, variants[1]).parent.mkdir(parents=True)
