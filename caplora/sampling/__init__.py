@@ -14,9 +14,11 @@ from caplora.sampling.samples import (
     SCALED,
     TABLE,
     Sample,
+    asked_of,
     flagged_sentence,
     read_made,
     read_samples,
+    said_of,
     suite_hashes,
     wanted_samples,
 )
@@ -24,7 +26,7 @@ from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "decode", "draw_batch", "draw_class_images",
-    "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples", "sample", "scale_zero_table", "sheet",
-    "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
+    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "asked_of", "decode", "draw_batch", "draw_class_images",
+    "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples", "said_of", "sample", "scale_zero_table",
+    "sheet", "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
 ]  # fmt: skip

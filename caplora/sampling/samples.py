@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,19 @@ def said_of(path: Path) -> dict[str, Any]:
             return json.loads(image.info.get("caplora", "{}"))
     except (OSError, ValueError, SyntaxError):
         return {}
+
+
+def asked_of(path: Path) -> str:
+    """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
+    if own := said_of(path).get("prompt"):
+        return own
+    try:
+        with Image.open(path) as image:
+            written = str(image.info.get("parameters", ""))
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    prompt = re.split(r"\n(?:Negative prompt|Steps): ", written, maxsplit=1)[0]
+    return " ".join(re.sub(r"<lora:[^>]*>", " ", prompt).split())
 
 
 def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:
