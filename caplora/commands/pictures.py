@@ -62,8 +62,11 @@ def sample(
     from tqdm.auto import tqdm
 
     from caplora import sampling
+    from caplora.captions import moved_notice
     from caplora.models import load_base
 
+    if notice := moved_notice(pretrained_model):
+        say(notice)
     turned = {"seeds": default_of(Sampling, "seeds")} | given(drawing)  # sd15 has many prompts, hence fewer seeds
     study = sampling.study_on(read_study("sd15", sampling=turned), pretrained_model, resolution)
     weights, out = sampling.adapter_file(lora_weights.expanduser()), output_dir.expanduser()

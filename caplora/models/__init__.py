@@ -4,12 +4,21 @@
 how many variants fit at once, and `seeds` makes random numbers that are the same on any device.
 """
 
-from caplora.models.base import encode_texts, encode_tokens, load_base, noise_of, parts_of, text_tokens, weights_hash
+from caplora.models.base import (
+    encode_texts,
+    encode_tokens,
+    load_base,
+    named_base,
+    noise_of,
+    parts_of,
+    text_tokens,
+    weights_hash,
+)
 from caplora.models.devices import DTYPES, device_of, precision_of
 from caplora.models.memory import bytes_needed, even_packs, free_bytes, packs_within
 from caplora.models.seeds import generator_of
 
 __all__ = [
     "DTYPES", "bytes_needed", "device_of", "encode_texts", "encode_tokens", "even_packs", "free_bytes", "generator_of",
-    "load_base", "noise_of", "packs_within", "parts_of", "precision_of", "text_tokens", "weights_hash",
+    "load_base", "named_base", "noise_of", "packs_within", "parts_of", "precision_of", "text_tokens", "weights_hash",
 ]  # fmt: skip

@@ -2,15 +2,28 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from caplora.captions import base_path, lost_words, token_count, token_limit
+from caplora.captions import MOVED, base_path, lost_words, token_count, token_limit
 from caplora.models.devices import DTYPES, device_of, precision_of
-from caplora.study import Study
+from caplora.study import Model, Study
+
+
+def named_base(model: str, own: Model) -> Model:
+    """The base model that a command line names: a folder, or owner/name@revision.
+
+    An id that is gone from the hub stands for the one that has its files now; the id of `own` is pinned as that is.
+    """
+    if (folder := Path(model).expanduser()).is_dir():
+        return Model(path=str(folder.resolve()))
+    name, _, revision = model.partition("@")
+    path = MOVED.get(name, name)
+    return Model(path=path, revision=revision or (own.revision if path == own.path else None))
 
 
 def load_base(study: Study) -> StableDiffusionPipeline:
@@ -21,6 +34,7 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     OSError where there is no such model.
     """
     device = device_of()
+    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]  # before anything is loaded
     pipeline = StableDiffusionPipeline.from_pretrained(
         base_path(study),
         revision=study.base.revision,
@@ -33,7 +47,6 @@ def load_base(study: Study) -> StableDiffusionPipeline:
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, **own)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False).eval()
-    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
     pipeline.text_encoder.to(dtype)  # transformers loads it in the precision of its file
     if dtype != torch.float32:
         pipeline.unet.to(dtype)
