@@ -11,9 +11,9 @@ from pathlib import Path
 
 from caplora.captions.cleaning import compose
 from caplora.captions.exchange import nfc
-from caplora.captions.history import MACHINE, UNKNOWN
+from caplora.captions.history import MACHINE, UNKNOWN, Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, Said
-from caplora.captions.matching import own_words
+from caplora.captions.matching import cells_in, listed, own_words
 from caplora.captions.open_ledger import Ledger
 from caplora.study import Study
 
@@ -23,6 +23,7 @@ def update_ledger(
     sources: Mapping[str, str],
     refused: Collection[str] = (),
     flags: Mapping[str, str] | None = None,
+    captions: Path | None = None,
 ) -> list[Row]:
     """The rows of the study's ledger, brought up to date with its images.
 
@@ -30,8 +31,13 @@ def update_ledger(
     `flags` says what is doubtful about an image. New images get a pending row, and captions that lie among the person's
     images are taken as their own words. What a person decided stays. The row of an image that is gone is removed,
     unless its caption was kept or edited: then LedgerError says so and nothing changes.
+
+    `captions` is a file of a person's captions that counts instead of those among the images, and goes before what the
+    ledger says; its images are all to be trained on. LedgerError names those that it has no words for.
     """
-    own, gone = own_words(study.images_folder), []
+    gone: list[Row] = []
+    own = own_words(study.images_folder) if captions is None else {}
+    told = cells_in(study.images_folder, captions) if captions else {}
 
     def updated(before: Mapping[str, Row]) -> dict[str, Row | None]:
         gone.extend(_gone(study, before.values(), sources, refused))
@@ -41,6 +47,7 @@ def update_ledger(
             why = study.dataset / "refused.csv"
             raise LedgerError(f"no image of {study.images_folder} could be used: {why} says why")
         rows = [_in_own_words(row, own.get(nfc(row.source))) for row in rows]
+        rows = _as_told(rows, told, captions) if captions else rows
         return {**{row.file_name: None for row in gone}, **{row.file_name: row for row in rows}}
 
     ledger = Ledger(study.dataset)
@@ -126,6 +133,28 @@ def _in_own_words(row: Row, caption: str | None) -> Row:
     """`row` with the caption that lies among the person's images, unless somebody has worked on the row already."""
     untouched = row.status == "pending" and row.text in ("", row.suggestion)
     return replace(row, text=caption, status="edited") if caption and untouched else row
+
+
+def _as_told(rows: Sequence[Row], told: Mapping[str, Cells], file: Path) -> list[Row]:
+    """The rows in the words of a caption file, to be trained on; raises LedgerError naming images it has no words for.
+
+    Where nobody corrected the machine's words, these count. An image that the file rejects stays rejected.
+    """
+    given = {row.file_name: told.get(nfc(row.source), {}) for row in rows}
+    texts = {name: (cells.get("text", "").strip() or cells.get("machine_text", "")) for name, cells in given.items()}
+    left = {row.file_name for row in rows if (given[row.file_name].get("status") or row.status) == "rejected"}
+    if lost := [row.source for row in rows if row.file_name not in left and not texts[row.file_name].strip()]:
+        raise LedgerError(f"{file} has no caption of {listed(lost)}: write them there, or take the images away")
+    return [
+        replace(
+            row,
+            text=texts[row.file_name] or row.text,
+            machine_text=given[row.file_name].get("machine_text", row.machine_text),
+            status="rejected" if row.file_name in left else "edited",
+            split="train",
+        )
+        for row in rows
+    ]
 
 
 def _described(row: Row, said: Said | None, subject: str, writer: str) -> Row:

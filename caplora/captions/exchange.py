@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,17 +91,34 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _json(path: Path) -> list[Cells]:
-    """The captions of a JSON object {"file name": "caption"}."""
+    """The captions of a JSON object {"file name": "caption"}, or of a list of objects that have a CSV's columns."""
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
     except (OSError, ValueError) as error:
         raise LedgerError(f"{path} cannot be read: {error}") from error
-    if not isinstance(pairs, _Pairs):
-        raise LedgerError(f'{path} must hold {{"file name": "caption", …}}, got {type(pairs).__name__}')
-    for name, caption in pairs:
-        if not isinstance(caption, str):
-            raise LedgerError(f"{path}: the caption of {name!r} must be words, got {caption!r}")
-    return [{"file_name": name, "text": caption} for name, caption in pairs]
+    if isinstance(content, _Pairs):
+        return [_captioned(path, name, caption) for name, caption in content]
+    if isinstance(content, list) and content and all(isinstance(record, _Pairs) for record in content):
+        return [_record(dict(record), f"{path}, record {number}") for number, record in enumerate(content, 1)]
+    one, other = '{"file name": "caption", …}', '[{"file_name": …, "text": …}, …]'
+    raise LedgerError(f"{path} must hold {one} or {other}, got {type(content).__name__}")
+
+
+def _captioned(path: Path, name: str, caption: Any) -> Cells:
+    """The cells of a file name and its caption; raises LedgerError if that is no text."""
+    if not isinstance(caption, str):
+        raise LedgerError(f"{path}: the caption of {name!r} must be words, got {caption!r}")
+    return {"file_name": name, "text": caption}
+
+
+def _record(record: dict[str, Any], where: str) -> Cells:
+    """The cells of an object, whatever it calls them; null is empty. Raises LedgerError if one is no text."""
+    names = list(record)
+    cells = {column: record[names[i]] for column, i in _columns(names, where).items()}
+    for column, value in cells.items():
+        if value is not None and not isinstance(value, str):
+            raise LedgerError(f"{where}: {column} must be text, got {value!r}")
+    return {column: value or "" for column, value in cells.items()}
 
 
 def _jsonl(path: Path) -> list[Cells]:
@@ -137,6 +154,18 @@ def _csv(path: Path) -> list[Cells]:
         header, *body = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)) or [[]]
     except csv.Error as error:
         raise LedgerError(f"{path} cannot be read: {error}") from error
+    columns = _columns(header, str(path))
+    for number, cells in enumerate(body, 2):
+        if cells and len(cells) != len(header):
+            raise LedgerError(f"{path}, row {number}: {len(header)} cells are needed, got {len(cells)}")
+    return [{column: cells[i] for column, i in columns.items()} for cells in body if cells]
+
+
+def _columns(header: Sequence[str], where: str) -> dict[str, int]:
+    """Column of the ledger → its place in a header that may use the names of other tools.
+
+    Raises LedgerError naming `where` if no column holds file names, or none captions.
+    """
     columns = {name: i for i, name in enumerate(header) if name in COLUMNS}
     for column, names in (("file_name", FILE_COLUMNS), ("text", TEXT_COLUMNS), ("machine_text", MACHINE_COLUMNS)):
         place = next((i for name in names for i, h in enumerate(header) if h.strip().lower() == name), None)
@@ -144,10 +173,7 @@ def _csv(path: Path) -> list[Cells]:
             columns[column] = place
     if not {"file_name", "text"} <= {*columns}:
         raise LedgerError(
-            f"{path}: a column of file names ({', '.join(FILE_COLUMNS)}) and one of captions"
+            f"{where}: a column of file names ({', '.join(FILE_COLUMNS)}) and one of captions"
             f" ({', '.join(TEXT_COLUMNS)}) are needed; got {', '.join(header) or 'none'}"
         )
-    for number, cells in enumerate(body, 2):
-        if cells and len(cells) != len(header):
-            raise LedgerError(f"{path}, row {number}: {len(header)} cells are needed, got {len(cells)}")
-    return [{column: cells[i] for column, i in columns.items()} for cells in body if cells]
+    return columns

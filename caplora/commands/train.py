@@ -1,23 +1,28 @@
-"""Train a study's variants."""
+"""Train a study's variants, or one adapter from a folder of captioned images."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import CycloptsError, Group, Parameter
 
 from caplora.commands.flags import TABLE, Flags, flags_of, given
+from caplora.commands.original import FOLDER, FolderFlags, folder_study, left_in
 from caplora.commands.say import say
 from caplora.study import Training, read_study, read_variants
+
+if TYPE_CHECKING:
+    from caplora.notebooks import Adapters
 
 TRAINING = Group(
     "Training",
     help="Of the study, for this run. What is not given stays as the study file says; the defaults are those of a"
     " study that does not say.",
-    sort_key=1,
+    sort_key=2,
     help_formatter=TABLE,
 )
+IN_DIFFUSERS = {"batch_size": "train_batch_size", "steps": "max_train_steps"}
 
 
-@flags_of(Training, (name for name in Training.model_fields if name != "prior"))
+@flags_of(Training, (name for name in Training.model_fields if name != "prior"), IN_DIFFUSERS)
 class TrainingFlags(Flags):
     """How the study is trained, for this run.
 
@@ -26,17 +31,29 @@ class TrainingFlags(Flags):
 
 
 def train(
-    study: str,
+    study: str | None = None,
     /,
     *,
-    variants: str = "grid",
+    variants: Annotated[str | None, Parameter(show_default=lambda _: "grid")] = None,
     fork: bool = False,
+    folder: Annotated[FolderFlags | None, Parameter(name="*", group=FOLDER)] = None,
     training: Annotated[TrainingFlags | None, Parameter(name="*", group=TRAINING, negative_bool="no_")] = None,
 ) -> None:
-    """Train variants as notebook 02 does, on the reviewed captions of notebook 01.
+    r"""Train the variants of a study, or one adapter from a folder of captioned images.
+
+    A study, as notebook 02 does, on the reviewed captions of notebook 01:
 
     ```
     python -m caplora train mini --variants r8_a8 --steps 200
+    ```
+
+    A folder with captions.json or metadata.csv, by the flags of diffusers' training script. The adapter then lies in
+    --output_dir, with a study file and all that was made beside it:
+
+    ```
+    python -m caplora train --instance_data_dir=faces \
+        --caption_file=captions.json --output_dir=lora_weights \
+        --resolution=384 --num_train_epochs=10 --rank=4 --alpha=8
     ```
 
     Variants are trained together in as few passes as memory allows. A training that was interrupted goes on where it
@@ -48,12 +65,31 @@ def train(
         variants: A file of params/variants; several are joined by a plus.
         fork: Set a training aside that stopped half way and was begun differently.
     """
-    asked, chosen = read_study(study, training=given(training)), read_variants(variants)
-    from tqdm.auto import tqdm
-
+    if folder is None and study is None:
+        raise unclear("which images? Give a STUDY, or a folder of captioned images by --instance_data_dir.")
+    if folder is not None and (study or variants):
+        raise unclear(f"give --instance_data_dir or {'--variants' if variants else 'a STUDY'}, not both.")
+    if folder is None:
+        asked, chosen = read_study(study or "", training=given(training)), read_variants(variants or "grid")
+    else:
+        asked, chosen = folder_study(folder, given(training)), (folder.variant,)
     from caplora.notebooks import Adapters
 
     adapters = Adapters(asked, chosen)
+    run(adapters, fork)
+    if adapters.first:
+        say(left_in(asked, folder.variant, folder.output_dir) if folder else adapters.folders())
+
+
+def unclear(why: str) -> CycloptsError:
+    """The error of a command line that can mean two things, or none."""
+    return CycloptsError(msg=why, command_chain=("train",))
+
+
+def run(adapters: "Adapters", fork: bool) -> None:
+    """Train adapters to the end, with bars; the first process says what is planned."""
+    from tqdm.auto import tqdm
+
     quiet = not adapters.first
     adapters.encode(tqdm(adapters.captions, desc="encoding", unit="image", disable=quiet))
     adapters.encode_held_out(adapters.kept_back)
@@ -68,5 +104,3 @@ def train(
         bar.update()
         bar.set_postfix(step.losses, refresh=False)
     bar.close()
-    if adapters.first:
-        say(adapters.folders())

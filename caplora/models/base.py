@@ -1,6 +1,7 @@
 """A study's base model, loaded and frozen, and what tells it from another."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -8,14 +9,26 @@ import torch
 from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler, StableDiffusionXLPipeline
 from torch import nn
 
-from caplora.captions import base_path
+from caplora.captions import MOVED, base_path
 from caplora.models.devices import DTYPES, device_of, precision_of
 from caplora.models.family import Pipeline, pipeline_class
 from caplora.models.texts import text_encoders
-from caplora.study import Study
+from caplora.study import Model, Study
 
 # What diffusers calls the precision that it reads weights in; the older name warns from 0.42 on.
 DTYPE = "dtype" if tuple(map(int, diffusers.__version__.split(".")[:2])) >= (0, 42) else "torch_dtype"
+
+
+def named_base(model: str, own: Model) -> Model:
+    """The base model that a command line names: a folder, or owner/name@revision.
+
+    An id that is gone from the hub stands for the one that has its files now; the id of `own` is pinned as that is.
+    """
+    if (folder := Path(model).expanduser()).is_dir():
+        return Model(path=str(folder.resolve()))
+    name, _, revision = model.partition("@")
+    path = MOVED.get(name, name)
+    return Model(path=path, revision=revision or (own.revision if path == own.path else None))
 
 
 def load_base(study: Study) -> Pipeline:
@@ -26,7 +39,7 @@ def load_base(study: Study) -> Pipeline:
     trains at. Raises OSError where there is no such model, and ValueError for one of another kind.
     """
     device = device_of()
-    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
+    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]  # before anything is loaded
     pipeline = read_pipeline(base_path(study), study.base.revision, dtype)
     pipeline.unet.register_to_config(sample_size=study.images.resolution // pipeline.vae_scale_factor)
     own = {"prediction_type": study.training.prediction_type} if study.training.prediction_type else {}

@@ -15,8 +15,14 @@ def device_of() -> torch.device:
 def precision_of(device: torch.device, mixed_precision: str = "auto") -> str:
     """`no`, `fp16` or `bf16`: what the study asks for, or what the device is good at.
 
-    bf16 from Ampere on, where it is not emulated; fp16 on older cards; fp32 elsewhere.
+    bf16 from Ampere on, where it is not emulated; fp16 on older cards; fp32 elsewhere. Raises ValueError for fp16 on a
+    CPU.
     """
+    if mixed_precision == "fp16" and device.type == "cpu":
+        raise ValueError(
+            "training.mixed_precision is fp16, which needs a GPU, and there is none here: set it to auto, which is what"
+            " the device does well (--mixed_precision=auto)"
+        )
     if mixed_precision != "auto":
         return mixed_precision
     if device.type != "cuda":

@@ -13,7 +13,7 @@ from PIL import Image
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure, loss_curves
 from caplora.images import contact_sheet
-from caplora.models import Pipeline, device_of, load_base
+from caplora.models import Pipeline, device_of, load_base, precision_of
 from caplora.sampling import draw_class_images, previews
 from caplora.study import Prior, Study, Variant, read_study, read_variants
 from caplora.training import (
@@ -39,6 +39,7 @@ class Adapters:
     """
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
+        precision_of(device_of(), study.training.mixed_precision)  # one that this machine lacks is said before all else
         self.study, self.variants, self.ledger = study, variants, read_ledger(study.dataset)
         self.processes = Accelerator(cpu=device_of().type == "cpu")
         self.inputs: Inputs
@@ -98,8 +99,9 @@ class Adapters:
         self.inputs = self.encoders.inputs(self.study.dataset, captions, self.others)
 
     def encode_held_out(self, captions: Iterable[tuple[str, str]]) -> None:
-        """Encode the held-out portraits; `captions` are `self.kept_back`, or a bar over them."""
-        self.held_out = self.encoders.inputs(self.study.dataset, captions)
+        """Encode the held-out portraits, if there are any; `captions` are `self.kept_back`, or a bar over them."""
+        if self.kept_back:
+            self.held_out = self.encoders.inputs(self.study.dataset, captions)
 
     @property
     def prior(self) -> Prior | None:

@@ -1,6 +1,7 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -114,12 +115,15 @@ class Portraits:
         """The clusters of near-duplicates, a row each."""
         return duplicate_gallery(self.table, self.study.dataset)
 
-    def enrol(self) -> pd.DataFrame:
-        """Bring the ledger up to date with the images; how many rows it has by split and status."""
+    def enrol(self, captions: Path | None = None) -> pd.DataFrame:
+        """Bring the ledger up to date with the images; how many rows it has by split and status.
+
+        `captions` is a file whose captions go before all others, and whose images are all trained on.
+        """
         sources = {item.file_name: item.source.as_posix() for item in self.used}
         flags = dict(zip(self.table["file_name"], self.table["flagged"], strict=True))
         ledger = pd.DataFrame(
-            update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags)
+            update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags, captions)
         )
         return pd.crosstab(ledger["split"], ledger["status"])
 

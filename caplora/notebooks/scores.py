@@ -95,8 +95,7 @@ class Scores:
 
     def alignment(self) -> pd.DataFrame:
         """Raw cosine, CLIPScore and RefCLIPScore by each CLIP, as means by arm."""
-        prefix = self.study.scoring.prefix
-        return self._kept("alignment", [clip_table(c, self.everything, prefix, self.captions) for c in self.clips])
+        return self._kept("alignment", [clip_table(c, self.everything, c.prefix, self.captions) for c in self.clips])
 
     def likeness(self) -> pd.DataFrame:
         """Likeness to the held-out portraits, as means by arm."""
@@ -146,7 +145,7 @@ class Scores:
 
     def control(self) -> str:
         """Whether samples score lower with other samples' prompts; it goes into controls.csv."""
-        scores = shuffled_prompts_table(self.clips[0], self.samples, self.study.scoring.prefix)
+        scores = shuffled_prompts_table(self.clips[0], self.samples, self.clips[0].prefix)
         self.shuffled = write_controls(shuffled_control(scores), self.study.controls)
         tested = {s.variant for s in self.samples if s.split == "test"}
         return checks(self.shuffled, [arm for arm in self.arms if arm in tested])[1].said

@@ -14,11 +14,13 @@ from caplora.sampling.samples import (
     SCALED,
     TABLE,
     Sample,
+    asked_of,
     drawn_samples,
     flagged_sentence,
     read_made,
     read_samples,
     refuse_flagged_baseline,
+    said_of,
     suite_hashes,
     wanted_samples,
 )
@@ -26,8 +28,8 @@ from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "at_scales", "claim", "decode", "development_only",
-    "draw_batch", "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs", "previews", "read_made",
-    "read_samples", "refuse_flagged_baseline", "sample", "scale_zero_table", "sheet", "study_arms", "study_on",
-    "suite_hashes", "two_arms", "wanted_samples", "write_tables",
+    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "asked_of", "at_scales", "claim", "decode",
+    "development_only", "draw_batch", "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs", "previews",
+    "read_made", "read_samples", "refuse_flagged_baseline", "said_of", "sample", "scale_zero_table", "sheet",
+    "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
 ]  # fmt: skip

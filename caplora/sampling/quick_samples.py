@@ -8,14 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from caplora.captions import MOVED
 from caplora.images import contact_sheet
 from caplora.lora import DIFFUSERS, NOTHING, read_adapter, rescaled
-from caplora.models import Pipeline
+from caplora.models import Pipeline, named_base
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.samples import Wanted, claim_folder, said_of
-from caplora.study import BASELINE, Model, Sampling, Study, file_hash
+from caplora.study import BASELINE, Sampling, Study, file_hash
 
 
 def study_on(study: Study, model: str, resolution: int) -> Study:
@@ -25,13 +24,8 @@ def study_on(study: Study, model: str, resolution: int) -> Study:
     """
     if resolution % 8:
         raise ValueError(f"--resolution must be a multiple of 8, got {resolution}")
-    if Path(model).expanduser().is_dir():
-        base = Model(path=str(Path(model).expanduser().resolve()))
-    else:
-        name, _, revision = model.partition("@")
-        pinned = study.base.revision if MOVED.get(name, name) == study.base.path else None
-        base = Model(path=name, revision=revision or pinned)
-    return study.model_copy(update={"base": base, "images": study.images.model_copy(update={"resolution": resolution})})
+    images = study.images.model_copy(update={"resolution": resolution})
+    return study.model_copy(update={"base": named_base(model, study.base), "images": images})
 
 
 def adapter_file(path: Path) -> Path:

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,19 @@ def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
     """Those of the wanted that are in the folder, whether or not its table says so yet."""
     there = [(w, folder / w.file_name) for w in wanted if (folder / w.file_name).is_file()]
     return [Sample(folder.name, path, w.prompt, w.seed, w.split, flag_of(path)) for w, path in there]
+
+
+def asked_of(path: Path) -> str:
+    """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
+    if own := said_of(path).get("prompt"):
+        return own
+    try:
+        with Image.open(path) as image:
+            written = str(image.info.get("parameters", ""))
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    prompt = re.split(r"\n(?:Negative prompt|Steps): ", written, maxsplit=1)[0]
+    return " ".join(re.sub(r"<lora:[^>]*>", " ", prompt).split())
 
 
 def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ has the formulas for one sample, CLIPScore among them, and `scores` the tables t
 folder.
 """
 
-from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, load_clip
+from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip
 from caplora.scoring.embeddings import Embeddings, embed
-from caplora.scoring.folder import read_texts, score_folder
+from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
 from caplora.scoring.scores import (
@@ -27,8 +27,9 @@ from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
-    "ArmValues", "ClipEmbeddings", "ClipEncoder", "Embeddings", "JudgeEmbeddings", "arm_values", "caption_agreement",
-    "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "judge_table", "likeness_table",
-    "load_clip", "load_identity", "load_judges", "memorisation_table", "named_attributes", "paths_of", "read_texts",
-    "scorable_samples", "score_folder", "shuffled_prompts_table", "write_scores",
+    "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "arm_values", "caption_agreement",
+    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "judge_table",
+    "left_out", "likeness_table", "load_clip", "load_identity", "load_judges", "memorisation_table",
+    "named_attributes", "paths_of", "read_pictures", "scorable_samples", "score_folder", "scored_paths",
+    "shuffled_prompts_table", "write_scores",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """An open_clip model that embeds pictures and texts in fp32, with its own preprocessing and tokenizer."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of
-from caplora.study import Clip, Study
+from caplora.study import Clip, Scoring, Study
 
 FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
 
@@ -48,9 +49,15 @@ class ClipEncoder:
 
 
 class ClipEmbeddings(Embeddings):
-    """What a CLIP makes of pictures and of texts."""
+    """What a CLIP makes of pictures and of texts; `prefix` is what its texts should begin with."""
 
     encoder: ClipEncoder
+
+    def __init__(
+        self, encoder: ClipEncoder, folder: Path | None = None, batch_size: int = 32, prefix: str = ""
+    ) -> None:
+        super().__init__(encoder, folder, batch_size)
+        self.prefix = prefix
 
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
         """The embeddings of texts as given, in their order: a prefix is the caller's."""
@@ -88,8 +95,31 @@ def check_activation(name: str, pretrained: str | None) -> None:
         )
 
 
-def load_clip(study: Study, clip: Clip, device: torch.device) -> ClipEmbeddings:
-    """A CLIP of the study, and what it made before; its label in tables is its name, weights included."""
+def own_prefix(name: str) -> str | None:
+    """What a `local-dir:` folder says goes before its texts (`caplora.prefix` in its open_clip_config.json), or None.
+
+    `name` is as open_clip takes it. No other model says it.
+    """
+    config = Path(name.removeprefix("local-dir:")) / "open_clip_config.json"
+    if not name.startswith("local-dir:") or not config.is_file():
+        return None
+    return json.loads(config.read_text(encoding="utf-8")).get("caplora", {}).get("prefix")
+
+
+def clip_embeddings(
+    clip: Clip, name: str, settings: Scoring, device: torch.device, kept: Path | None = None
+) -> ClipEmbeddings:
+    """A CLIP by `name`, as open_clip takes it; its label in tables is its name in the settings, weights included.
+
+    Its prefix is what `clip` says, else what its own folder says, else that of the settings. `kept` is the folder of
+    what it made before.
+    """
     label = f"{clip.name}/{clip.pretrained}" if clip.pretrained else clip.name.rsplit("/", 1)[-1]
-    encoder = ClipEncoder(study.clip_name(clip), clip.pretrained, label, device)
-    return ClipEmbeddings(encoder, study.embeddings, study.scoring.batch_size)
+    encoder = ClipEncoder(name, clip.pretrained, label, device)
+    prefix = next(said for said in (clip.prefix, own_prefix(name), settings.prefix) if said is not None)
+    return ClipEmbeddings(encoder, kept, settings.batch_size, prefix)
+
+
+def load_clip(study: Study, clip: Clip, device: torch.device) -> ClipEmbeddings:
+    """A CLIP of the study, and what it made before."""
+    return clip_embeddings(clip, study.clip_name(clip), study.scoring, device, study.embeddings)

@@ -1,54 +1,83 @@
 """Any folder of pictures and what each of them should show → raw cosine and CLIPScore of each, and their means.
 
-The folder need not come from a study: its `metadata.csv` (file_name, text), or one text for all, says what was asked.
+The folder need not come from a study: what was asked for stands in its `metadata.csv` (file_name, text), in the
+pictures themselves, as caplora and A1111 write it, or in one text for all.
 """
 
 import csv
-from collections.abc import Container
+import math
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from caplora.captions import LEDGER, leads_out
+from caplora.sampling import asked_of, said_of
 from caplora.scoring.clip import ClipEmbeddings
 from caplora.scoring.sample_metrics import clip_scores, cosines
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-COLUMNS = ("file_name", "text", "metric", "model", "value", "weights", "prefix", "versions")
+COLUMNS = ("file_name", "text", "metric", "model", "value", "weights", "prefix", "versions", "flag")
+SHOWN = 10  # names in a sentence; the rest is only counted
 
 
-def read_texts(folder: Path, text: str | None = None) -> dict[str, str]:
-    """File name → text of every picture of a folder, by its `metadata.csv` or, if given, one `text` for all.
+class Picture(NamedTuple):
+    """What is known of a picture."""
 
-    A folder that holds folders with a `metadata.csv` each, as `sample` leaves it, is read as all of these.
+    text: str  # what it should show
+    flag: str = ""  # why it cannot be scored: black, not finite
 
-    Raises ValueError where there are no pictures, a picture has no text, or a row of the table no picture, stands twice
-    or leads out of the folder.
+
+def read_pictures(folder: Path, text: str | None = None) -> dict[str, Picture]:
+    """File name → what is known of every picture of a folder.
+
+    Its text is the `text` given for all, or stands in `metadata.csv`, or in the picture itself. A folder of folders, as
+    `sample` leaves it, is read as all of these. Raises ValueError where there are no pictures, a picture has no text,
+    or a row of the table no picture, stands twice or leads out of the folder.
     """
     if not folder.is_dir():
         raise ValueError(f"--images_dir: {folder} is not a folder")
     if text is not None and not text.strip():
         raise ValueError("--text is empty: say what the pictures should show")
-    arms = sorted(p.parent for p in folder.glob(f"*/{LEDGER}")) if not (folder / LEDGER).is_file() else []
+    arms = [] if (folder / LEDGER).is_file() else [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_arm(p)]
     if arms:
-        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_texts(arm, text).items()}
-    names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    texts = read_metadata(folder) if text is None else dict.fromkeys(names, text)
-    if not texts:
+        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_pictures(arm, text).items()}
+    names = _pictures(folder)
+    table = read_metadata(folder) if text is None and (folder / LEDGER).is_file() else {}
+    found = table | {name: _picture(folder / name, text) for name in names if name not in table}
+    if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
-    if lost := [name for name in names if name not in texts]:
-        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise ValueError(f"{folder / lost[0]}{more}: no text in {LEDGER}; write what it should show, or give --text")
-    if out := [name for name in texts if leads_out(folder, name)]:
+    if out := [name for name in found if leads_out(folder, name)]:
         raise ValueError(f"{folder / out[0]} leads out of {folder}: only pictures that lie in it are scored")
-    return texts
+    if lost := [name for name, picture in found.items() if not picture.text]:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        where = "no text in" if table else "says no prompt, and there is no"
+        raise ValueError(
+            f"{folder / lost[0]}{more}: {where} {LEDGER} (file_name, text): write what it should show, or give one"
+            " --text for all pictures"
+        )
+    return found
 
 
-def read_metadata(folder: Path) -> dict[str, str]:
-    """File name → text of a folder's `metadata.csv`, whatever else it says; raises ValueError as `read_texts`."""
+def _pictures(folder: Path) -> list[str]:
+    """The pictures that lie in a folder, by name."""
+    return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def _is_arm(folder: Path) -> bool:
+    """Whether a folder has a table of its own, or a picture that says what it should show."""
+    return (folder / LEDGER).is_file() or any(asked_of(folder / name) for name in _pictures(folder))
+
+
+def _picture(path: Path, text: str | None) -> Picture:
+    """A picture that no table speaks of, with the text given for all or its own."""
+    return Picture(asked_of(path) if text is None else text, said_of(path).get("flag", ""))
+
+
+def read_metadata(folder: Path) -> dict[str, Picture]:
+    """File name → what a folder's `metadata.csv` says of it; raises ValueError as `read_pictures`."""
     table = folder / LEDGER
-    if not table.is_file():
-        raise ValueError(f"{table} does not exist: write it (file_name, text), or give one --text for all pictures")
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
             header, *rows = [cells for cells in csv.reader(file, strict=True) if cells] or [[]]
@@ -56,14 +85,14 @@ def read_metadata(folder: Path) -> dict[str, str]:
         raise ValueError(f"{table} cannot be read: {error}; save it as “CSV UTF-8”") from error
     if not {"file_name", "text"} <= {*header}:
         raise ValueError(f"{table}: the columns file_name and text are needed, got {', '.join(header) or 'none'}")
-    texts: dict[str, str] = {}
+    found: dict[str, Picture] = {}
     for number, cells in enumerate(rows, 2):  # as a spreadsheet counts
         row = dict(zip(header, cells, strict=False))
         name, text = row.get("file_name", ""), row.get("text", "").strip()
-        if why := _fault(folder, name, text, texts):
+        if why := _fault(folder, name, text, found):
             raise ValueError(f"{table}, row {number}: {why}")
-        texts[name] = text
-    return texts
+        found[name] = Picture(text, row.get("flag", "") or said_of(folder / name).get("flag", ""))
+    return found
 
 
 def _fault(folder: Path, name: str, text: str, known: Container[str]) -> str:
@@ -77,13 +106,36 @@ def _fault(folder: Path, name: str, text: str, known: Container[str]) -> str:
     return "" if text else f"{name} has no text: write what it should show, or give one --text for all"
 
 
-def score_folder(clip: ClipEmbeddings, folder: Path, texts: dict[str, str], prefix: str) -> pd.DataFrame:
-    """Raw cosine and CLIPScore of each picture with its text: `COLUMNS`, a row per picture and metric."""
-    images = clip.images([folder / name for name in texts])
-    written = clip.texts([prefix + text for text in texts.values()])
-    by, tables = clip.encoder, []
-    for metric, values in (("clip_cosine", cosines(images, written)), ("clip_score", clip_scores(images, written))):
-        own = zip(texts.items(), values.tolist(), strict=True)
-        rows = [(name, text, metric, by.label, value, by.weights, prefix, by.versions) for (name, text), value in own]
-        tables.append(pd.DataFrame(rows, columns=list(COLUMNS)))
-    return pd.concat(tables, ignore_index=True)
+def scored_paths(folder: Path, pictures: Mapping[str, Picture]) -> list[Path]:
+    """The pictures that can be scored; raises ValueError where every one is flagged."""
+    paths = [folder / name for name, picture in pictures.items() if not picture.flag]
+    if not paths:
+        raise ValueError(f"{folder}: {left_out(pictures)}, which leaves none to score")
+    return paths
+
+
+def left_out(pictures: Mapping[str, Picture]) -> str:
+    """Which pictures are flagged and hence not scored; empty if none is."""
+    flagged = [f"{name} ({picture.flag})" for name, picture in pictures.items() if picture.flag]
+    if not flagged:
+        return ""
+    more = f" and {len(flagged) - SHOWN} more" if len(flagged) > SHOWN else ""
+    shown = ", ".join(flagged[:SHOWN]) + more
+    return f"{len(flagged)} of {len(pictures)} pictures flagged and left out of the means: {shown}"
+
+
+def score_folder(clip: ClipEmbeddings, folder: Path, pictures: Mapping[str, Picture]) -> pd.DataFrame:
+    """Raw cosine and CLIPScore of each picture with its text: `COLUMNS`, a row per picture and metric.
+
+    A flagged picture has its rows, and no value.
+    """
+    paths = scored_paths(folder, pictures)
+    names = [name for name, picture in pictures.items() if not picture.flag]
+    images, texts = clip.images(paths), clip.texts([clip.prefix + pictures[name].text for name in names])
+    by, rows = clip.encoder, []
+    for metric, values in (("clip_cosine", cosines(images, texts)), ("clip_score", clip_scores(images, texts))):
+        own = dict(zip(names, values.tolist(), strict=True))
+        for name, (text, flag) in pictures.items():
+            value = own.get(name, math.nan)
+            rows.append((name, text, metric, by.label, value, by.weights, clip.prefix, by.versions, flag))
+    return pd.DataFrame(rows, columns=list(COLUMNS))

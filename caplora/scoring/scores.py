@@ -176,9 +176,9 @@ def caption_agreement(study: Study, captions: Mapping[str, str], device: torch.d
     """File name → raw cosine of a caption to its image in the dataset, −1 … 1, by the study's first CLIP."""
     if not captions:
         return {}
-    clip, prefix = load_clip(study, study.scoring.clips[0], device), study.scoring.prefix
+    clip = load_clip(study, study.scoring.clips[0], device)
     images = clip.images([study.dataset / name for name in captions])
-    values: Tensor = cosines(images, clip.texts([prefix + text for text in captions.values()]))
+    values: Tensor = cosines(images, clip.texts([clip.prefix + text for text in captions.values()]))
     return dict(zip(captions, values.tolist(), strict=True))
 
 

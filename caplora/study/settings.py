@@ -65,6 +65,8 @@ class Clip(Part):
     """A name that open_clip knows, or `local-dir:` and a folder."""
     pretrained: str | None = None
     """The weights of that name."""
+    prefix: str | None = None
+    """What goes before each text for this model; None: what its folder says of itself, else `scoring.prefix`."""
 
 
 class Scoring(Part):
@@ -76,7 +78,7 @@ class Scoring(Part):
     )
     """The CLIP models that score, the primary one first."""
     prefix: str = "A photo depicts "
-    """What goes before each prompt; CLIPScore has “A photo depicts ”."""
+    """What goes before each prompt, where a CLIP does not say its own; CLIPScore has “A photo depicts ”."""
     identity: Model = Model(path="facebook/dinov2-small", revision="ed25f3a31f01632728cabb09d1542f84ab7b0056")
     """The encoder that says how alike two pictures of a person are."""
     judge: Model | None = None

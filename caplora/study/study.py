@@ -52,7 +52,7 @@ class Study(Part):
         if model.revision is None:
             raise StudyError(
                 f"study {self.name}: {model.path!r} is no folder, so a model of the hub, and needs a revision: the"
-                " commit of it to use"
+                f" commit of it to use (on the command line {model.path}@COMMIT)"
             )
         return model.path
 

@@ -98,6 +98,6 @@ def refuse_half_way(grid: Grid, variant: Variant) -> None:
     if last["step"] < total and last["stopped"] is None:
         raise ChangedError(
             f"{folder} holds {variant.name} at step {last['step']} of {total}, and now it is asked for differently:"
-            f"\n{changes(grid, variant)}\nPut that back and the training goes on, or train with fork = True (python -m"
-            f" caplora train {grid.study.name} --fork): what is there is set aside whole, and a new training begins"
+            f"\n{changes(grid, variant)}\nPut that back and the training goes on, or train with fork = True (--fork on"
+            " the command line): what is there is set aside whole, and a new training begins"
         )

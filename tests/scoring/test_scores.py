@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from caplora.mini.training.judge import processor as judge_processor
 from caplora.mini.world.words import clip_tokenizer
 from caplora.mini.world.world import ATTRIBUTES, caption, draw_person, draw_scene, truth
 from caplora.sampling.samples import Sample, save_sample, suite_hashes, wanted_samples, write_table
-from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, check_activation
+from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, check_activation, load_clip
 from caplora.scoring.embeddings import Embeddings
 from caplora.scoring.identity import IdentityEncoder
 from caplora.scoring.judge import Judge, JudgeEmbeddings
@@ -150,8 +151,8 @@ def test_a_score_says_what_it_was_made_with_and_opens_with_the_columns_of_its_re
 def test_the_agreement_of_a_caption_is_its_raw_cosine_to_its_image(
     clip_folder: Path, samples: list[Sample], tmp_path: Path, prefix: str
 ) -> None:
-    clip = Clip(name=f"local-dir:{clip_folder}")
-    scoring = Scoring(clips=(clip, Clip(name="local-dir:nowhere")), prefix=prefix, batch_size=2)
+    clip = Clip(name=f"local-dir:{clip_folder}", prefix=prefix)
+    scoring = Scoring(clips=(clip, Clip(name="local-dir:nowhere")), batch_size=2)
     study = read_study("mini").model_copy(update={"scoring": scoring})
     study._root = tmp_path
     study.dataset.mkdir(parents=True)
@@ -398,3 +399,19 @@ def test_table_of_scales_starts_at_the_baseline_and_passes_through_the_variant()
 
 def test_judge_phrases_travel_with_the_model(judge: Judge) -> None:
     assert json.dumps(judge.phrases["hair_colour"]["red"]).count("red") >= 6
+
+
+@pytest.mark.parametrize(
+    ("said", "own", "used"), [("a ", "b ", "a "), ("", "b ", ""), (None, "b ", "b "), (None, None, "c ")]
+)
+def test_a_clip_has_the_prefix_of_its_settings_else_its_own_else_that_of_scoring(
+    clip_folder: Path, tmp_path: Path, said: str | None, own: str | None, used: str
+) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(clip_folder, folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["caplora"] = {} if own is None else {"prefix": own}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    clip = Clip(name=f"local-dir:{folder}", prefix=said)
+    study = mini_in(tmp_path).model_copy(update={"scoring": Scoring(clips=(clip,), prefix="c ")})
+    assert load_clip(study, clip, CPU).prefix == used

@@ -124,6 +124,7 @@ def save_clip(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:
     config = {
         "model_cfg": configuration(len(tokenizer)),
         "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+        "caplora": {"prefix": ""},  # captions of the world begin with a style: "A photo depicts" would be another one
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
