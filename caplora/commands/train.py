@@ -78,7 +78,7 @@ def train(
     adapters = Adapters(asked, chosen)
     run(adapters, fork)
     if adapters.first:
-        say(left_in(asked, folder.variant, folder.output_dir) if folder else adapters.folders())
+        say(left_in(asked, folder.variant, folder.output_dir.expanduser()) if folder else adapters.folders())
 
 
 def unclear(why: str) -> CycloptsError:

@@ -227,3 +227,24 @@ def test_other_content_is_an_error_that_names_the_file(tmp_path: Path, name: str
 def test_an_unknown_ending_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"captions are written as \.json"):
         write_captions([], tmp_path / "a.xlsx")
+
+
+def test_a_list_of_records_is_read_as_a_table_with_the_columns_of_other_tools(tmp_path: Path) -> None:
+    file = tmp_path / "captions.json"
+    records = [
+        {"image": "a.png", "blip_caption": "arafed woman", "corrected": "a woman", "width": 512},
+        {"image": "b.png", "blip_caption": "a man", "corrected": None, "width": 512},
+    ]
+    file.write_text(json.dumps(records), encoding="utf-8")
+    assert read_captions(file) == [
+        {"file_name": "a.png", "text": "a woman", "machine_text": "arafed woman"},
+        {"file_name": "b.png", "text": "", "machine_text": "a man"},
+    ]
+    for wrong, said in (
+        ([{"image": "a.png"}], r"record 1: a column of file names .* got image"),
+        ([{"image": "a.png", "caption": 3}], r"record 1: text must be text, got 3"),
+        ([{"image": "a.png", "caption": "b"}, "c"], "must hold .*got list"),
+    ):
+        file.write_text(json.dumps(wrong), encoding="utf-8")
+        with pytest.raises(LedgerError, match=said):
+            read_captions(file)

@@ -69,6 +69,47 @@ SAMPLED = {"pretrained_model": "base", "lora_weights": Path("a.safetensors"), "p
             "train",
             {"study": "s", "variants": "grid+captions", "fork": True},
         ),
+        (
+            [
+                "train",
+                "--pretrained_model_name_or_path=m",
+                "--instance_data_dir=p",
+                "--output_dir=o",
+                "--caption_file=captions.json",
+                "--resolution=384",
+                "--train_batch_size=1",
+                "--num_train_epochs=10",
+                "--learning_rate=5e-5",
+                "--mixed_precision=fp16",
+                "--gradient_accumulation_steps=2",
+                "--lr_scheduler=constant",
+                "--checkpointing_steps=100",
+                "--rank=4",
+                "--alpha=8",
+            ],
+            "train",
+            {
+                "folder": {
+                    "pretrained_model_name_or_path": "m",
+                    "instance_data_dir": Path("p"),
+                    "output_dir": Path("o"),
+                    "caption_file": Path("captions.json"),
+                    "resolution": 384,
+                    "num_train_epochs": 10,
+                    "rank": 4,
+                    "alpha": 8.0,
+                },
+                "training": {
+                    "batch_size": 1,
+                    "learning_rate": 5e-5,
+                    "mixed_precision": "fp16",
+                    "gradient_accumulation_steps": 2,
+                    "lr_scheduler": "constant",
+                    "checkpointing_steps": 100,
+                },
+            },
+        ),
+        (["train", "s", "--max_train_steps", "7"], "train", {"study": "s", "training": {"steps": 7}}),
         (A_SAMPLE, "sample", SAMPLED),
         ([*A_SAMPLE, "--prompt", "y, z"], "sample", SAMPLED | {"prompt": ["x", "y, z"]}),
         (
@@ -131,7 +172,11 @@ def test_hyphens_do_for_underscores() -> None:
     [
         ([], "a command is needed", "--help"),
         (["trian", "mini"], '"trian"', "--help"),
-        (["train"], "STUDY", "train --help"),
+        (["train"], "STUDY.*--instance_data_dir", "train --help"),
+        (["train", "mini", "--instance_data_dir=x"], "not both", "train --help"),
+        (["train", "--instance_data_dir=x", "--variants=grid"], "not both", "train --help"),
+        (["train", "--rank=4"], "--instance_data_dir", "train --help"),
+        (["train", "--instance_data_dir=x", "--rank=0"], "--rank: .*greater than or equal to 1", "train --help"),
         (["train", "mini", "extra"], "extra", "train --help"),
         (["train", "mini", "--stepz", "3"], "--stepz", "train --help"),
         (["train", "mini", "--steps"], "--steps", "train --help"),
@@ -191,8 +236,10 @@ def test_help_names_no_command_that_is_not_there(command: str, helped: Helped) -
 @pytest.mark.parametrize("command", COMMANDS)
 def test_example_of_a_command_can_be_pasted(command: str, helped: Helped) -> None:
     said = helped(command).split("\n╭")[0]
-    [example] = re.findall(rf"^ {PROGRAM} ({command} (?:[^\n]*\\\s*\n)*[^\n]*)$", said, re.M)
-    assert parsed(shlex.split(re.sub(r"\\\s*\n", " ", example)))[0] == command
+    examples = re.findall(rf"^ {PROGRAM} ({command} (?:[^\n]*\\\s*\n)*[^\n]*)$", said, re.M)
+    assert len(examples) == (2 if command == "train" else 1)  # train has two ways of use
+    for example in examples:
+        assert parsed(shlex.split(re.sub(r"\\\s*\n", " ", example)))[0] == command
 
 
 @pytest.mark.parametrize("columns", [80, 120])
