@@ -48,7 +48,7 @@ def _met(requirement: Requirement, has: Mapping[str, str]) -> bool:
     return version is not None and requirement.specifier.contains(version, prereleases=True)
 
 
-def pip(*words: str) -> None:
+def pip_install(*words: str) -> None:
     """Run `pip install`, and show what it says if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", *words], capture_output=True, text=True, check=False
@@ -65,9 +65,9 @@ def install(project: Path = HERE) -> list[str]:
         stay = Path(folder) / "stay.txt"
         stay.write_text("".join(f"{name}=={has[name]}\n" for name in STAY), encoding="utf-8")
         if needed:
-            pip("--constraint", str(stay), *needed)
+            pip_install("--constraint", str(stay), *needed)
     if "caplora" not in has:
-        pip("--no-deps", "--editable", str(project))
+        pip_install("--no-deps", "--editable", str(project))
     if str(project) not in sys.path:  # an editable install is seen by the next Python, not by this one
         sys.path.insert(0, str(project))
     importlib.invalidate_caches()

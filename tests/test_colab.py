@@ -168,7 +168,7 @@ def test_what_is_installed_is_bound_to_the_torch_that_is_there(monkeypatch: pyte
         bound = Path(words[1]).read_text(encoding="utf-8") if words[0] == "--constraint" else ""
         ran.append((words, bound))
 
-    monkeypatch.setattr(ready, "pip", record)
+    monkeypatch.setattr(ready, "pip_install", record)
     monkeypatch.setattr(ready, "installed", lambda: COLAB)
     monkeypatch.setattr(sys, "path", [*sys.path])
     assert ready.install() == ready.lacking(ready.core_requirements(), COLAB)
@@ -179,7 +179,7 @@ def test_what_is_installed_is_bound_to_the_torch_that_is_there(monkeypatch: pyte
 
 
 def test_a_second_setup_installs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready, "pip", lambda *words: pytest.fail(f"pip install {words}"))
+    monkeypatch.setattr(ready, "pip_install", lambda *words: pytest.fail(f"pip install {words}"))
     has = {canonicalize_name(r.name): next(iter(r.specifier)).version for r in ready.core_requirements()}
     monkeypatch.setattr(ready, "installed", lambda: has | {"caplora": "0.1"})
     assert ready.install() == []

@@ -19,6 +19,7 @@ import yaml
 import caplora
 from caplora.lora.adapter_files import weights_file
 from caplora.lora.formats import DIFFUSERS
+from caplora.report import provenance
 from caplora.report.contents import FIGURES
 from caplora.report.findings import Findings
 from caplora.report.report import as_run, write_report
@@ -324,6 +325,17 @@ def test_the_citation_names_version_year_and_the_hash_of_the_study(study: Study)
     digest = hashlib.sha256(settings.encode()).hexdigest()
     assert f"version = {{{caplora.__version__}}}" in text and f"year = {{{date.today().year}}}" in text
     assert text.count(digest) == 2  # in the citation and among the hashes
+
+
+@pytest.mark.parametrize(("repository", "times"), [("", 0), ("someone/lora-study", 2)])
+def test_the_address_is_that_of_the_setting_and_none_where_it_is_empty(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str, times: int
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.caplora]\nrepository = "{repository}"\n')
+    monkeypatch.setattr(provenance, "PYPROJECT", tmp_path / "pyproject.toml")
+    text = page_of(study, effects({"r4_a8": 0.0}))
+    assert text.count("https://github.com/someone/lora-study") == times  # in the citation and in the commands
+    assert ("git clone" in text) == ("url = " in text) == bool(times)
 
 
 def test_method_says_what_variants_differ_in(study: Study, tmp_path: Path) -> None:

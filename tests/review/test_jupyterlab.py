@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "lab.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     notebook = nbformat.read(PROJECT / "notebooks/01_data_captioning.ipynb", as_version=4)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    parameters.source = f'study = "{tmp_path / "lab.yaml"}"\nlimit = 0\ninteractive = True\noverrule = "reviewed"'
+    parameters.source += f'\nstudy = "{tmp_path / "lab.yaml"}"\ninteractive = True\noverrule = "reviewed"'
     nbformat.write(notebook, tmp_path / "01.ipynb")
     return tmp_path
 

@@ -187,3 +187,22 @@ def test_a_damaged_picture_keeps_no_other_from_being_shown(studio: Studio, monke
     (studio.folder / "a.png").write_bytes(b"not a picture")
     do(studio, "pictures", names=["a.png", "b.png"], large=True)
     assert [len(file) > 0 for file in sent[0]] == [False, True]
+
+
+def test_each_change_is_copied_elsewhere_and_a_look_is_not(folder: Path) -> None:
+    copies: list[str] = []
+    studio = Studio(folder, checks({}), who="mina", kept=lambda: copies.append(read_ledger(folder)[0].status))
+    do(studio, "go", value="b.png")
+    assert copies == []
+    do(studio, "keep", "a.png", text="me, smiling")
+    assert copies == ["kept"]
+
+
+def test_a_copy_that_fails_is_said_and_the_change_stands(folder: Path) -> None:
+    def kept() -> None:
+        raise OSError("Drive is full")
+
+    studio = Studio(folder, checks({}), who="mina", kept=kept)
+    view = do(studio, "reject", "a.png", value="blurred")
+    assert "not kept elsewhere: Drive is full" in view["saved"] and "saved" in view["saved"]
+    assert read_ledger(folder)[0].status == "rejected"
