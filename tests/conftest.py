@@ -6,7 +6,11 @@ import hypothesis
 import matplotlib
 import pytest
 
-MARKERS = {"gpu": "needs a CUDA device", "network": "downloads models"}
+MARKERS = {
+    "gpu": "needs a CUDA device",
+    "network": "downloads models",
+    "slow": "takes many minutes and gigabytes",
+}
 
 matplotlib.use("agg")
 hypothesis.settings.register_profile(

@@ -9,10 +9,11 @@ from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from caplora.lora.adapter import Adapter, fresh_adapter
 from caplora.lora.layers import target_layers
@@ -53,16 +54,7 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
     """A whole Stable Diffusion of 32-pixel pictures."""
     tokenizer = tokenizer_once()
     torch.manual_seed(seed + 1)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=24,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    text = tiny_text_encoder(24)
     vae = AutoencoderKL(
         block_out_channels=(8, 8, 16),
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -73,7 +65,7 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
     )
     return StableDiffusionPipeline(
         vae=vae.requires_grad_(False).eval(),
-        text_encoder=CLIPTextModel(text).requires_grad_(False).eval(),
+        text_encoder=text,
         tokenizer=tokenizer,
         unet=tiny_unet(seed),
         scheduler=DPMSolverMultistepScheduler(**{k: v for k, v in NOISE.items() if k != "clip_sample"}, steps_offset=1),
@@ -81,6 +73,72 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def tiny_text_encoder(width: int, projection: int | None = None) -> CLIPTextModel | CLIPTextModelWithProjection:
+    """A text encoder with two layers; with `projection` one that embeds the whole text too."""
+    tokenizer = tokenizer_once()
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=projection or width,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    kind = CLIPTextModelWithProjection if projection else CLIPTextModel
+    return kind(config).requires_grad_(False).eval()
+
+
+def tiny_sd2(seed: int = 0) -> StableDiffusionPipeline:
+    """A pipeline made as Stable Diffusion 2.1: it predicts the velocity, and its attention has linear projections."""
+    pipeline = tiny_pipeline(seed)
+    torch.manual_seed(seed + 2)
+    config = dict(pipeline.unet.config) | {"use_linear_projection": True, "attention_head_dim": (2, 4)}
+    unet = UNet2DConditionModel.from_config(config).requires_grad_(False).eval()
+    velocity = pipeline.scheduler.from_config(pipeline.scheduler.config, prediction_type="v_prediction")
+    pipeline.register_modules(unet=unet, scheduler=velocity)
+    return pipeline
+
+
+def tiny_sdxl(seed: int = 0) -> StableDiffusionXLPipeline:
+    """A pipeline made as Stable Diffusion XL, with its layout of blocks, two text encoders and conditions of size."""
+    one = tiny_pipeline(seed)
+    torch.manual_seed(seed + 3)
+    second = CLIPTokenizer(tokenizer_object=one.tokenizer.backend_tokenizer, pad_token="!")
+    second.model_max_length = one.tokenizer.model_max_length
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 16),
+        layers_per_block=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 1, 2),
+        cross_attention_dim=24 + 16,
+        attention_head_dim=(2, 2, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=6 * 4 + 12,
+        norm_num_groups=4,
+    )
+    return StableDiffusionXLPipeline(
+        vae=one.vae,
+        text_encoder=one.text_encoder,
+        text_encoder_2=tiny_text_encoder(16, projection=12),
+        tokenizer=one.tokenizer,
+        tokenizer_2=second,
+        unet=unet.requires_grad_(False).eval(),
+        scheduler=one.scheduler,
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+
+
+FAMILIES = {"sd1": tiny_pipeline, "sd2": tiny_sd2, "sdxl": tiny_sdxl}  # each a pipeline of 32-pixel pictures
 
 
 def tiny_inputs(count: int = 5, seed: int = 0, flips: int = 1) -> Inputs:

@@ -7,9 +7,8 @@ from caplora.commands.say import say
 from caplora.study import Variant
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-
     from caplora.lora import Adapter
+    from caplora.models import Pipeline
 
 
 def merge(adapter: Path, /, *, base: str, strength: float = 1.0, out: Path) -> None:
@@ -30,7 +29,7 @@ def merge(adapter: Path, /, *, base: str, strength: float = 1.0, out: Path) -> N
     """
     from caplora import lora
 
-    pipeline = read_pipeline(base)
+    pipeline = pipeline_at(base)
     lora.merge(pipeline, lora.read_adapter(adapter), strength)
     pipeline.save_pretrained(out)
     say(str(out))
@@ -55,7 +54,7 @@ def extract(*, base: str, tuned: str, rank: int = 16, out: Path) -> None:
 
     from caplora import lora
 
-    before, after = read_pipeline(base), read_pipeline(tuned)
+    before, after = pipeline_at(base), pipeline_at(tuned)
     layers = list(tqdm(lora.extract(before, after, rank), desc="layers", unit="layer"))
     if not layers:
         raise ValueError(f"{base} and {tuned} have the same weights: there is nothing to extract")
@@ -115,12 +114,11 @@ def save_adapter(adapter: "Adapter", path: Path, form: str, base: str) -> None:
     say(f"largest |ΔW of the file − ΔW| of any weight: {error:.2g}")
 
 
-def read_pipeline(model: str) -> "StableDiffusionPipeline":
+def pipeline_at(model: str) -> "Pipeline":
     """Stable Diffusion from a folder, or from the hub as `owner/name@revision`, in fp32."""
-    from diffusers import StableDiffusionPipeline
+    import torch
+
+    from caplora.models import read_pipeline
 
     path, _, revision = model.partition("@")
-    options = {"safety_checker": None, "requires_safety_checker": False, "use_safetensors": True}
-    pipeline = StableDiffusionPipeline.from_pretrained(path, revision=revision or None, **options)
-    pipeline.text_encoder.float()  # transformers loads it in the precision of its file
-    return pipeline
+    return read_pipeline(path, revision or None, torch.float32)

@@ -2,8 +2,8 @@
 
 `adapter` holds the weights of one variant. `layers` puts adapters on linear layers of the base, and `pack` lays many
 of them on at once. `adapter_files` writes and reads files; the forms of diffusers and kohya, alpha among them, are
-made in `formats`, and `layer_names` knows what each form calls a layer. `merging` merges, extracts and resizes
-adapters.
+made in `formats`, and `layer_names` (for SDXL `sdxl_names`) knows what each form calls a layer. `merging` merges,
+extracts and resizes adapters.
 """
 
 from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter, rescaled

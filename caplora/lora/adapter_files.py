@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from caplora.lora.adapter import Adapter
-from caplora.lora.formats import FORMS
-from caplora.lora.layer_names import PREFIXES, layer_and_role, published
+from caplora.lora.formats import FORMS, family_of_adapter, kohya_key
+from caplora.lora.layer_names import layer_and_role, published
 from caplora.study import Study, Variant, replacing
 
 
@@ -50,20 +50,18 @@ def write_weights(adapter: Adapter, path: Path, form: str, metadata: dict[str, s
     metadata = {"format": "pt"} | (with_hashes(state, metadata) if form == "kohya" else {})
     with replacing(path) as part:
         part.write_bytes(safetensors_bytes(state, metadata))
-    return largest_error(adapter, path)
+    return largest_error(adapter, path, form)
 
 
-def largest_error(adapter: Adapter, path: Path) -> float:
+def largest_error(adapter: Adapter, path: Path, form: str) -> float:
     """The largest difference between what a file, read independently, adds to any weight and what the adapter adds."""
-    kept = {layer.replace(".", "_"): delta for layer, delta in deltas_of(path).items()}
-    return max(
-        float((kept[published(layer).replace(".", "_")] - adapter.delta(layer)).abs().max())
-        for layer in adapter.weights
-    )
+    kept, family = deltas_of(path), family_of_adapter(adapter)
+    called = {layer: kohya_key(layer, family) if form == "kohya" else published(layer) for layer in adapter.weights}
+    return max(float((kept[key] - adapter.delta(layer)).abs().max()) for layer, key in called.items())
 
 
 def deltas_of(path: Path) -> dict[str, Tensor]:
-    """Layer → ΔW = (alpha / rank)·B·A in float64, from a file that caplora wrote, by the rules of its form.
+    """Layer, as a file calls it → ΔW = (alpha / rank)·B·A in float64, by the rules of the forms that are written.
 
     It shares nothing with `read_adapter`, so that each proves the other. A file of another kind raises ValueError.
     """
@@ -76,8 +74,7 @@ def deltas_of(path: Path) -> dict[str, Tensor]:
         elif key.endswith(".lora_down.weight"):
             stem = key.removesuffix(".lora_down.weight")
             scale, up = float(state[f"{stem}.alpha"]) / down.shape[0], state[f"{stem}.lora_up.weight"]
-            layer = stem.replace("lora_unet_", "unet_").replace("lora_te_", "text_encoder_")
-            deltas[layer] = scale * (up.double().flatten(1) @ down.double().flatten(1))
+            deltas[stem] = scale * (up.double().flatten(1) @ down.double().flatten(1))
     if not deltas:
         raise ValueError(f"{path} holds no LoRA in diffusers or kohya form (first key: {next(iter(state), None)!r})")
     return deltas
@@ -116,7 +113,7 @@ def stated_scales(path: Path) -> dict[str, float]:
     with safe_open(path, framework="pt") as file:
         stated = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
     scales = {}
-    for part in PREFIXES:
+    for part in ("unet", "text_encoder", "text_encoder_2"):
         if f"{part}.lora_alpha" in stated:
             rank = stated[f"{part}.r"]
             scales[part] = stated[f"{part}.lora_alpha"] / (

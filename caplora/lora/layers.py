@@ -54,10 +54,10 @@ def linear_layers(model: nn.Module, expression: str) -> dict[str, nn.Linear]:
 
 
 def target_layers(host: nn.ModuleDict, settings: Training) -> dict[str, nn.Linear]:
-    """The layers of `host` (`unet` and, where it is trained, `text_encoder`) that `settings` targets, by full name."""
+    """The layers that `settings` targets, of the UNet and, where they are trained, of the text encoders, by name."""
     expressions = {"unet": TARGETS.get(settings.targets, settings.targets)}
     if settings.train_text_encoder:
-        expressions["text_encoder"] = TEXT_TARGETS
+        expressions |= {part: TEXT_TARGETS for part in host if part != "unet"}
     return {
         f"{part}.{name}": layer
         for part, expression in expressions.items()

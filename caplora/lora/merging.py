@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import torch
-from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from caplora.lora.adapter import Adapter
 from caplora.lora.layer_names import in_memory
 from caplora.lora.layers import PackedLinear
+from caplora.models import Pipeline, parts_of
 from caplora.study import Variant
 
 
@@ -19,7 +19,7 @@ class Merged:
     Raises ValueError naming a layer that the pipeline lacks or has in another size.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float = 1.0) -> None:
+    def __init__(self, pipeline: Pipeline, adapter: Adapter, strength: float = 1.0) -> None:
         self._weights: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # of the model, its own, merged
         for layer in adapter.weights:
             weight, delta = weight_of(pipeline, layer), adapter.delta(layer)
@@ -43,7 +43,7 @@ class Merged:
             weight.data.copy_(own)
 
 
-def merge(pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float = 1.0) -> None:
+def merge(pipeline: Pipeline, adapter: Adapter, strength: float = 1.0) -> None:
     """Add `strength`·ΔW to the pipeline's own weights, computed in float64 and rounded once.
 
     Raises ValueError naming a layer that the pipeline lacks or has in another size.
@@ -51,13 +51,13 @@ def merge(pipeline: StableDiffusionPipeline, adapter: Adapter, strength: float =
     Merged(pipeline, adapter, strength).lay()
 
 
-def weight_of(pipeline: StableDiffusionPipeline, layer: str) -> nn.Parameter:
+def weight_of(pipeline: Pipeline, layer: str) -> nn.Parameter:
     """The weight of a layer named as in adapters: `unet.mid_block…to_q`."""
     part, _, name = layer.partition(".")
     try:
-        module = getattr(pipeline, part).get_submodule(name)
+        module = parts_of(pipeline)[part].get_submodule(name)
         return (module.base if isinstance(module, PackedLinear) else module).get_parameter("weight")
-    except AttributeError:
+    except (AttributeError, KeyError):
         raise ValueError(f"the model has no layer {layer}: was the adapter trained on another base model?") from None
 
 
@@ -86,16 +86,17 @@ def resize(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
 
 
 def extract(
-    base: StableDiffusionPipeline, tuned: StableDiffusionPipeline, rank: int, smallest: float = 1e-6
+    base: Pipeline, tuned: Pipeline, rank: int, smallest: float = 1e-6
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor], float]]:
     """The adapter that takes `base` to `tuned`, layer by layer: its name, (A, B) and the share lost.
 
     Layers, linear or 1 × 1, whose weights differ by no more than `smallest` are left out. The adapter's alpha is its
     rank. Raises ValueError where the two are not of one shape.
     """
-    for part in ("unet", "text_encoder"):
-        after = dict(getattr(tuned, part).named_modules())
-        for name, module in getattr(base, part).named_modules():
+    parts = parts_of(tuned)
+    for part, model in parts_of(base).items():
+        after = dict(parts[part].named_modules())
+        for name, module in model.named_modules():
             if not _is_a_matrix(module):
                 continue
             if name not in after or after[name].weight.shape != module.weight.shape:
@@ -107,13 +108,13 @@ def extract(
                 yield in_memory(part, name), (down.view(*down.shape, *ones), up.view(*up.shape, *ones)), lost
 
 
-def left_out(base: StableDiffusionPipeline, tuned: StableDiffusionPipeline, smallest: float = 1e-6) -> int:
+def left_out(base: Pipeline, tuned: Pipeline, smallest: float = 1e-6) -> int:
     """How many weights and biases differ that `extract` cannot hold: larger convolutions, norms, embeddings, biases."""
-    count = 0
-    for part in ("unet", "text_encoder"):
-        after = dict(getattr(tuned, part).named_parameters())
-        held = {f"{name}.weight" for name, module in getattr(base, part).named_modules() if _is_a_matrix(module)}
-        for name, weight in getattr(base, part).named_parameters():
+    count, parts = 0, parts_of(tuned)
+    for part, model in parts_of(base).items():
+        after = dict(parts[part].named_parameters())
+        held = {f"{name}.weight" for name, module in model.named_modules() if _is_a_matrix(module)}
+        for name, weight in model.named_parameters():
             count += name not in held and bool((after[name].data - weight.data).abs().max() > smallest)
     return count
 

@@ -1,15 +1,19 @@
 """The base model of a study: loaded, placed on the device there is, and what fits into its memory.
 
-`base` loads Stable Diffusion frozen and encodes texts with it, `devices` chooses device and precision, `memory` says
-how many variants fit at once, and `seeds` makes random numbers that are the same on any device.
+`base` loads Stable Diffusion 1, 2 or XL frozen, `family` tells them apart, and `texts` encodes texts with them.
+`devices` chooses device and precision, `memory` says how many variants fit at once, and `seeds` makes random numbers
+that are the same on any device.
 """
 
-from caplora.models.base import encode_texts, encode_tokens, load_base, noise_of, parts_of, text_tokens, weights_hash
+from caplora.models.base import base_hashes, load_base, noise_of, parts_of, read_pipeline, weights_hash
 from caplora.models.devices import DTYPES, device_of, precision_of
+from caplora.models.family import SD1, SD2, SDXL, Family, Pipeline, family_of
 from caplora.models.memory import bytes_needed, even_packs, free_bytes, packs_within
 from caplora.models.seeds import generator_of
+from caplora.models.texts import conditions, encode_texts, encode_tokens, text_tokens
 
 __all__ = [
-    "DTYPES", "bytes_needed", "device_of", "encode_texts", "encode_tokens", "even_packs", "free_bytes", "generator_of",
-    "load_base", "noise_of", "packs_within", "parts_of", "precision_of", "text_tokens", "weights_hash",
+    "DTYPES", "SD1", "SD2", "SDXL", "Family", "Pipeline", "base_hashes", "bytes_needed", "conditions", "device_of",
+    "encode_texts", "encode_tokens", "even_packs", "family_of", "free_bytes", "generator_of", "load_base", "noise_of",
+    "packs_within", "parts_of", "precision_of", "read_pipeline", "text_tokens", "weights_hash",
 ]  # fmt: skip

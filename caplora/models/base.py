@@ -1,80 +1,87 @@
-"""A study's base model, loaded and frozen, and the embeddings that it makes of texts."""
+"""A study's base model, loaded and frozen, and what tells it from another."""
 
 import hashlib
-from collections.abc import Sequence
+from typing import Any
 
+import diffusers
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler, StableDiffusionXLPipeline
+from torch import nn
 
-from caplora.captions import base_path, lost_words, token_count, token_limit
+from caplora.captions import base_path
 from caplora.models.devices import DTYPES, device_of, precision_of
+from caplora.models.family import Pipeline, pipeline_class
+from caplora.models.texts import text_encoders
 from caplora.study import Study
 
+# What diffusers calls the precision that it reads weights in; the older name warns from 0.42 on.
+DTYPE = "dtype" if tuple(map(int, diffusers.__version__.split(".")[:2])) >= (0, 42) else "torch_dtype"
 
-def load_base(study: Study) -> StableDiffusionPipeline:
-    """The study's Stable Diffusion, frozen: UNet and text encoder in the device's precision, the VAE in fp32.
 
-    The VAE stays in fp32 because SD 1.5's overflows to black pictures in fp16. The scheduler is DPM-Solver++ (2M)
-    over the model's own noise schedule, and pictures are drawn at the resolution that the study trains at. Raises
-    OSError where there is no such model.
+def load_base(study: Study) -> Pipeline:
+    """The study's Stable Diffusion, frozen: UNet and text encoders in the device's precision, the VAE in fp32.
+
+    The VAE stays in fp32 because those of SD 1.5 and SDXL overflow to black pictures in fp16. The scheduler is
+    DPM-Solver++ (2M) over the model's own noise schedule, and pictures are drawn at the resolution that the study
+    trains at. Raises OSError where there is no such model, and ValueError for one of another kind.
     """
     device = device_of()
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        base_path(study),
-        revision=study.base.revision,
-        safety_checker=None,
-        requires_safety_checker=False,
-        use_safetensors=True,
-    )
+    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
+    pipeline = read_pipeline(base_path(study), study.base.revision, dtype)
     pipeline.unet.register_to_config(sample_size=study.images.resolution // pipeline.vae_scale_factor)
     own = {"prediction_type": study.training.prediction_type} if study.training.prediction_type else {}
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, **own)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+    for part in (pipeline.unet, pipeline.vae, *text_encoders(pipeline)):
         part.requires_grad_(False).eval()
-    dtype = DTYPES[precision_of(device, study.training.mixed_precision)]
-    pipeline.text_encoder.to(dtype)  # transformers loads it in the precision of its file
-    if dtype != torch.float32:
-        pipeline.unet.to(dtype)
     pipeline.to(device)
     if device.type == "cuda":  # tensor cores want it; on a CPU it costs at batch 1 and gains little above
         pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        pipeline.vae.enable_slicing()  # a picture of 1024 pixels at a time is what a card has room for
     return pipeline
 
 
-def text_tokens(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
-    """The token ids of texts; one that does not fit raises ValueError and shows what is lost."""
-    tokenizer = pipeline.tokenizer
-    for text in texts:
-        if lost := lost_words(text, tokenizer):
-            count, limit = token_count(text, tokenizer), token_limit(tokenizer)
-            raise ValueError(f"{text!r} has {count} tokens and {limit} fit: {lost!r} would be lost; shorten it")
-    length = tokenizer.model_max_length
-    return tokenizer(list(texts), padding="max_length", max_length=length, return_tensors="pt").input_ids
+def read_pipeline(path: str, revision: str | None, dtype: torch.dtype) -> Pipeline:
+    """The pipeline in a folder or of the hub: the VAE in fp32, all else in `dtype` as it is read, to spare memory.
+
+    Raises OSError where there is none, and ValueError for one of another kind than Stable Diffusion 1, 2 and XL.
+    """
+    kind = pipeline_class(DiffusionPipeline.load_config(path, revision=revision), path)
+    checker: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False}
+    pipeline = kind.from_pretrained(
+        path,
+        revision=revision,
+        use_safetensors=True,
+        **{DTYPE: {"vae": torch.float32, "default": dtype}},
+        **({} if kind is StableDiffusionXLPipeline else checker),
+    )
+    for encoder in text_encoders(pipeline):
+        encoder.to(dtype)  # transformers loads it in the precision of its file
+    return pipeline
 
 
-def encode_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Float[Tensor, "n tokens d"]:
-    """Text embeddings on the device, in one pass; a text that does not fit raises ValueError."""
-    return encode_tokens(pipeline, text_tokens(pipeline, texts))
-
-
-def encode_tokens(pipeline: StableDiffusionPipeline, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n tokens d"]:
-    """The embeddings of token ids, in one pass."""
-    return pipeline.text_encoder(ids.to(pipeline.text_encoder.device)).last_hidden_state
-
-
-def noise_of(pipeline: StableDiffusionPipeline) -> dict[str, float | str | None]:
+def noise_of(pipeline: Pipeline) -> dict[str, float | str | None]:
     """The numbers that decide what a pipeline's weights mean: its noise schedule and the scale of its latents."""
     names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
     config = pipeline.scheduler.config
     return {name: config[name] for name in names} | {"scaling_factor": pipeline.vae.config.scaling_factor}
 
 
-def parts_of(pipeline: StableDiffusionPipeline) -> nn.ModuleDict:
-    """The models that adapters change, by the first word of their layers' names."""
-    return nn.ModuleDict({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder})
+def parts_of(pipeline: Pipeline) -> nn.ModuleDict:
+    """The models that adapters change, by the first word of their layers' names.
+
+    Of a text encoder it is the part that its layers are named from, whatever transformers puts around it.
+    """
+    texts = [getattr(encoder, "text_model", encoder) for encoder in text_encoders(pipeline)]
+    names = ("text_encoder", "text_encoder_2")[: len(texts)]
+    return nn.ModuleDict({"unet": pipeline.unet, **dict(zip(names, texts, strict=True))})
+
+
+def base_hashes(pipeline: Pipeline) -> dict[str, str]:
+    """A hash of the weights of each model of a pipeline, by its name there."""
+    names = ("unet", "text_encoder", "vae", "text_encoder_2")
+    return {name: weights_hash(part) for name in names if (part := getattr(pipeline, name, None)) is not None}
 
 
 def weights_hash(module: torch.nn.Module) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure, loss_curves
 from caplora.images import contact_sheet
-from caplora.models import device_of, load_base
+from caplora.models import Pipeline, device_of, load_base
 from caplora.sampling import draw_class_images, previews
 from caplora.study import Prior, Study, Variant, read_study, read_variants
 from caplora.training import (
@@ -85,7 +84,7 @@ class Adapters:
         return pd.DataFrame({"caption": dict(self.captions)} | self.others).head()
 
     @cached_property
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> Pipeline:
         """The base model."""
         return load_base(self.study)
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import pandas as pd
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
-from caplora.models import device_of, load_base
+from caplora.models import Pipeline, device_of, load_base
 from caplora.sampling import (
     Arm,
     Job,
@@ -52,7 +51,7 @@ class Samples:
         return cls(read_study(study, sampling=turned), read_variants(variants))
 
     @cached_property
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> Pipeline:
         """The base model."""
         return load_base(self.study)
 

@@ -21,6 +21,7 @@ from caplora.sampling import suite_hashes
 from caplora.study import BASELINE, Study, file_hash
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "numpy", "pandas", "scipy")
+BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # models whose weights have a hash
 URL = "https://github.com/caplora/caplora"
 
 
@@ -33,7 +34,7 @@ def study_hash(study: Study) -> str:
 def hashes(study: Study, variants: Iterable[str]) -> list[tuple[str, str]]:
     """What → its hash: the settings, base, each adapter's files, each suite of prompts, ledger and tables, if there."""
     drawn = read_json(study.samples(BASELINE) / "settings.json").get("base", {})
-    parts = [(f"base model, {part}", drawn[part]) for part in ("unet", "vae", "text_encoder") if part in drawn]
+    parts = [(f"base model, {part}", drawn[part]) for part in BASE if part in drawn]
     suites = [(f"{split} prompts", digest) for split, digest in suite_hashes(study.sampling).items()]
     folders = {name: study.run / "adapters" / name for name in variants}
     files = [folders[name] / file for name in folders for file in (f"{study.name}_{name}.safetensors", DIFFUSERS)]

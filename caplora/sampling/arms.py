@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffusers import StableDiffusionPipeline
-
 from caplora.lora import NOTHING, Adapter, read_adapter, rescaled, weights_file
-from caplora.models import text_tokens
+from caplora.models import Pipeline, text_tokens
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.samples import Wanted, claim_folder, scaled_samples, wanted_samples, write_table
 from caplora.study import BASELINE, Sampling, Study, Variant, file_hash
@@ -24,7 +22,7 @@ class Arm:
     made: Mapping[str, Any]  # everything beside prompt and seed that decides its pictures
 
 
-def study_arms(study: Study, variants: Sequence[Variant], pipeline: StableDiffusionPipeline) -> list[Arm]:
+def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) -> list[Arm]:
     """The baseline and the variants that have an adapter, each with every prompt; their folders are claimed.
 
     What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit.

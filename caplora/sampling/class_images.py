@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from diffusers import StableDiffusionPipeline
-
 from caplora.lora import NOTHING
+from caplora.models import Pipeline
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.jobs import plan_jobs, sample
@@ -13,9 +12,7 @@ from caplora.sampling.samples import Wanted, claim_folder
 from caplora.study import Prior, Sampling
 
 
-def draw_class_images(
-    pipeline: StableDiffusionPipeline, folder: Path, prior: Prior, settings: Sampling
-) -> Iterator[Path]:
+def draw_class_images(pipeline: Pipeline, folder: Path, prior: Prior, settings: Sampling) -> Iterator[Path]:
     """What the base model draws for the class, the pictures of a prior; those that are there are not drawn again."""
     wanted = tuple(Wanted(prior.prompt, seed, "class", f"{seed:04d}.png") for seed in range(prior.images))
     arm = Arm(folder, NOTHING, wanted, sampling_key(settings, pipeline) | {"model": "", "adapter": None})

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from caplora.lora import Adapter, Merged, Pack
-from caplora.models import encode_texts, noise_of, parts_of, weights_hash
+from caplora.models import Pipeline, base_hashes, conditions, encode_texts, noise_of, parts_of
 from caplora.sampling.samples import DARKEST
 from caplora.study import Sampling
 
@@ -25,7 +24,7 @@ def initial_noise(noises: Sequence[int], shape: tuple[int, int, int]) -> Float[T
 
 @torch.no_grad()
 def draw_batch(
-    pipeline: StableDiffusionPipeline, arms: int, prompts: Sequence[str], noises: Sequence[int], settings: Sampling
+    pipeline: Pipeline, arms: int, prompts: Sequence[str], noises: Sequence[int], settings: Sampling
 ) -> Float[Tensor, "a n c h w"]:
     """The latents that each of `arms` draws for the prompts, guidance batched (Ho and Salimans 2022).
 
@@ -34,7 +33,8 @@ def draw_batch(
     """
     unet, scheduler, n = pipeline.unet, pipeline.scheduler, len(prompts)
     guided = settings.guidance_scale != 1
-    texts = encode_texts(pipeline, ([""] * n * guided + [*prompts]) * arms).to(unet.dtype)  # (arms · 2n, 77, d)
+    texts = encode_texts(pipeline, ([""] * n * guided + [*prompts]) * arms).to(unet.dtype)  # (arms · 2n, rows, d)
+    told = conditions(pipeline, texts)
     size = unet.config.sample_size
     noise = initial_noise(noises, (unet.config.in_channels, size, size)).to(unet.device)
     scheduler.set_timesteps(settings.num_inference_steps, device=unet.device)
@@ -42,7 +42,7 @@ def draw_batch(
     for t in scheduler.timesteps:
         rows = torch.stack([latents] * (1 + guided), 1).flatten(0, 2)  # (arms · 2 · n, c, h, w)
         rows = scheduler.scale_model_input(rows, t).to(unet.dtype)
-        eps = unet(rows, t, texts).sample.float().view(arms, 1 + guided, n, *noise.shape[1:])
+        eps = unet(rows, t, **told).sample.float().view(arms, 1 + guided, n, *noise.shape[1:])
         if guided:
             eps[:, 1] = eps[:, 0] + settings.guidance_scale * (eps[:, 1] - eps[:, 0])
         latents = scheduler.step(eps[:, -1], t, latents).prev_sample
@@ -50,7 +50,7 @@ def draw_batch(
 
 
 @torch.no_grad()
-def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"]) -> tuple[list[Image.Image], list[str]]:
+def decode(pipeline: Pipeline, latents: Float[Tensor, "n c h w"]) -> tuple[list[Image.Image], list[str]]:
     """The pictures of the latents, and of each why it cannot be scored: "not finite", "black", or nothing.
 
     What is not finite is drawn black.
@@ -65,7 +65,7 @@ def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "n c h w"])
     return [Image.fromarray(picture) for picture in pixels], flags
 
 
-def wear(pipeline: StableDiffusionPipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
+def wear(pipeline: Pipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
     """Adapters to lay onto the pipeline and to lift again: one is merged into its weights, several are a pack.
 
     Weights of 16 bits would round a small change away, so there one is a pack too, unless it has convolutions.
@@ -76,12 +76,11 @@ def wear(pipeline: StableDiffusionPipeline, adapters: Sequence[Adapter]) -> Pack
     return Pack(parts_of(pipeline), adapters)
 
 
-def sampling_key(settings: Sampling, pipeline: StableDiffusionPipeline) -> dict[str, Any]:
+def sampling_key(settings: Sampling, pipeline: Pipeline) -> dict[str, Any]:
     """What decides a picture, beside adapter, prompt and seed: settings, the base's weights by their hashes, size."""
-    weights = {name: weights_hash(getattr(pipeline, name)) for name in ("unet", "vae", "text_encoder")}
     return {
         "sampling": settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json"),
-        "base": weights | noise_of(pipeline),
+        "base": base_hashes(pipeline) | noise_of(pipeline),
         "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor,
         "noise": "of prompt and seed",
     }

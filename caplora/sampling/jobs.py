@@ -6,11 +6,10 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.lora import Merged, Pack
-from caplora.models import even_packs
+from caplora.models import Pipeline, even_packs
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import decode, draw_batch, wear
 from caplora.sampling.samples import Wanted, lacking, save_sample
@@ -50,7 +49,7 @@ def plan_jobs(arms: Sequence[Arm], settings: Sampling) -> list[Job]:
     return jobs
 
 
-def sample(pipeline: StableDiffusionPipeline, jobs: Sequence[Job], settings: Sampling) -> Iterator[list[Drawn]]:
+def sample(pipeline: Pipeline, jobs: Sequence[Job], settings: Sampling) -> Iterator[list[Drawn]]:
     """Draw the jobs of a plan, yielding each once its pictures are on disk.
 
     One that does not fit into the memory of the device is halved; a single picture that does not raises
@@ -63,9 +62,7 @@ def sample(pipeline: StableDiffusionPipeline, jobs: Sequence[Job], settings: Sam
             yield from draw_job(pipeline, adapters, job, settings)
 
 
-def draw_job(
-    pipeline: StableDiffusionPipeline, adapters: Pack | Merged, job: Job, settings: Sampling
-) -> Iterator[list[Drawn]]:
+def draw_job(pipeline: Pipeline, adapters: Pack | Merged, job: Job, settings: Sampling) -> Iterator[list[Drawn]]:
     """Draw one job, in halves where it does not fit; the pipeline is the base model again when it yields."""
     arms = None
     try:
@@ -92,7 +89,7 @@ def halves(job: Job) -> list[Job]:
 
 
 def draw_arms(
-    pipeline: StableDiffusionPipeline, adapters: Pack | Merged, job: Job, settings: Sampling
+    pipeline: Pipeline, adapters: Pack | Merged, job: Job, settings: Sampling
 ) -> list[tuple[list[Image.Image], list[str]]]:
     """What each arm of a job draws, in its order: pictures and flags as of `decode`."""
     prompts, noises = [w.prompt for w in job.wanted], [w.noise for w in job.wanted]

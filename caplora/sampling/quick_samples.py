@@ -6,12 +6,12 @@ The quick look of one who has an adapter and no study. The folders are those of 
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from caplora.captions import MOVED
 from caplora.images import contact_sheet
 from caplora.lora import DIFFUSERS, NOTHING, read_adapter, rescaled
+from caplora.models import Pipeline
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.samples import Wanted, claim_folder, said_of
@@ -48,7 +48,7 @@ def adapter_file(path: Path) -> Path:
 
 
 def two_arms(
-    pipeline: StableDiffusionPipeline,
+    pipeline: Pipeline,
     weights: Path,
     scale: float,
     prompts: Sequence[str],

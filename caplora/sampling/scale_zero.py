@@ -2,17 +2,16 @@
 
 import pandas as pd
 import torch
-from diffusers import StableDiffusionPipeline
 
 from caplora.lora import NOTHING, Adapter, Pack, rescaled
-from caplora.models import even_packs, parts_of
+from caplora.models import Pipeline, even_packs, parts_of
 from caplora.sampling.drawing import draw_batch
 from caplora.sampling.samples import Wanted
 from caplora.study import Sampling
 
 
 def scale_zero_table(
-    pipeline: StableDiffusionPipeline, adapters: dict[str, Adapter], wanted: Wanted, settings: Sampling
+    pipeline: Pipeline, adapters: dict[str, Adapter], wanted: Wanted, settings: Sampling
 ) -> pd.DataFrame:
     """Whether each adapter at scale 0 draws the same latents as the base model: a row per variant.
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from diffusers import StableDiffusionPipeline
-
 from caplora.lora import Pack, fresh_adapter, target_layers
-from caplora.models import noise_of, parts_of, precision_of, weights_hash
+from caplora.models import Pipeline, base_hashes, noise_of, parts_of, precision_of
 from caplora.study import Study, Variant, only_writer, write_text
 from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
 from caplora.training.inputs import Inputs
@@ -25,15 +23,14 @@ class Grid:
     """What all variants of a study train on, and from."""
 
     study: Study
-    pipeline: StableDiffusionPipeline
+    pipeline: Pipeline
     inputs: Inputs
     held_out: Inputs | None = None  # to validate on
 
     @cached_property
     def base(self) -> dict[str, Any]:
         """Hashes of the base model's weights, and what they mean."""
-        parts = {part: weights_hash(getattr(self.pipeline, part)) for part in ("unet", "text_encoder", "vae")}
-        return parts | noise_of(self.pipeline)
+        return base_hashes(self.pipeline) | noise_of(self.pipeline)
 
     def identity(self, variant: Variant) -> dict[str, Any]:
         """Everything that decides what training `variant` gives."""

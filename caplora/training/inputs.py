@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 from jaxtyping import Float, Int
 from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
@@ -14,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from caplora.images import pixels_hash
-from caplora.models import encode_tokens, text_tokens, weights_hash
+from caplora.models import Pipeline, base_hashes, encode_tokens, text_tokens
 from caplora.study import Training, replacing
 
 
@@ -79,10 +78,12 @@ class Encoders:
     and of the model's weights and dtype: an edited image or caption, or another VAE, is noticed.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, folder: Path, settings: Training) -> None:
+    def __init__(self, pipeline: Pipeline, folder: Path, settings: Training) -> None:
         self.pipeline, self.folder = pipeline, folder
         self.flips, self.tokens_only = settings.random_flip, settings.train_text_encoder
-        self.vae_hash, self.text_hash = weights_hash(pipeline.vae), weights_hash(pipeline.text_encoder)
+        made = base_hashes(pipeline)
+        self.vae_hash = made["vae"]
+        self.text_hash = made["text_encoder"] + made.get("text_encoder_2", "")
 
     @torch.no_grad()
     def moments(self, image: Image.Image) -> Float[Tensor, "flips c h w"]:

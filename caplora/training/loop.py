@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
-from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from caplora.lora import Pack
-from caplora.models import precision_of
+from caplora.models import Pipeline, precision_of
 from caplora.study import Training
 from caplora.training.checkpoints import Checkpoints, asked_to_stop, last_common
 from caplora.training.draws import Draw, draw_micro_batch, draw_validation
@@ -43,7 +42,7 @@ class Step:
 
 
 def train(
-    pipeline: StableDiffusionPipeline,
+    pipeline: Pipeline,
     pack: Pack,
     inputs: Inputs,
     settings: Training,
@@ -82,7 +81,7 @@ class Run:
 
     def __init__(
         self,
-        pipeline: StableDiffusionPipeline,
+        pipeline: Pipeline,
         pack: Pack,
         inputs: Inputs,
         settings: Training,

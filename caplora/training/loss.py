@@ -2,12 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from caplora.models import encode_tokens
+from caplora.models import Pipeline, conditions, encode_tokens
 from caplora.study import Training
 from caplora.training.draws import Draw
 from caplora.training.inputs import Inputs
@@ -16,7 +16,7 @@ from caplora.training.inputs import Inputs
 class Objective:
     """The loss of a base model on rows of inputs, as a study's training settings say."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline, settings: Training) -> None:
+    def __init__(self, pipeline: Pipeline, settings: Training) -> None:
         self.pipeline, self.settings = pipeline, settings
         self.unet = torch.compile(pipeline.unet) if settings.compile else pipeline.unet
         self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
@@ -32,7 +32,7 @@ class Objective:
         latents = self.scaling * (mean + (0.5 * log_variance).exp() * drawn.posterior.to(device))
         noisy = self.scheduler.add_noise(latents, noise, t).to(dtype)
         texts = self.texts(inputs, drawn.texts.to(device), drawn.dropped.to(device)).to(dtype)
-        seen = self.unet(noisy, t, texts).sample.float()
+        seen = self.unet(noisy, t, **conditions(self.pipeline, texts)).sample.float()
         target = self.scheduler.get_velocity(latents, noise, t) if self.velocity else noise
         return F.mse_loss(seen, target, reduction="none").mean((1, 2, 3)) * self.snr_weights(t)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weights_file, write_weights
+from caplora.models import family_of
 from caplora.study import Study, Variant, file_hash, write_text
 from caplora.training.checkpoints import Checkpoints
 from caplora.training.grid import Grid
@@ -23,7 +24,8 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
     captions = [source["caption"] for source in list(now["images"].values())[: len(grid.inputs)]]
-    metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path) | {
+    family = family_of(grid.pipeline)
+    metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path, family) | {
         "ss_num_train_images": str(len(grid.inputs)),
         "ss_learning_rate": f"{now['training']['learning_rate']:g}",
         "ss_seed": str(now["training"]["seed"]),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from caplora.commands import main
-from caplora.commands.adapters import read_pipeline
+from caplora.commands.adapters import pipeline_at
 from caplora.lora.adapter_files import read_adapter, write_weights
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
@@ -30,7 +30,7 @@ def test_commands_go_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for layer in adapter.weights:
         torch.testing.assert_close(extracted.delta(layer), adapter.delta(layer), rtol=1e-3, atol=1e-5)
     assert read_adapter(Path(out[3])).variant.rank == 2
-    merged = read_pipeline(out[1])
+    merged = pipeline_at(out[1])
     live = tiny_pipeline()
     Pack(parts_of(live), [adapter]).lay()
     merged.scheduler = live.scheduler

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from caplora.models.base import encode_texts, load_base
+from caplora.models.base import load_base
 from caplora.models.devices import precision_of
+from caplora.models.texts import encode_texts
 from caplora.study.study import Study, read_study
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 
 from caplora.images.pixels import pixels_hash
-from caplora.models.base import encode_texts
+from caplora.models.texts import encode_texts
 from caplora.study.training_settings import Training
 from caplora.training.inputs import Encoders, pixels_of
 from tests.tiny import tiny_inputs, tiny_pipeline

@@ -1,0 +1,45 @@
+"""The families of Stable Diffusion that are trained, and how a model or an adapter of each is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
+CLASSES = {kind.__name__: kind for kind in (StableDiffusionPipeline, StableDiffusionXLPipeline)}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models whose adapters fit each other, and what files of adapters call them."""
+
+    name: str
+    version: str  # ss_base_model_version of kohya's scripts
+    architecture: str  # modelspec.architecture (sai_model_spec 1.0.0), without what follows for a LoRA
+
+
+SD1 = Family("Stable Diffusion 1", "sd_v1", "stable-diffusion-v1")
+SD2 = Family("Stable Diffusion 2", "sd_v2", "stable-diffusion-v2-512")
+SD2_V = Family("Stable Diffusion 2", "sd_v2_v", "stable-diffusion-v2-768-v")
+SDXL = Family("Stable Diffusion XL", "sdxl_base_v1-0", "stable-diffusion-xl-v1-base")
+
+
+def pipeline_class(index: Mapping[str, Any], path: str) -> type[Pipeline]:
+    """The class of the pipeline whose model_index.json this is; raises ValueError for one that is not trained."""
+    name = index["_class_name"]
+    if name not in CLASSES:
+        raise ValueError(
+            f"base.path: {path} is a {name}, and LoRA is trained on {' and '.join(CLASSES)} only: Stable Diffusion 1,"
+            " 2 or XL"
+        )
+    return CLASSES[name]
+
+
+def family_of(pipeline: Pipeline) -> Family:
+    """The family of a base model."""
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        return SDXL
+    if pipeline.unet.config.cross_attention_dim != 1024:
+        return SD1
+    return SD2_V if pipeline.scheduler.config.prediction_type == "v_prediction" else SD2
