@@ -137,5 +137,6 @@ def _note(table: pd.DataFrame, effects: pd.DataFrame) -> str:
         "Below it the 95 % t interval, clustered by prompt, not corrected. Frame and *: p ≤ 0.05"
         + (f", corrected over the {len(effects)} variants." if len(effects) > 1 else "."),
         " ".join(filter(None, [star_note(effects), f"Failed: {', '.join(failed)}." if failed else ""])),
+        "No finalist: it drew the development prompts alone." if (table["status"] == "spared").any() else "",
     ]
     return "\n".join(filter(None, lines))

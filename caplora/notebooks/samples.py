@@ -103,11 +103,12 @@ class Samples:
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""
         first, limit = _count(self.development_jobs), self.study.sampling.finalists
+        scales = self.study.sampling.scales
         lines = [
             ["arms:", BASELINE, *self.trained],
             ["not trained:", *([v.name for v in self.variants if v.name not in self.everyone] or ["none"])],
             [f"on all prompts: the baseline and the best {limit} of them"] if limit else [],
-            ["at other scales too: the best of them, at", *map(str, self.study.sampling.scales)],
+            ["at other scales too: the best of them, at", *map(str, scales)] if scales else [],
             [f"{_count(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)

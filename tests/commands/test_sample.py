@@ -16,6 +16,7 @@ from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import parts_of
 from caplora.sampling.samples import said_of
+from caplora.study.sampling_settings import Sampling
 from caplora.study.variants import Variant
 from tests.tiny import tiny_pipeline, trained_like
 
@@ -39,6 +40,13 @@ def sample(models: Path, out: Path, *flags: str) -> int:
         ["sample", "--pretrained_model", str(models / "base"), "--lora_weights", str(models / "lora"), *prompts,
          "--seeds", "0", "7", "--num_inference_steps", "2", "--resolution", "32", "--output_dir", str(out), *flags]
     )  # fmt: skip
+
+
+def test_what_no_flag_says_is_as_the_help_says_and_not_as_a_study_has_it(models: Path, tmp_path: Path) -> None:
+    words = ["--pretrained_model", str(models / "base"), "--lora_weights", str(models / "lora"), "--prompt", "a photo"]
+    assert main(["sample", *words, "--seeds", "0", "--resolution", "32", "--output_dir", str(tmp_path)]) == 0
+    made = said_of(tmp_path / "baseline/000_0.png")["made"]["sampling"]
+    assert made == Sampling(development=("a",), test=("b", "c")).model_dump(include={*made})
 
 
 def test_both_draw_every_prompt_and_what_they_drew_is_scored_arm_by_arm(

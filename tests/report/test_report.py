@@ -195,6 +195,18 @@ def test_a_variant_without_scores_is_shown_as_missing(study: Study) -> None:
     assert "no scores" not in Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0})).text
 
 
+def test_variant_that_was_spared_the_test_prompts_is_no_finalist_and_keeps_its_development_score(study: Study) -> None:
+    table = effects({"r4_a8": 0.05, "r8_a8": 0.03})
+    found = table[(table["variant"] == "r4_a8") | (table["split"] == "development")]
+    said = "2 variants were compared, and the test prompts were spent on the best."
+    text = page_of(study, found, spared=["r8_a8"], failed=said)
+    own = found[(found["variant"] == "r8_a8") & (found["metric"] == "clip_score") & (found["model"] == "clip_a")]
+    assert f"r8_a8 – no finalist: it did not draw the test prompts {signed(own['difference'].iloc[0])}" in text
+    assert "every development prompt, and the baseline and the finalists every other one, with 4 seeds" in text
+    assert said in text and "this variant is missing" not in text
+    assert "every prompt with 4 seeds" in page_of(study, table)
+
+
 def test_the_data_are_counted_from_the_ledger(study: Study) -> None:
     text = Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0})).text
     assert "6 images were used: 5 to train and 1 held out" in text
