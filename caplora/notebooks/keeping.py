@@ -41,6 +41,7 @@ class Keeping:
         self.root, self.folder = root, folder
         self.parts = (f"datasets/{name}", f"runs/{name}", f"figures/{name}", "params")
         self.dataset, self.own = f"datasets/{name}", f"params/studies/{name}.yaml"
+        self.cache = f"runs/{name}/cache/"  # many small files that are made anew in less time than Drive takes
         self.note = root / "runs" / name / ".kept.json"  # file → its size and time when it was last the same in both
 
     @classmethod
@@ -166,7 +167,8 @@ class Keeping:
         paths = [path for part in parts for path in (root / part).rglob("*") if path.is_file()]
         ledger = [root / self.dataset / name for name in LEDGERS]
         kept = [path for path in paths if not path.name.endswith(PASSING) and path not in ledger]
-        return {path.relative_to(root).as_posix(): _size_and_time(path) for path in kept}
+        files = {path.relative_to(root).as_posix(): _size_and_time(path) for path in kept}
+        return {name: state for name, state in files.items() if not name.startswith(self.cache)}
 
     def _check_drive(self) -> None:
         if self.folder and self.folder.is_relative_to(DRIVE) and not DRIVE.is_dir():

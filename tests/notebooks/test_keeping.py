@@ -10,8 +10,14 @@ import pytest
 from caplora.captions.ledger import LedgerError, Row, read_ledger
 from caplora.captions.open_ledger import Ledger
 from caplora.notebooks import keeping
+from caplora.notebooks.adapters import Adapters
 from caplora.notebooks.keeping import DiffersError, Keeping
+from caplora.study.files import file_hash
+from caplora.study.reading import PROJECT
+from caplora.study.study import read_study
+from caplora.study.variants import Variant
 
+BEGUN = PROJECT / "tests/training/v0.4.0"  # a study of six images
 DATASET, RUN = "datasets/faces", "runs/faces"
 
 
@@ -75,6 +81,52 @@ def test_all_work_of_a_study_comes_back_on_a_fresh_machine(first: Path, second: 
     assert contents(second) == contents(first)
     decide(second, "my words")  # the ledger can be gone on with
     assert texts(second)["a.png"] == "my words"
+
+
+def test_what_is_made_anew_sooner_than_copied_is_not_kept(first: Path, drive: Path) -> None:
+    put(first / RUN / "cache/latents/a.safetensors", "latents")
+    of(first, drive).keep()
+    assert not (drive / RUN / "cache").exists()
+
+
+def test_a_training_that_is_cut_off_goes_on_on_another_machine_to_the_same_bytes(tmp_path: Path) -> None:
+    whole, first, second = (tmp_path / name for name in ("whole", "first", "second"))
+    for root in (whole, first, second):
+        root.mkdir()
+        (root / "caplora").symlink_to(PROJECT / "caplora")
+    for root in (whole, first):
+        shutil.copytree(BEGUN / "datasets", root / "datasets")
+        (root / "params/studies").mkdir(parents=True)
+        shutil.copy(BEGUN / "begun.yaml", root / "params/studies")
+    for _ in trained(whole).train():
+        pass
+
+    kept = Keeping(first, "begun", tmp_path / "drive")
+    for step in kept.during(trained(first).train(), minutes=0):
+        if step.number == 5:  # it is cut off here: of what is written now the copy learns nothing
+            break
+    Keeping(second, "begun", tmp_path / "drive").bring_back()
+    rest = trained(second)
+    assert 0 < rest.steps < 6
+    for _ in rest.train():
+        pass
+    assert len(weights(whole)) == 4 and weights(second) == weights(whole)
+
+
+def trained(root: Path) -> Adapters:
+    """The variants of the study `begun`, ready to train."""
+    study = read_study(root / "params/studies/begun.yaml", training={"checkpointing_steps": 2})
+    adapters = Adapters(study, (Variant(rank=1, alpha=1), Variant(rank=2, alpha=4)))
+    adapters.encode(adapters.captions)
+    adapters.encode_held_out(adapters.kept_back)
+    adapters.prepare()
+    return adapters
+
+
+def weights(root: Path) -> dict[str, str]:
+    """Every file of weights of the study's adapters → its hash."""
+    paths = (root / "runs/begun/adapters").glob("*/*.safetensors")
+    return {path.relative_to(root).as_posix(): file_hash(path) for path in paths}
 
 
 def test_the_next_session_goes_on_and_the_one_after_it_has_both(
