@@ -216,6 +216,13 @@ def test_what_cannot_be_trained_is_said_before_a_model_is_loaded(
     assert re.search(said, capsys.readouterr().err) and not Path("lora_weights/runs").exists()
 
 
+def test_every_image_that_is_not_used_is_named_with_its_reason(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line("--resolution=384")) == 2
+    out, err = capsys.readouterr()
+    assert "portrait_001.png: too small: 128 × 128 pixels, a side is below 256" in out and out.count("not used") == 6
+    assert "no image of" in err and "captions.json" not in out
+
+
 @NO_GPU
 def test_a_study_that_says_fp16_is_refused_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
