@@ -150,11 +150,11 @@ def made_ready(study: Study, captions: Path) -> int:
     portraits = Portraits(study)
     for _ in tqdm(portraits.scan(), desc="images", unit="image"):
         pass
-    portraits.enrol(captions)
-    count = len(trained(portraits.rows))
     for refused in portraits.refused:
         if study.images_folder / refused.source != captions:
             say(f"not used: {refused.source}: {refused.reason}")
+    portraits.enrol(captions)
+    count = len(trained(portraits.rows))
     say(f"{counted(count, 'image')} to train on, with the captions of {captions}; none is held out")
     return count
 

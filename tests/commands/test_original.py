@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -127,11 +128,11 @@ def test_killed_and_run_again_it_goes_on_to_the_same_bytes(data: Path, capsys: p
     words = line("--checkpointing_steps=1", epochs=8)
     child = subprocess.Popen(
         [sys.executable, "-m", "caplora", *words],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     checkpoints = Path(f"lora_weights/runs/lora_weights/adapters/{NAME}/checkpoints")
     while child.poll() is None and not any(p.name >= "step_000003" for p in checkpoints.glob("step_*")):
-        os.sched_yield()
+        time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert child.returncode == -signal.SIGKILL and not Path("lora_weights", DIFFUSERS).exists()
@@ -213,6 +214,13 @@ def test_what_cannot_be_trained_is_said_before_a_model_is_loaded(
         file.write_text(json.dumps(CAPTIONS | {"gone.png": "x"}))
     assert main(line(*more, captions="" if change == "no captions" else "captions.json")) == 2
     assert re.search(said, capsys.readouterr().err) and not Path("lora_weights/runs").exists()
+
+
+def test_every_image_that_is_not_used_is_named_with_its_reason(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line("--resolution=384")) == 2
+    out, err = capsys.readouterr()
+    assert "portrait_001.png: too small: 128 × 128 pixels, a side is below 256" in out and out.count("not used") == 6
+    assert "no image of" in err and "captions.json" not in out
 
 
 @NO_GPU

@@ -37,6 +37,9 @@ def test_prompts_that_differ_in_one_word_are_told_apart(study: Study) -> None:
 def test_precision_is_the_studys_or_the_devices() -> None:
     assert precision_of(torch.device("cpu")) == "no"
     assert precision_of(torch.device("cpu"), "bf16") == "bf16"
+    assert precision_of(torch.device("cuda"), "fp16") == "fp16"
+    with pytest.raises(ValueError, match="fp16, which needs a GPU"):
+        precision_of(torch.device("cpu"), "fp16")
 
 
 def test_missing_model_is_an_error_that_names_it(study: Study) -> None:
