@@ -6,10 +6,11 @@ how many variants fit at once, and `seeds` makes random numbers that are the sam
 
 from caplora.models.base import encode_texts, encode_tokens, load_base, noise_of, parts_of, text_tokens, weights_hash
 from caplora.models.devices import DTYPES, device_of, precision_of
-from caplora.models.memory import bytes_needed, even_packs, free_bytes, packs_within
+from caplora.models.memory import bytes_needed, even_packs, fits, free_bytes, out_of_memory_names, packs_within
 from caplora.models.seeds import generator_of
 
 __all__ = [
-    "DTYPES", "bytes_needed", "device_of", "encode_texts", "encode_tokens", "even_packs", "free_bytes", "generator_of",
-    "load_base", "noise_of", "packs_within", "parts_of", "precision_of", "text_tokens", "weights_hash",
+    "DTYPES", "bytes_needed", "device_of", "encode_texts", "encode_tokens", "even_packs", "fits", "free_bytes",
+    "generator_of", "load_base", "noise_of", "out_of_memory_names", "packs_within", "parts_of", "precision_of",
+    "text_tokens", "weights_hash",
 ]  # fmt: skip

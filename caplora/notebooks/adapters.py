@@ -147,7 +147,7 @@ class Adapters:
     def train(self) -> Iterator[Step]:
         """Train what is left, yielding every step, and write each adapter when it is done."""
         self.losses = []
-        for step in train_grid(self.grid, self.plan.packs, previews):
+        for step in train_grid(self.grid, self.plan.packs, previews, self.plan.checkpointing):
             self.losses += [(step.number, name, loss) for name, loss in step.losses.items()]
             yield step
 
