@@ -2,8 +2,8 @@
 
     python benchmarks/budget.py
 
-The study is `sd15` with the grid of six; the other models take its settings at their own resolution. The second table is
-the hour on a T4: the default study as it stands, and with settings that draw and train less.
+The study is `sd15` with the grid of six; the other models take its settings at their own resolution. The first table
+is the hour on a T4: the default study as it stands, and with settings that draw and train less.
 """
 
 from shapes import RESOLUTION, TEXTS, VAES, unet_config

@@ -61,12 +61,13 @@ def train(
     for _ in tqdm(adapters.draw_class_images(), total=images, desc="class images", disable=quiet or not images):
         pass
     said = adapters.prepare(fork)
+    forecast = adapters.forecast()
     if adapters.first:
-        say(said)
+        say(f"{said}\n{forecast}")
     bar = tqdm(total=adapters.steps, desc="training", unit="step", disable=quiet)
     for step in adapters.train():
         bar.update()
         bar.set_postfix(step.losses, refresh=False)
     bar.close()
     if adapters.first:
-        say(adapters.folders())
+        say(f"{adapters.took()}\n{adapters.folders()}")

@@ -21,6 +21,7 @@ class Needs:
     adapters: int  # of the variants of a pack, with the states of their optimizers
     activations: int  # of a step, gradients among them
     drawing: int  # of a batch of samples, weights aside
+    batch: int  # samples at once: sampling.batch_size, halved until it fits
     packs: int
     variants: int  # of the largest pack
     checkpointing: bool
@@ -55,28 +56,44 @@ def needs_of(study: Study, variants: list[Variant], configs: BaseConfigs, card: 
 
 def needs_with(study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool) -> Needs:
     """What the study needs with or without gradient checkpointing, in the fewest packs that fit."""
-    found = [needs_of_pack(study, variants, configs, most, light) for most in range(len(variants), 0, -1)]
+    found = [needs_of_pack(study, variants, configs, card, most, light) for most in range(len(variants), 0, -1)]
     return next((needs for needs in found if needs.fit(card)), found[-1])
 
 
-def needs_of_pack(study: Study, variants: list[Variant], configs: BaseConfigs, most: int, light: bool) -> Needs:
+def needs_of_pack(
+    study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, most: int, light: bool
+) -> Needs:
     """What the study needs in packs of at most `most` variants."""
     rank, training, pixels = max(v.rank for v in variants), study.training, study.images.resolution
     packs = even_packs(variants, most)
     size = max(len(pack) for pack in packs)
-    unet, vae = count_forward(configs, pixels), count_vae(configs.vae, pixels)
     each = count_training(configs, pixels, training.targets, rank, light).bytes
-    texts = sum(text_parameters(config) for config in configs.text_encoders)
-    rows = 2 * study.sampling.batch_size  # guided
+    weights, batch = weights_of(configs, pixels), study.sampling.batch_size
+    room = int(SHARE * card.bytes) - CONTEXT - weights
+    while batch > 1 and drawing_bytes(configs, pixels, batch) > room:
+        batch = -(-batch // 2)
     return Needs(
-        weights=2 * (unet.parameters + texts) + 4 * vae.parameters,
+        weights=weights,
         adapters=4 * STATES * size * lora_weights(configs, training.targets, rank),
         activations=size * rows_of(training) * each,
-        drawing=max(rows * unet.passes["forward"].bytes, study.sampling.batch_size * vae.passes["decode"].bytes),
+        drawing=drawing_bytes(configs, pixels, batch),
+        batch=batch,
         packs=len(packs),
         variants=size,
         checkpointing=light,
     )
+
+
+def weights_of(configs: BaseConfigs, pixels: int) -> int:
+    """Bytes of the base model: UNet and text encoders in 16 bit, the VAE in fp32."""
+    texts = sum(text_parameters(config) for config in configs.text_encoders)
+    return 2 * (count_forward(configs, pixels).parameters + texts) + 4 * count_vae(configs.vae, pixels).parameters
+
+
+def drawing_bytes(configs: BaseConfigs, pixels: int, batch: int) -> int:
+    """Bytes of drawing some samples at once, with guidance, and of decoding them."""
+    unet, vae = count_forward(configs, pixels).passes["forward"], count_vae(configs.vae, pixels).passes["decode"]
+    return batch * max(2 * unet.bytes, vae.bytes)
 
 
 def rows_of(training: Training) -> int:
@@ -88,10 +105,9 @@ def chosen(study: Study, needs: Needs, card: Card) -> str:
     """What was chosen for a card, in sentences; what to change where it does not fit."""
     precision = card.precision if study.training.mixed_precision == "auto" else study.training.mixed_precision
     on = "on" if needs.checkpointing else "off"
-    packs = "one pack" if needs.packs == 1 else f"{needs.packs} packs of at most"
-    said = f"{packs} of {counted(needs.variants, 'variant')}, gradient checkpointing {on}, {precision}".replace(
-        "most of", "most"
-    )
+    packs = "one pack of" if needs.packs == 1 else f"{needs.packs} packs of at most"
+    said = f"{packs} {counted(needs.variants, 'variant')}, gradient checkpointing {on}, {precision}"
+    said += f", {counted(needs.batch, 'sample')} at once" if needs.batch < study.sampling.batch_size else ""
     gb = (
         f"{needs.training / 1e9:.1f} GB to train and {needs.sampling / 1e9:.1f} GB to draw of {card.bytes / 1e9:.1f} GB"
     )

@@ -27,10 +27,7 @@ from caplora.training.loss import Objective
 from caplora.training.optimizer import Learner
 
 VALIDATION_DRAWS = 4  # of each held-out image
-SMALLER = (  # what makes a step smaller
-    "set training.gradient_checkpointing: true, or lower training.batch_size or images.resolution, or train fewer"
-    " variants at once"
-)
+SMALLER = "set training.gradient_checkpointing: true, or lower training.batch_size or images.resolution"
 VECTORS = ("flat", "before", "adamw.exp_avg", "adamw.exp_avg_sq")  # of a learner's state: one number per weight
 
 

@@ -1,5 +1,6 @@
 """Variants → packs that fit the memory, trained one after another, each adapter written when it is done."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,11 +10,11 @@ from accelerate import Accelerator
 from PIL import Image
 
 from caplora.lora import Pack
-from caplora.models import bytes_needed, fits, free_bytes, packs_within, parts_of
+from caplora.models import bytes_needed, fits, free_bytes, out_of_memory_names, packs_within, parts_of
 from caplora.study import Variant, only_writer
 from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
-from caplora.training.loop import Run, Step, train
+from caplora.training.loop import SMALLER, Run, Step, train
 from caplora.training.records import read_records, write_adapter
 
 
@@ -68,6 +69,22 @@ def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: boo
         return torch.cuda.get_device_properties(pipeline.device).total_memory
     finally:
         pack.lift()
+
+
+def step_seconds(grid: Grid, variants: Sequence[Variant], checkpointing: bool) -> float:
+    """How long a step of a pack takes: the second of two that are measured and that move nothing."""
+    pipeline, pack, began = grid.pipeline, grid.fresh_pack(variants), 0.0
+    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": checkpointing})
+    with out_of_memory_names(f"a step of {len(variants)} variants at once", SMALLER):
+        run = Run(pipeline, pack, grid.inputs, settings, [])
+        for _ in range(2):
+            began = time.monotonic()
+            run.variant_losses(run.draw(0)).sum().backward()
+            if pipeline.device.type == "cuda":
+                torch.cuda.synchronize()
+    seconds = time.monotonic() - began
+    pack.lift()
+    return seconds * settings.gradient_accumulation_steps
 
 
 def together(grid: Grid, variants: Sequence[Variant]) -> list[list[Variant]]:

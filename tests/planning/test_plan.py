@@ -35,6 +35,7 @@ def test_less_memory_means_more_packs_then_checkpointing_then_a_clear_sentence()
         return needs.packs, needs.checkpointing, needs.fit(card)
 
     assert needed(9) == (2, False, True)
+    assert needed(3.9)[1:] == (True, True)
     small = replace(CARDS["T4"], gib=3)
     found = forecast_of(STUDY, GRID, SD15, small)
     assert not found.needs.fit(small) and found.needs.checkpointing
