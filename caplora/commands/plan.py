@@ -37,14 +37,14 @@ def plan(
 
     asked, chosen = read_study(study), read_variants(variants)
     here = planning.card_here()
-    cards = [planning.card_of(name) for name in card] or [here] * bool(here)
+    cards = [planning.card_of(name) for name in card] or ([here] if here else [])
     if not cards:
         raise ValueError(
             f"there is no card here whose rate is known, and on a processor only a measured step says how long: name a"
             f" card to plan for, --card {' or '.join(planning.CARDS)}"
         )
     configs = planning.read_configs(asked)
-    forecasts = [planning.forecast_of(asked, chosen, configs, own, images) for own in cards if own]
+    forecasts = [planning.forecast_of(asked, chosen, configs, own, images) for own in cards]
     say(planning.table_of(forecasts))
     for forecast in forecasts:
         say(f"\n{forecast.said()}")

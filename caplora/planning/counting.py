@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -46,13 +46,19 @@ class Part:
 
 def normalising_in_fp32(model: nn.Module) -> None:
     """Make a model normalise in fp32, as CUDA's autocast does and a CPU's does not."""
-    for m in model.modules():
-        if isinstance(m, nn.GroupNorm):
-            m.forward = lambda x, m=m: F.group_norm(x.float(), m.num_groups, m.weight.float(), m.bias.float(), m.eps)
-        elif isinstance(m, nn.LayerNorm):
-            m.forward = lambda x, m=m: F.layer_norm(
-                x.float(), m.normalized_shape, m.weight.float(), m.bias.float(), m.eps
-            )
+    for module in model.modules():
+        if isinstance(module, nn.GroupNorm):
+            vars(module)["forward"] = partial(_group_norm, module)
+        elif isinstance(module, nn.LayerNorm):
+            vars(module)["forward"] = partial(_layer_norm, module)
+
+
+def _group_norm(m: nn.GroupNorm, x: Tensor) -> Tensor:
+    return F.group_norm(x.float(), m.num_groups, m.weight.float(), m.bias.float(), m.eps)
+
+
+def _layer_norm(m: nn.LayerNorm, x: Tensor) -> Tensor:
+    return F.layer_norm(x.float(), m.normalized_shape, m.weight.float(), m.bias.float(), m.eps)
 
 
 class Allocated(TorchDispatchMode):
