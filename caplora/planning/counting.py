@@ -88,9 +88,10 @@ class Allocated(TorchDispatchMode):
         self.now -= self.live.pop(key, 0)
 
 
-def counted_pass(work: Callable[[], object]) -> Pass:
-    """What some work on fake tensors costs."""
+def counted_pass(work: Callable[[], object], model: nn.Module) -> Pass:
+    """What some work of a model on fake tensors costs; views of its weights are no memory."""
     with FlopCounterMode(display=False) as flop, Allocated() as allocated:
+        allocated.live |= {weight.untyped_storage()._cdata: 0 for weight in model.parameters()}
         work()
     return Pass(flop.get_total_flops(), allocated.peak)
 
@@ -118,8 +119,8 @@ def count_vae(config: str, resolution: int) -> Part:
             torch.empty(1, 3, resolution, resolution),
         )
         passes = {
-            "decode": counted_pass(lambda: vae.decode(latents)),
-            "encode": counted_pass(lambda: vae.encode(pixels)),
+            "decode": counted_pass(lambda: vae.decode(latents), vae),
+            "encode": counted_pass(lambda: vae.encode(pixels), vae),
         }
         return Part(sum(p.numel() for p in vae.parameters()), passes)
 
@@ -130,7 +131,7 @@ def count_forward(config: BaseConfigs, resolution: int) -> Part:
     with fake(torch.float16), torch.no_grad():
         unet = UNet2DConditionModel.from_config(json.loads(config.unet)).eval()
         inputs = unet_inputs(config, unet, resolution, 1)
-        return Part(sum(p.numel() for p in unet.parameters()), {"forward": counted_pass(lambda: unet(**inputs))})
+        return Part(sum(p.numel() for p in unet.parameters()), {"forward": counted_pass(lambda: unet(**inputs), unet)})
 
 
 @lru_cache
@@ -144,7 +145,7 @@ def count_training(config: BaseConfigs, resolution: int, targets: str, rank: int
         unet = UNet2DConditionModel.from_config(json.loads(config.unet)).requires_grad_(False).eval()
         inputs = unet_inputs(config, unet, resolution, rows)
         torch.set_default_dtype(torch.float32)  # of the adapters
-        spent = counted_pass(lambda: backward_of(unet, inputs, targets, rank, light))
+        spent = counted_pass(lambda: backward_of(unet, inputs, targets, rank, light), unet)
     return Pass(spent.flop // rows, spent.bytes // rows)
 
 
