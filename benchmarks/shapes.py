@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from caplora.mini.world.words import bert_tokenizer
+from caplora.planning import BaseConfigs
 
 DOWN, UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 SD = {"down_block_types": [DOWN, DOWN, DOWN, "DownBlock2D"], "up_block_types": ["UpBlock2D", UP, UP, UP]}
@@ -90,6 +91,11 @@ RESOLUTION = {"sd15": 512, "sd21": 768, "sdxl": 1024}
 def unet_config(name: str) -> dict[str, Any]:
     """The UNet's config of `sd15`, `sd21` or `sdxl`."""
     return UNETS[name]
+
+
+def base_configs(name: str) -> BaseConfigs:
+    """What a plan is made from: the configs of UNet, VAE and text encoders."""
+    return BaseConfigs.of(UNETS[name], VAES[name], [CLIPTextConfig(**text).to_dict() for text in TEXTS[name]])
 
 
 def meta_unet(name: str) -> UNet2DConditionModel:

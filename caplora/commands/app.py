@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from caplora import __version__
 from caplora.commands.adapters import convert, extract, merge, resize
 from caplora.commands.pictures import sample, score
+from caplora.commands.plan import plan
 from caplora.commands.report import report
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, train, report),
+    "Study": (new, captions, plan, train, report),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }

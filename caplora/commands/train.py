@@ -97,10 +97,13 @@ def run(adapters: "Adapters", fork: bool) -> None:
     for _ in tqdm(adapters.draw_class_images(), total=images, desc="class images", disable=quiet or not images):
         pass
     said = adapters.prepare(fork)
+    forecast = adapters.forecast()
     if adapters.first:
-        say(said)
+        say(f"{said}\n{forecast}")
     bar = tqdm(total=adapters.steps, desc="training", unit="step", disable=quiet)
     for step in adapters.train():
         bar.update()
         bar.set_postfix(step.losses, refresh=False)
     bar.close()
+    if adapters.first:
+        say(adapters.took())

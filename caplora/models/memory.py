@@ -2,7 +2,8 @@
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +59,22 @@ def _container() -> float:
     except OSError:
         return math.inf
     return math.inf if limit == "max" else int(limit) - int(used)
+
+
+def fits(each: int, free: int) -> bool:
+    """Whether one thing of `each` bytes fits into `free`."""
+    return OVERHEAD * each <= SHARE * free
+
+
+@contextmanager
+def out_of_memory_names(what: str, settings: str) -> Iterator[None]:
+    """Within it, torch.OutOfMemoryError says what did not fit and which settings to change; torch's is its cause."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            f"{what} does not fit into the memory of the device: {settings}; what is done so far is kept"
+        ) from error
 
 
 def packs_within(items: Sequence[T], each: int, free: int) -> list[tuple[T, ...]]:

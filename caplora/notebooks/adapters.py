@@ -27,6 +27,7 @@ from caplora.training import (
     plan_packs,
     read_curve,
     read_records,
+    step_seconds,
     train_grid,
 )
 
@@ -47,6 +48,7 @@ class Adapters:
         self.class_inputs: Inputs | None = None
         self.grid: Grid
         self.plan: Plan
+        self.minutes = 0.0  # of training, as they were forecast
         self.losses: list[tuple[int, str, float]] = []  # step, variant, loss
 
     @classmethod
@@ -145,10 +147,24 @@ class Adapters:
         """How many steps are left to do, over all packs."""
         return self.plan.steps
 
+    def forecast(self) -> str:
+        """How long training will take, from a measured step of the first pack."""
+        if not self.steps:
+            return "everything is trained"
+        seconds = step_seconds(self.grid, self.plan.packs[0], self.plan.checkpointing)
+        self.minutes = seconds * self.steps / 60
+        return f"training takes about {self.minutes:.1f} minutes: {self.steps} steps, and one takes {seconds:.2f} s"
+
+    def took(self) -> str:
+        """How long training took, beside the forecast."""
+        spent = self.records()["seconds"].groupby([pack_of(self.plan, v) for v in self.variants]).max().sum() / 60
+        said = f"; the forecast was {self.minutes:.1f}" if self.minutes else ""
+        return f"training took {spent:.1f} minutes, earlier sessions included{said}"
+
     def train(self) -> Iterator[Step]:
         """Train what is left, yielding every step, and write each adapter when it is done."""
         self.losses = []
-        for step in train_grid(self.grid, self.plan.packs, previews):
+        for step in train_grid(self.grid, self.plan.packs, previews, self.plan.checkpointing):
             self.losses += [(step.number, name, loss) for name, loss in step.losses.items()]
             yield step
 
@@ -184,3 +200,8 @@ class Adapters:
     def folders(self) -> str:
         """Where each adapter is, a line each."""
         return "\n".join(str(self.study.adapter(variant)) for variant in self.variants)
+
+
+def pack_of(plan: Plan, variant: Variant) -> int:
+    """The number of the pack that a variant is trained in."""
+    return next(number for number, pack in enumerate(plan.packs) if variant in pack)

@@ -9,6 +9,7 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
+from caplora.planning import card_here, configs_of, picture_seconds
 from caplora.sampling import (
     Arm,
     Job,
@@ -112,6 +113,14 @@ class Samples:
             [f"{_count(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)
+
+    def forecast(self) -> str:
+        """How long it takes to draw what is not drawn yet, where the card's rate is known."""
+        card, left = card_here(), sum(len(job.arms) * len(job.wanted) for job in self.jobs)
+        if not left or card is None:
+            return "the bar says how long it takes, from its first batches" if left else "everything is drawn"
+        minutes = left * picture_seconds(self.study, configs_of(self.pipeline), card) / 60
+        return f"{left} samples take about {minutes:.0f} minutes on {card.name}"
 
     def prompts(self) -> str:
         """The first prompts of each suite, and what the study can find with them."""

@@ -9,6 +9,7 @@ import pandas as pd
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure
 from caplora.models import device_of
+from caplora.planning import card_here, scoring_seconds
 from caplora.scoring import (
     ClipEmbeddings,
     Embeddings,
@@ -87,6 +88,14 @@ class Scores:
         """How many batches all samples and portraits are."""
         pictures = len(self.everything) + len(self.portraits) + len(self.unseen)
         return -(-pictures // self.study.scoring.batch_size)
+
+    def forecast(self) -> str:
+        """How long it takes to embed all pictures, where the card's rate is known; what is kept takes no time."""
+        card, pictures = card_here(), len(self.everything) + len(self.portraits) + len(self.unseen)
+        if card is None:
+            return f"{pictures} pictures to look at; the bar says how long it takes"
+        minutes = pictures * scoring_seconds(self.study, card) / 60
+        return f"{pictures} pictures to look at take about {minutes:.1f} minutes on {card.name}"
 
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from caplora.lora import Merged, Pack
-from caplora.models import Pipeline, even_packs
+from caplora.models import Pipeline, even_packs, out_of_memory_names
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import decode, draw_batch, wear
 from caplora.sampling.samples import Wanted, lacking, save_sample
@@ -69,7 +69,8 @@ def draw_job(pipeline: Pipeline, adapters: Pack | Merged, job: Job, settings: Sa
         arms = draw_arms(pipeline, adapters, job, settings)
     except torch.OutOfMemoryError:
         if len(job.arms) * len(job.wanted) == 1:
-            raise
+            with out_of_memory_names("a single picture", "lower images.resolution (sampling.batch_size is 1 by now)"):
+                raise
     if arms is None:  # only here, for an exception that is being handled keeps what did not fit
         torch.cuda.empty_cache()
         yield from sample(pipeline, halves(job), settings)

@@ -68,8 +68,8 @@ class Training(Part):
     """Mirror every other image; a face that is not symmetric loses its sides."""
     prior: Prior | None = None
     """Class images to train on beside one's own; None: none."""
-    gradient_checkpointing: bool = False
-    """Less memory, a third slower."""
+    gradient_checkpointing: bool | None = None
+    """Less memory, nearly half slower; None: where a variant does not fit without."""
     compile: bool = False
     """Compile the UNet: minutes at the start, faster steps on cards from Ampere on."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"

@@ -13,7 +13,9 @@ from caplora.study import Study, Variant, only_writer, write_text
 from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
 from caplora.training.inputs import Inputs
 
-CADENCE = {"checkpointing_steps", "validation_steps", "preview_steps"}  # settings that change nothing that is learned
+CADENCE = {  # settings that change nothing that is learned
+    "checkpointing_steps", "validation_steps", "preview_steps", "gradient_checkpointing",
+}  # fmt: skip
 SHOWN = 20  # differences, before the rest is counted
 TRAINING = "training.json"  # what a variant's folder is the training of
 
@@ -85,7 +87,10 @@ def changes(grid: Grid, variant: Variant) -> str:
     path = grid.study.adapter(variant) / TRAINING
     if not path.is_file() or not grid.checkpoints(variant).steps():
         return ""
-    lines = differences(json.loads(path.read_text(encoding="utf-8")), grid.identity(variant))
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for key in CADENCE & before["training"].keys():  # versions before 0.6.0 kept gradient_checkpointing there
+        del before["training"][key]
+    lines = differences(before, grid.identity(variant))
     rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return "\n".join(f"  {line}" for line in [*lines[:SHOWN], *rest])
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.lora import Pack
-from caplora.models import Pipeline, precision_of
+from caplora.models import Pipeline, out_of_memory_names, precision_of
 from caplora.study import Training
 from caplora.training.checkpoints import Checkpoints, asked_to_stop, last_common
 from caplora.training.draws import Draw, draw_micro_batch, draw_validation
@@ -26,6 +26,7 @@ from caplora.training.loss import Objective
 from caplora.training.optimizer import Learner
 
 VALIDATION_DRAWS = 4  # of each held-out image
+SMALLER = "set training.gradient_checkpointing: true, or lower training.batch_size or images.resolution"
 VECTORS = ("flat", "before", "adamw.exp_avg", "adamw.exp_avg_sq")  # of a learner's state: one number per weight
 
 
@@ -61,7 +62,8 @@ def train(
     began = time.monotonic() - run.learners[0].history.seconds
     with asked_to_stop() as asked:
         while done < settings.steps and run.active():
-            run.optimise(done)
+            with out_of_memory_names(f"a step of {len(pack.arms)} variants at once", SMALLER):
+                run.optimise(done)
             done += 1
             due = settings.validation_steps and done % settings.validation_steps == 0
             validation = run.validate(held_out, done) if held_out is not None and due else {}

@@ -1,18 +1,20 @@
 """Variants → packs that fit the memory, trained one after another, each adapter written when it is done."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+import torch
 from accelerate import Accelerator
 from PIL import Image
 
 from caplora.lora import Pack
-from caplora.models import bytes_needed, free_bytes, packs_within, parts_of
+from caplora.models import bytes_needed, fits, free_bytes, out_of_memory_names, packs_within, parts_of
 from caplora.study import Variant, only_writer
 from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
-from caplora.training.loop import Run, Step, train
+from caplora.training.loop import SMALLER, Run, Step, train
 from caplora.training.records import read_records, write_adapter
 
 
@@ -24,31 +26,65 @@ class Plan:
     steps: int  # left to do, over all packs
     each: int  # bytes that one variant's activations need
     free: int  # bytes
+    checkpointing: bool = False  # of gradients
 
     def said(self) -> str:
         """The plan in words."""
         shape = " + ".join(str(len(pack)) for pack in self.packs)
         size = f"a variant needs about {self.each / 2**20:,.0f} MB and {self.free / 2**20:,.0f} MB are free"
+        size += ", with gradient checkpointing" if self.checkpointing else ""
         return f"{len(self.packs)} packs ({shape}): {size}" if len(self.packs) > 1 else f"one pack: {size}"
 
 
 def plan_packs(grid: Grid, variants: Sequence[Variant], free: int | None = None) -> Plan:
     """Packs of the variants that fit into `free` bytes (None: what the device has).
 
-    Variants that were trained together go on together. On a CPU what a step keeps is counted without gradient
-    checkpointing, which hides what a block needs while it is computed again: rather too much than too little.
+    Variants that were trained together go on together. Gradient checkpointing, unless the study says, is on only where
+    a variant alone does not fit without: it computes every forward pass twice, and another pass costs no arithmetic.
     """
     free = free_bytes(grid.pipeline.device) if free is None else free
-    pack = grid.fresh_pack([max(variants, key=lambda v: v.rank)])
-    measured = grid.pipeline.device.type == "cuda"
-    checkpointing = grid.study.training.gradient_checkpointing and measured
-    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": checkpointing})
-    run = Run(grid.pipeline, pack, grid.inputs, settings, [])
-    each = bytes_needed(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(grid.pipeline), grid.pipeline.device)
-    pack.lift()
+    asked = grid.study.training.gradient_checkpointing
+    each = bytes_of_variant(grid, variants, bool(asked))
+    light = bool(asked) or (asked is None and not fits(each, free))
+    if light and not asked:
+        each = bytes_of_variant(grid, variants, True)
     packs = tuple(pack for group in together(grid, variants) for pack in packs_within(group, each, free))
     done = [last_common([grid.checkpoints(variant) for variant in pack]) or 0 for pack in packs]
-    return Plan(packs, len(packs) * grid.study.training.steps - sum(done), each, free)
+    return Plan(packs, len(packs) * grid.study.training.steps - sum(done), each, free, light)
+
+
+def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: bool) -> int:
+    """The memory that a step of the variant of the largest rank needs; what the card has if that is not enough.
+
+    On a CPU what a step keeps is counted without gradient checkpointing, which hides what a block needs while it is
+    computed again: rather too much than too little.
+    """
+    pipeline, pack = grid.pipeline, grid.fresh_pack([max(variants, key=lambda v: v.rank)])
+    measured = checkpointing and pipeline.device.type == "cuda"
+    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": measured})
+    try:
+        run = Run(pipeline, pack, grid.inputs, settings, [])
+        return bytes_needed(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(pipeline), pipeline.device)
+    except torch.OutOfMemoryError:
+        return torch.cuda.get_device_properties(pipeline.device).total_memory
+    finally:
+        pack.lift()
+
+
+def step_seconds(grid: Grid, variants: Sequence[Variant], checkpointing: bool) -> float:
+    """How long a step of a pack takes: the second of two that are measured and that move nothing."""
+    pipeline, pack, began = grid.pipeline, grid.fresh_pack(variants), 0.0
+    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": checkpointing})
+    with out_of_memory_names(f"a step of {len(variants)} variants at once", SMALLER):
+        run = Run(pipeline, pack, grid.inputs, settings, [])
+        for _ in range(2):
+            began = time.monotonic()
+            run.variant_losses(run.draw(0)).sum().backward()
+            if pipeline.device.type == "cuda":
+                torch.cuda.synchronize()
+    seconds = time.monotonic() - began
+    pack.lift()
+    return seconds * settings.gradient_accumulation_steps
 
 
 def together(grid: Grid, variants: Sequence[Variant]) -> list[list[Variant]]:
@@ -69,14 +105,21 @@ Preview = Callable[[Grid, Pack, int], dict[str, list[Image.Image]]]  # at a step
 
 
 def train_grid(
-    grid: Grid, packs: Sequence[Sequence[Variant]], preview: Preview = lambda grid, pack, number: {}
+    grid: Grid,
+    packs: Sequence[Sequence[Variant]],
+    preview: Preview = lambda grid, pack, number: {},
+    checkpointing: bool | None = None,
 ) -> Iterator[Step]:
     """Train the packs one after another and write each one's adapters when it is done, yielding every step.
 
     Training that was interrupted goes on; what is finished is only written again. Every process of several runs
-    this; the first one writes. `preview` draws what a step shows beside its losses. Raises ChangedError where a folder
+    this; the first one writes. `preview` draws what a step shows beside its losses. `checkpointing` is what the plan
+    chose; None: as the study says. Raises ChangedError where a folder
     was claimed for another training meanwhile, and FloatingPointError when every variant has stopped.
     """
+    settings = grid.study.training
+    if checkpointing is not None:
+        settings = settings.model_copy(update={"gradient_checkpointing": checkpointing})
     first = Accelerator(cpu=grid.pipeline.device.type == "cpu").is_main_process
     for variants in packs:
         with ExitStack() as held:
@@ -86,7 +129,7 @@ def train_grid(
                     raise ChangedError(f"{grid.study.adapter(variant)} was claimed for another training:\n{listed}")
             pack, places = grid.fresh_pack(variants), [grid.checkpoints(variant) for variant in variants]
             held.callback(pack.lift)
-            for step in train(grid.pipeline, pack, grid.inputs, grid.study.training, places, grid.held_out):
+            for step in train(grid.pipeline, pack, grid.inputs, settings, places, grid.held_out):
                 yield replace(step, previews=preview(grid, pack, step.number) if first else {})
             if first:
                 for adapter, place in zip(pack.adapters(), places, strict=True):

@@ -1,0 +1,17 @@
+"""What a study needs, what a card has, what is chosen and how long it takes: said before anything is run.
+
+`configs` reads the shapes of a base model, `counting` their arithmetic and memory, on tensors without numbers. `cards`
+are known graphics cards. `needs` says what fits and how the variants are packed, `pictures` how many samples there are,
+and `minutes` how long notebooks 02 to 04 take; `plan` puts it together.
+"""
+
+from caplora.planning.cards import CARDS, Card, card_here, card_of
+from caplora.planning.configs import BaseConfigs, configs_of, read_configs
+from caplora.planning.minutes import Minutes, picture_seconds, scoring_seconds
+from caplora.planning.needs import Needs
+from caplora.planning.plan import Forecast, forecast_of, table_of
+
+__all__ = [
+    "CARDS", "BaseConfigs", "Card", "Forecast", "Minutes", "Needs", "card_here", "card_of", "configs_of",
+    "forecast_of", "picture_seconds", "read_configs", "scoring_seconds", "table_of",
+]  # fmt: skip

@@ -1,0 +1,46 @@
+"""The configs of a base model's parts: of a folder, of the hub (some kB, no weights) or of a pipeline."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig
+
+from caplora.captions import base_path
+from caplora.study import Study
+
+
+@dataclass(frozen=True)
+class BaseConfigs:
+    """The configs of a base model's parts, as text so that what was counted once is known again."""
+
+    unet: str
+    vae: str
+    text_encoders: tuple[str, ...]  # two of SDXL
+
+    @staticmethod
+    def of(unet: dict[str, Any], vae: dict[str, Any], text_encoders: list[dict[str, Any]]) -> "BaseConfigs":
+        """The configs that such dictionaries hold."""
+        return BaseConfigs(_text(unet), _text(vae), tuple(_text(config) for config in text_encoders))
+
+
+def read_configs(study: Study) -> BaseConfigs:
+    """The configs of a study's base model; of the hub only they are fetched, no weights. Raises OSError without any."""
+    place = {"pretrained_model_name_or_path": base_path(study), "revision": study.base.revision}
+    unet = UNet2DConditionModel.load_config(**place, subfolder="unet")
+    vae = AutoencoderKL.load_config(**place, subfolder="vae")
+    folders = ["text_encoder", "text_encoder_2"][: 2 if unet.get("addition_embed_type") == "text_time" else 1]
+    texts = [CLIPTextConfig.from_pretrained(**place, subfolder=folder).to_dict() for folder in folders]
+    return BaseConfigs.of(unet, vae, texts)
+
+
+def configs_of(pipeline: DiffusionPipeline) -> BaseConfigs:
+    """The configs of a base model that is loaded."""
+    texts = [part for name, part in sorted(pipeline.components.items()) if name.startswith("text_encoder") and part]
+    return BaseConfigs.of(dict(pipeline.unet.config), dict(pipeline.vae.config), [t.config.to_dict() for t in texts])
+
+
+def _text(config: dict[str, Any]) -> str:
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    return json.dumps(own, sort_keys=True, default=str)

@@ -1,0 +1,88 @@
+"""How long a study takes: its arithmetic over the rate that may be expected of a card, or a step that was measured."""
+
+from dataclasses import dataclass
+
+import open_clip
+
+from caplora.planning.cards import Card
+from caplora.planning.configs import BaseConfigs
+from caplora.planning.counting import count_forward, count_training, count_vae, transformer_flop
+from caplora.planning.needs import Needs, rows_of
+from caplora.planning.pictures import pictures
+from caplora.study import Clip, Study, Variant
+
+IMAGES = 100  # of a study that has no dataset yet
+READING = 0.05  # seconds to decode a picture and to make it ready for the scoring models, on a processor; assumed
+IDENTITY = transformer_flop(384, 1536, 12, 257)  # DINOv2 small at 224 pixels
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """Minutes of notebooks 02, 03 and 04; loading and downloading are not among them."""
+
+    training: float
+    sampling: float
+    scoring: float
+
+    @property
+    def all(self) -> float:
+        """Of the three."""
+        return self.training + self.sampling + self.scoring
+
+    def said(self) -> str:
+        """In words."""
+        return (
+            f"about {self.training:.0f} minutes for 02, {self.sampling:.0f} for 03 and {self.scoring:.0f} for 04,"
+            f" {self.all:.0f} in all"
+        )
+
+
+def minutes_of(
+    study: Study,
+    variants: list[Variant],
+    configs: BaseConfigs,
+    card: Card,
+    needs: Needs,
+    images: int = IMAGES,
+) -> Minutes:
+    """What the study takes on a card before anything is measured."""
+    drawn = sum(pictures(study.sampling, len(variants)).values())
+    training = training_seconds(study, variants, configs, card, needs.checkpointing, images)
+    each, scored = picture_seconds(study, configs, card), scoring_seconds(study, card)
+    return Minutes(training / 60, drawn * each / 60, (drawn + images) * scored / 60)
+
+
+def training_seconds(
+    study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool, images: int
+) -> float:
+    """Of notebook 02: every step of every variant, and each image once through the VAE."""
+    settings, pixels = study.training, study.images.resolution
+    each = count_training(configs, pixels, settings.targets, max(v.rank for v in variants), light).flop
+    rows = settings.steps * settings.gradient_accumulation_steps * rows_of(settings) * len(variants)
+    encode = count_vae(configs.vae, pixels).passes["encode"].flop * images * (2 if settings.random_flip else 1)
+    return rows * each / card.half_rate + encode / card.single_rate
+
+
+def picture_seconds(study: Study, configs: BaseConfigs, card: Card) -> float:
+    """Of one sample: every denoising step, with guidance twice, and the VAE."""
+    settings, pixels = study.sampling, study.images.resolution
+    unet = count_forward(configs, pixels)
+    rows = settings.num_inference_steps * (1 if settings.guidance_scale == 1 else 2)
+    decode = count_vae(configs.vae, pixels).passes["decode"].flop
+    return rows * unet.passes["forward"].flop / card.half_rate + decode / card.single_rate
+
+
+def scoring_seconds(study: Study, card: Card) -> float:
+    """Of one picture in notebook 04: read once, and through every model in fp32."""
+    flop = sum(clip_flop(clip) for clip in study.scoring.clips) + IDENTITY
+    return READING + flop / card.single_rate
+
+
+def clip_flop(clip: Clip) -> int:
+    """The arithmetic of a CLIP's image encoder; a model that open_clip knows only by its folder counts as small."""
+    config = open_clip.get_model_config(clip.name)
+    if config is None or "patch_size" not in (config["vision_cfg"] or {}):
+        return 0
+    c = config["vision_cfg"]
+    tokens = (c.get("image_size", 224) // c["patch_size"]) ** 2 + 1
+    return transformer_flop(c["width"], int(c.get("mlp_ratio", 4) * c["width"]), c["layers"], tokens)

@@ -1,0 +1,18 @@
+"""How many pictures a study draws."""
+
+from caplora.study import Sampling
+
+FINAL = ("test", "edits", "unrelated")  # suites that a finalist draws; all variants draw the development prompts
+
+
+def pictures(settings: Sampling, variants: int) -> dict[str, int]:
+    """The pictures of each suite and of the other scales, over the baseline and all variants.
+
+    All variants draw the development prompts, the finalists the other suites, and the best one is drawn at other
+    scales.
+    """
+    arms, final = 1 + variants, 1 + min(settings.finalists or variants, variants)
+    suites, seeds = settings.suites, len(settings.seeds)
+    drawn = {split: (final if split in FINAL else arms) * len(suite) * seeds for split, suite in suites.items()}
+    prompts = len(suites["development"]) + len(suites["unrelated"])
+    return drawn | {"scales": len(settings.scales) * prompts}

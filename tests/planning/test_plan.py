@@ -1,0 +1,91 @@
+"""needs.py, minutes.py, pictures.py and cards.py: what is chosen, and that it is said."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.shapes import TEXTS, VAE, base_configs, unet_config
+from caplora.commands.app import main
+from caplora.planning.cards import CARDS, UTILISATION, known
+from caplora.planning.counting import count_forward, count_vae
+from caplora.planning.minutes import picture_seconds
+from caplora.planning.pictures import pictures
+from caplora.planning.plan import forecast_of
+from caplora.study.reading import PROJECT
+from caplora.study.study import read_study
+from caplora.study.variants import read_variants
+
+STUDY, GRID, SD15 = read_study("sd15"), list(read_variants("grid")), base_configs("sd15")
+
+
+def test_the_grid_of_six_fits_a_t4_as_one_pack() -> None:
+    found = forecast_of(STUDY, GRID, SD15, CARDS["T4"])
+    assert (found.needs.packs, found.needs.variants, found.needs.checkpointing) == (1, 6, False)
+    assert found.needs.fit(CARDS["T4"])
+    assert "one pack of 6 variants, gradient checkpointing off, fp16" in found.said()
+
+
+def test_less_memory_means_more_packs_then_checkpointing_then_a_clear_sentence() -> None:
+    def needed(gib: float) -> tuple[int, bool, bool]:
+        card = replace(CARDS["T4"], gib=gib)
+        needs = forecast_of(STUDY, GRID, SD15, card).needs
+        return needs.packs, needs.checkpointing, needs.fit(card)
+
+    assert needed(9) == (2, False, True)
+    assert needed(3.9)[1:] == (True, True)
+    small = replace(CARDS["T4"], gib=3)
+    found = forecast_of(STUDY, GRID, SD15, small)
+    assert not found.needs.fit(small) and found.needs.checkpointing
+    assert "does not fit" in found.said() and "images.resolution" in found.said()
+    assert found.row()[-1] == "–"
+
+
+def test_a_picture_takes_two_passes_a_step_and_a_decoding() -> None:
+    unet, vae = count_forward(SD15, 512).passes["forward"].flop, count_vae(SD15.vae, 512).passes["decode"].flop
+    expected = 2 * STUDY.sampling.num_inference_steps * unet / (65e12 * UTILISATION) + vae / (8.1e12 * 0.5)
+    assert picture_seconds(STUDY, SD15, CARDS["T4"]) == pytest.approx(expected)
+
+
+def test_every_arm_draws_every_suite_and_only_finalists_do_if_there_are_any() -> None:
+    every, two = (STUDY.sampling.model_copy(update={"finalists": limit}) for limit in (None, 2))
+    (dev, test), seeds = (len(every.development), len(every.test)), len(every.seeds)
+    assert pictures(every, 6)["development"] == pictures(two, 6)["development"] == 7 * dev * seeds
+    assert (pictures(every, 6)["test"], pictures(two, 6)["test"]) == (7 * test * seeds, 3 * test * seeds)
+    assert pictures(every, 6)["scales"] == pictures(two, 1)["scales"] == 3 * (dev + len(every.unrelated))
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [("Tesla T4", 65), ("NVIDIA L4", 121), ("NVIDIA A100-SXM4-80GB", 312), ("NVIDIA H100 80GB HBM3", 989)],
+)
+def test_a_card_is_known_by_the_name_that_torch_gives_it(name: str, half: float) -> None:
+    card = known(name, 10 * 2**30)
+    assert card is not None and (card.half, card.gib) == (half, 10)
+
+
+def test_a_card_that_is_not_known_is_not_guessed() -> None:
+    assert known("NVIDIA T400 4GB", 4 * 2**30) is None
+
+
+def test_plan_reads_configs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    for folder, config in (("unet", unet_config("sd15")), ("vae", VAE), ("text_encoder", TEXTS["sd15"][0])):
+        (model / folder).mkdir(parents=True)
+        (model / folder / "config.json").write_text(json.dumps(config))
+    content = yaml.safe_load((PROJECT / "params" / "studies" / "sd15.yaml").read_text())
+    content |= {"name": "own", "base": {"path": str(model)}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    assert main(["plan", str(tmp_path / "own.yaml"), "--card", "T4"]) == 0
+    said = capsys.readouterr().out
+    assert "| T4 | 15.7 |" in said and "one pack of 6 variants" in said and "minutes for 02" in said
+
+
+def test_plan_without_a_card_says_which_there_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["plan", "sd15"]) == 2
+    assert "--card T4 or L4" in capsys.readouterr().err
