@@ -5,7 +5,16 @@
 that are the same on any device.
 """
 
-from caplora.models.base import base_hashes, load_base, named_base, noise_of, parts_of, read_pipeline, weights_hash
+from caplora.models.base import (
+    base_hashes,
+    config_of,
+    load_base,
+    named_base,
+    noise_of,
+    parts_of,
+    read_pipeline,
+    weights_hash,
+)
 from caplora.models.devices import DTYPES, device_of, device_said, precision_of
 from caplora.models.family import SD1, SD2, SDXL, Family, Pipeline, family_of
 from caplora.models.memory import bytes_needed, even_packs, fits, free_bytes, out_of_memory_names, packs_within
@@ -13,8 +22,8 @@ from caplora.models.seeds import generator_of
 from caplora.models.texts import conditions, encode_texts, encode_tokens, text_encoders, text_tokens
 
 __all__ = [
-    "DTYPES", "SD1", "SD2", "SDXL", "Family", "Pipeline", "base_hashes", "bytes_needed", "conditions", "device_of",
-    "device_said", "encode_texts", "encode_tokens", "even_packs", "family_of", "fits", "free_bytes", "generator_of",
-    "load_base", "named_base", "noise_of", "out_of_memory_names", "packs_within", "parts_of", "precision_of",
-    "read_pipeline", "text_encoders", "text_tokens", "weights_hash",
+    "DTYPES", "SD1", "SD2", "SDXL", "Family", "Pipeline", "base_hashes", "bytes_needed", "conditions", "config_of",
+    "device_of", "device_said", "encode_texts", "encode_tokens", "even_packs", "family_of", "fits", "free_bytes",
+    "generator_of", "load_base", "named_base", "noise_of", "out_of_memory_names", "packs_within", "parts_of",
+    "precision_of", "read_pipeline", "text_encoders", "text_tokens", "weights_hash",
 ]  # fmt: skip

@@ -1,12 +1,14 @@
 """A study's base model, loaded and frozen, and what tells it from another."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
-from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler, StableDiffusionXLPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionXLPipeline
+from huggingface_hub import hf_hub_download
 from torch import nn
 
 from caplora.captions import MOVED, base_path
@@ -55,12 +57,19 @@ def load_base(study: Study) -> Pipeline:
     return pipeline
 
 
+def config_of(path: str, revision: str | None, name: str) -> dict[str, Any]:
+    """A JSON file of a model, from its folder or, alone, from the hub; raises OSError where it is not there."""
+    folder = Path(path)
+    file = folder / name if folder.is_dir() else Path(hf_hub_download(path, name, revision=revision))
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def read_pipeline(path: str, revision: str | None, dtype: torch.dtype) -> Pipeline:
     """The pipeline in a folder or of the hub: the VAE in fp32, all else in `dtype` as it is read, to spare memory.
 
     Raises OSError where there is none, and ValueError for one of another kind than Stable Diffusion 1, 2 and XL.
     """
-    kind = pipeline_class(DiffusionPipeline.load_config(path, revision=revision), path)
+    kind = pipeline_class(config_of(path, revision, "model_index.json"), path)
     checker: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False}
     pipeline = kind.from_pretrained(
         path,

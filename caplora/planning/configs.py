@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig
 
 from caplora.captions import base_path
+from caplora.models import Pipeline, config_of
 from caplora.study import Study
 
 
@@ -27,15 +27,14 @@ class BaseConfigs:
 
 def read_configs(study: Study) -> BaseConfigs:
     """The configs of a study's base model; of the hub only they are fetched, no weights. Raises OSError without any."""
-    place = {"pretrained_model_name_or_path": base_path(study), "revision": study.base.revision}
-    unet = UNet2DConditionModel.load_config(**place, subfolder="unet")
-    vae = AutoencoderKL.load_config(**place, subfolder="vae")
+    path, revision = base_path(study), study.base.revision
+    unet, vae = (config_of(path, revision, f"{part}/config.json") for part in ("unet", "vae"))
     folders = ["text_encoder", "text_encoder_2"][: 2 if unet.get("addition_embed_type") == "text_time" else 1]
-    texts = [CLIPTextConfig.from_pretrained(**place, subfolder=folder).to_dict() for folder in folders]
-    return BaseConfigs.of(unet, vae, texts)
+    texts = [config_of(path, revision, f"{folder}/config.json") for folder in folders]
+    return BaseConfigs.of(unet, vae, [CLIPTextConfig(**text).to_dict() for text in texts])
 
 
-def configs_of(pipeline: DiffusionPipeline) -> BaseConfigs:
+def configs_of(pipeline: Pipeline) -> BaseConfigs:
     """The configs of a base model that is loaded."""
     texts = [part for name, part in sorted(pipeline.components.items()) if name.startswith("text_encoder") and part]
     return BaseConfigs.of(dict(pipeline.unet.config), dict(pipeline.vae.config), [t.config.to_dict() for t in texts])
