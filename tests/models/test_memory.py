@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from caplora.models import memory
-from caplora.models.memory import bytes_kept, even_packs, free_bytes, packs_within
+from caplora.models.memory import bytes_kept, even_packs, fits, free_bytes, out_of_memory_names, packs_within
 
 
 def test_bytes_kept_are_the_inputs_of_each_product_and_not_the_weights() -> None:
@@ -49,3 +49,16 @@ def test_even_packs_hold_everything_in_order_and_differ_by_one_at_most(count: in
     assert [item for pack in packs for item in pack] == list(range(count))
     assert len(packs) == -(-count // 3) and all(0 < len(pack) <= 3 for pack in packs)
     assert max(map(len, packs), default=0) - min(map(len, packs), default=0) <= 1
+
+
+def test_out_of_memory_names_what_did_not_fit_and_the_setting_to_change() -> None:
+    with (
+        pytest.raises(torch.OutOfMemoryError, match=r"^a step of 6 .* lower training\.batch_size; what is") as raised,
+        out_of_memory_names("a step of 6 variants", "lower training.batch_size"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert str(raised.value.__cause__) == "CUDA out of memory"
+
+
+def test_a_thing_fits_with_room_for_what_it_needs_besides() -> None:
+    assert fits(1000, 1700) and not fits(1000, 1600)

@@ -73,6 +73,16 @@ def test_checkpointing_never_makes_a_pack_larger_than_what_is_counted_whole(tmp_
     assert less.each == plain.each
 
 
+def test_checkpointing_turns_itself_on_only_where_a_variant_does_not_fit_and_is_said(tmp_path: Path) -> None:
+    grid = grid_in(tmp_path)
+    roomy, tight = plan_packs(grid, VARIANTS), plan_packs(grid, VARIANTS, free=1)
+    assert not roomy.checkpointing and "checkpointing" not in roomy.said()
+    assert tight.checkpointing and "with gradient checkpointing" in tight.said()
+    assert [len(pack) for pack in tight.packs] == [1] * len(VARIANTS)
+    never = grid_in(tmp_path, SETTINGS.model_copy(update={"gradient_checkpointing": False}))
+    assert not plan_packs(never, VARIANTS, free=1).checkpointing
+
+
 def test_grid_becomes_adapters_that_are_proven(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     steps = run(grid)
