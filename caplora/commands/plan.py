@@ -14,7 +14,8 @@ def plan(
     *,
     variants: str = "grid",
     card: Annotated[
-        tuple[Literal["T4", "L4", "A100", "A100-80GB", "H100", "H200"], ...], Parameter(consume_multiple=True)
+        tuple[Literal["T4", "L4", "A100", "A100-80GB", "H100", "H200"], ...],
+        Parameter(consume_multiple=True, show_default=False),
     ] = (),
     images: int = 100,
 ) -> None:

@@ -79,10 +79,9 @@ def scoring_seconds(study: Study, card: Card) -> float:
 
 
 def clip_flop(clip: Clip) -> int:
-    """The arithmetic of a CLIP's image encoder; a model that open_clip knows only by its folder counts as small."""
-    config = open_clip.get_model_config(clip.name)
-    if config is None or "patch_size" not in (config["vision_cfg"] or {}):
+    """The arithmetic of a CLIP's image encoder; one that is no transformer of open_clip's list counts as small."""
+    c = (open_clip.get_model_config(clip.name) or {}).get("vision_cfg") or {}
+    if not c.get("patch_size"):
         return 0
-    c = config["vision_cfg"]
     tokens = (c.get("image_size", 224) // c["patch_size"]) ** 2 + 1
     return transformer_flop(c["width"], int(c.get("mlp_ratio", 4) * c["width"]), c["layers"], tokens)

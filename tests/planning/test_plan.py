@@ -70,6 +70,13 @@ def test_a_card_that_is_not_known_is_not_guessed() -> None:
     assert known("NVIDIA T400 4GB", 4 * 2**30) is None
 
 
+def test_plan_of_the_mini_study_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "mini", "--card", "T4", "L4"]) == 0
+    said = capsys.readouterr().out
+    assert "| T4 |" in said and "| L4 |" in said and "one pack of 6 variants" in said
+    assert "988 pictures" in said
+
+
 def test_plan_reads_configs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model"
     for folder, config in (("unet", unet_config("sd15")), ("vae", VAE), ("text_encoder", TEXTS["sd15"][0])):
