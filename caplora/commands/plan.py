@@ -7,16 +7,15 @@ from cyclopts import Parameter
 from caplora.commands.say import say
 from caplora.study import read_study, read_variants
 
+Name = Literal["T4", "L4", "A100", "A100-80GB", "H100", "H200"]  # of a card
+
 
 def plan(
     study: str,
     /,
     *,
     variants: str = "grid",
-    card: Annotated[
-        tuple[Literal["T4", "L4", "A100", "A100-80GB", "H100", "H200"], ...],
-        Parameter(consume_multiple=True, show_default=False),
-    ] = (),
+    card: Annotated[tuple[Name, ...], Parameter(consume_multiple=True, show_default=False)] = (),
     images: int = 100,
 ) -> None:
     """Say what a study needs of a card, what is chosen and how many minutes notebooks 02 to 04 take.

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from benchmarks.shapes import TEXTS, VAE, base_configs, unet_config
 from caplora.commands.app import main
+from caplora.commands.plan import Name
 from caplora.planning.cards import CARDS, UTILISATION, known
 from caplora.planning.counting import count_forward, count_vae
 from caplora.planning.minutes import picture_seconds
@@ -96,3 +98,7 @@ def test_plan_without_a_card_says_which_there_are(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["plan", "sd15"]) == 2
     assert "--card T4 or L4" in capsys.readouterr().err
+
+
+def test_the_command_knows_every_card() -> None:
+    assert get_args(Name) == tuple(CARDS)
