@@ -151,7 +151,7 @@ class Adapters:
         """How long training will take, from a measured step of the first pack."""
         if not self.steps:
             return "everything is trained"
-        seconds = step_seconds(self.grid, self.plan.packs[0], self.plan.checkpointing)
+        seconds = step_seconds(self.grid, self.plan.packs[0], self.plan.settings(self.study.training))
         self.minutes = seconds * self.steps / 60
         return f"training takes about {self.minutes:.1f} minutes: {self.steps} steps, and one takes {seconds:.2f} s"
 
@@ -164,7 +164,7 @@ class Adapters:
     def train(self) -> Iterator[Step]:
         """Train what is left, yielding every step, and write each adapter when it is done."""
         self.losses = []
-        for step in train_grid(self.grid, self.plan.packs, previews, self.plan.checkpointing):
+        for step in train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training)):
             self.losses += [(step.number, name, loss) for name, loss in step.losses.items()]
             yield step
 

@@ -7,7 +7,7 @@ import open_clip
 from caplora.planning.cards import Card
 from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import count_forward, count_training, count_vae, transformer_flop
-from caplora.planning.needs import Needs, rows_of
+from caplora.planning.needs import Needs, images_of
 from caplora.planning.pictures import pictures
 from caplora.study import Clip, Study, Variant
 
@@ -58,7 +58,7 @@ def training_seconds(
     """Of notebook 02: every step of every variant, and each image once through the VAE."""
     settings, pixels = study.training, study.images.resolution
     each = count_training(configs, pixels, settings.targets, max(v.rank for v in variants), light).flop
-    rows = settings.steps * settings.gradient_accumulation_steps * rows_of(settings) * len(variants)
+    rows = settings.steps * settings.gradient_accumulation_steps * images_of(settings) * len(variants)
     encode = count_vae(configs.vae, pixels).passes["encode"].flop * images * (2 if settings.random_flip else 1)
     return rows * each / card.half_rate + encode / card.single_rate
 

@@ -25,6 +25,7 @@ class Needs:
     packs: int
     variants: int  # of the largest pack
     checkpointing: bool
+    at_once: int  # images of a variant that are passed at once, those of the prior among them
 
     @property
     def training(self) -> int:
@@ -45,13 +46,19 @@ def needs_of(study: Study, variants: list[Variant], configs: BaseConfigs, card: 
     """What the study needs on a card, with the largest packs that fit; the smallest pack if none does.
 
     Gradient checkpointing, unless the study says, is on only if a variant alone does not fit without: another pass
-    costs no arithmetic, and checkpointing computes every forward pass twice.
+    costs no arithmetic, and checkpointing computes every forward pass twice. Where that is not enough, the images of a
+    variant are passed in parts.
     """
-    asked = study.training.gradient_checkpointing
-    plain = None if asked else needs_with(study, variants, configs, card, light=False)
-    if plain and (asked is False or plain.fit(card)):
-        return plain
-    return needs_with(study, variants, configs, card, light=True)
+    asked, rows = study.training.gradient_checkpointing, rows_of(study.training)
+    for light in (False, True) if asked is None else (asked,):
+        needs = needs_with(study, variants, configs, card, light)
+        if needs.fit(card):
+            return needs
+    if rows == 1 or needs.sampling > SHARE * card.bytes:
+        return needs
+    turned = {"images_at_once": -(-rows // 2), "gradient_checkpointing": light}
+    fewer = study.model_copy(update={"training": study.training.model_copy(update=turned)})
+    return needs_of(fewer, variants, configs, card)
 
 
 def needs_with(study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool) -> Needs:
@@ -81,6 +88,7 @@ def needs_of_pack(
         packs=len(packs),
         variants=size,
         checkpointing=light,
+        at_once=rows_of(training),
     )
 
 
@@ -97,7 +105,13 @@ def drawing_bytes(configs: BaseConfigs, pixels: int, batch: int) -> int:
 
 
 def rows_of(training: Training) -> int:
-    """The rows of a variant in a pass: its images, and as many of the prior."""
+    """The rows of a variant in a pass: its images, and as many of the prior, or what the study passes at once."""
+    rows = images_of(training)
+    return min(rows, training.images_at_once or rows)
+
+
+def images_of(training: Training) -> int:
+    """The images of a variant in a micro-batch, those of the prior among them."""
     return training.batch_size * (2 if training.prior else 1)
 
 
@@ -107,6 +121,7 @@ def chosen(study: Study, needs: Needs, card: Card) -> str:
     on = "on" if needs.checkpointing else "off"
     packs = "one pack of" if needs.packs == 1 else f"{needs.packs} packs of at most"
     said = f"{packs} {counted(needs.variants, 'variant')}, gradient checkpointing {on}, {precision}"
+    said += f", {counted(needs.at_once, 'image')} of a variant at once" * (needs.at_once < images_of(study.training))
     said += f", {counted(needs.batch, 'sample')} at once" if needs.batch < study.sampling.batch_size else ""
     gb = (
         f"{needs.training / 1e9:.1f} GB to train and {needs.sampling / 1e9:.1f} GB to draw of {card.bytes / 1e9:.1f} GB"

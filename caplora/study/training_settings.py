@@ -70,6 +70,8 @@ class Training(Part):
     """Class images to train on beside one's own; None: none."""
     gradient_checkpointing: bool | None = None
     """Less memory, nearly half slower; None: where a variant does not fit without."""
+    images_at_once: Positive | None = None
+    """Images of a micro-batch that a variant passes at once, to the same result; None: all, or as many as fit."""
     compile: bool = False
     """Compile the UNet: minutes at the start, faster steps on cards from Ampere on."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"

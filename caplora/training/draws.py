@@ -1,6 +1,6 @@
 """What one training step sees: which images, which noise and which timesteps, as a function of seed and step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,6 +31,12 @@ class Draw:
     def concatenated(draws: Sequence["Draw"]) -> "Draw":
         """The rows of several draws."""
         return Draw(*(torch.cat([getattr(d, field) for d in draws]) for field in Draw.__annotations__))
+
+    def in_parts(self, variants: int, rows: int | None) -> Iterator["Draw"]:
+        """The same rows in parts that hold at most `rows` of each variant; None: all at once."""
+        own = torch.arange(len(self.t)).view(variants, -1)
+        for part in own.split(rows or own.shape[1], dim=1):
+            yield Draw(*(getattr(self, field)[part.flatten()] for field in Draw.__annotations__))
 
     def captioned(self, first: int) -> "Draw":
         """The same rows, seen with the texts of their images that begin at `first`."""

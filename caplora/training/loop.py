@@ -26,7 +26,7 @@ from caplora.training.loss import Objective
 from caplora.training.optimizer import Learner
 
 VALIDATION_DRAWS = 4  # of each held-out image
-SMALLER = "set training.gradient_checkpointing: true, or lower training.batch_size or images.resolution"
+SMALLER = "set training.gradient_checkpointing: true, or lower training.images_at_once or images.resolution"
 VECTORS = ("flat", "before", "adamw.exp_avg", "adamw.exp_avg_sq")  # of a learner's state: one number per weight
 
 
@@ -168,9 +168,10 @@ class Run:
     def optimise(self, done: int) -> None:
         """One step of every variant that goes on."""
         losses = torch.zeros(len(self.learners), device=self.pack.flat[0].device)
-        for part in range(self.settings.gradient_accumulation_steps):
-            each = self.variant_losses(self.draw(done * self.settings.gradient_accumulation_steps + part))
-            each = each / self.settings.gradient_accumulation_steps
+        accumulated = self.settings.gradient_accumulation_steps
+        whole = (self.draw(done * accumulated + number) for number in range(accumulated))
+        for part in (part for drawn in whole for part in drawn.in_parts(len(losses), self.settings.images_at_once)):
+            each = self.variant_losses(part) / accumulated
             scaled = [le.scaler.scale(loss) for le, loss in zip(self.learners, each, strict=True)]
             torch.stack(scaled).sum().backward()
             losses += each.detach()

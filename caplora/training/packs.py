@@ -11,7 +11,7 @@ from PIL import Image
 
 from caplora.lora import Pack
 from caplora.models import bytes_needed, fits, free_bytes, out_of_memory_names, packs_within, parts_of
-from caplora.study import Variant, only_writer
+from caplora.study import Training, Variant, counted, only_writer
 from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
 from caplora.training.loop import SMALLER, Run, Step, train
@@ -27,12 +27,19 @@ class Plan:
     each: int  # bytes that one variant's activations need
     free: int  # bytes
     checkpointing: bool = False  # of gradients
+    at_once: int | None = None  # images of a variant; None: all of a micro-batch
+
+    def settings(self, asked: Training) -> Training:
+        """A study's settings with what the plan chose so that they fit."""
+        chosen = {"gradient_checkpointing": self.checkpointing, "images_at_once": self.at_once}
+        return asked.model_copy(update=chosen)
 
     def said(self) -> str:
         """The plan in words."""
         shape = " + ".join(str(len(pack)) for pack in self.packs)
         size = f"a variant needs about {self.each / 2**20:,.0f} MB and {self.free / 2**20:,.0f} MB are free"
         size += ", with gradient checkpointing" if self.checkpointing else ""
+        size += f", {counted(self.at_once, 'image')} of a variant at once" if self.at_once else ""
         return f"{len(self.packs)} packs ({shape}): {size}" if len(self.packs) > 1 else f"one pack: {size}"
 
 
@@ -41,19 +48,24 @@ def plan_packs(grid: Grid, variants: Sequence[Variant], free: int | None = None)
 
     Variants that were trained together go on together. Gradient checkpointing, unless the study says, is on only where
     a variant alone does not fit without: it computes every forward pass twice, and another pass costs no arithmetic.
+    Where that is not enough its images are passed in parts, unless the study says in which.
     """
     free = free_bytes(grid.pipeline.device) if free is None else free
-    asked = grid.study.training.gradient_checkpointing
-    each = bytes_of_variant(grid, variants, bool(asked))
+    asked, at_once = grid.study.training.gradient_checkpointing, grid.study.training.images_at_once
+    each = bytes_of_variant(grid, variants, bool(asked), at_once)
     light = bool(asked) or (asked is None and not fits(each, free))
     if light and not asked:
-        each = bytes_of_variant(grid, variants, True)
+        each = bytes_of_variant(grid, variants, True, at_once)
+    rows = grid.study.training.batch_size * (2 if grid.study.training.prior else 1)
+    while grid.study.training.images_at_once is None and not fits(each, free) and rows > 1:
+        rows = at_once = -(-rows // 2)
+        each = bytes_of_variant(grid, variants, light, at_once)
     packs = tuple(pack for group in together(grid, variants) for pack in packs_within(group, each, free))
     done = [last_common([grid.checkpoints(variant) for variant in pack]) or 0 for pack in packs]
-    return Plan(packs, len(packs) * grid.study.training.steps - sum(done), each, free, light)
+    return Plan(packs, len(packs) * grid.study.training.steps - sum(done), each, free, light, at_once)
 
 
-def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: bool) -> int:
+def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: bool, at_once: int | None) -> int:
     """The memory that a step of the variant of the largest rank needs; what the card has if that is not enough.
 
     On a CPU what a step keeps is counted without gradient checkpointing, which hides what a block needs while it is
@@ -64,22 +76,24 @@ def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: boo
     settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": measured})
     try:
         run = Run(pipeline, pack, grid.inputs, settings, [])
-        return bytes_needed(lambda: run.variant_losses(run.draw(0)).sum(), parts_of(pipeline), pipeline.device)
+        part = next(run.draw(0).in_parts(1, at_once))
+        return bytes_needed(lambda: run.variant_losses(part).sum(), parts_of(pipeline), pipeline.device)
     except torch.OutOfMemoryError:
         return torch.cuda.get_device_properties(pipeline.device).total_memory
     finally:
         pack.lift()
 
 
-def step_seconds(grid: Grid, variants: Sequence[Variant], checkpointing: bool) -> float:
+def step_seconds(grid: Grid, variants: Sequence[Variant], settings: Training) -> float:
     """How long a step of a pack takes: the second of two that are measured and that move nothing."""
     pipeline, pack, began = grid.pipeline, grid.fresh_pack(variants), 0.0
-    settings = grid.study.training.model_copy(update={"compile": False, "gradient_checkpointing": checkpointing})
+    settings = settings.model_copy(update={"compile": False})
     with out_of_memory_names(f"a step of {len(variants)} variants at once", SMALLER):
         run = Run(pipeline, pack, grid.inputs, settings, [])
         for _ in range(2):
             began = time.monotonic()
-            run.variant_losses(run.draw(0)).sum().backward()
+            for part in run.draw(0).in_parts(len(variants), settings.images_at_once):
+                run.variant_losses(part).sum().backward()
             if pipeline.device.type == "cuda":
                 torch.cuda.synchronize()
     seconds = time.monotonic() - began
@@ -108,18 +122,16 @@ def train_grid(
     grid: Grid,
     packs: Sequence[Sequence[Variant]],
     preview: Preview = lambda grid, pack, number: {},
-    checkpointing: bool | None = None,
+    settings: Training | None = None,
 ) -> Iterator[Step]:
     """Train the packs one after another and write each one's adapters when it is done, yielding every step.
 
     Training that was interrupted goes on; what is finished is only written again. Every process of several runs
-    this; the first one writes. `preview` draws what a step shows beside its losses. `checkpointing` is what the plan
-    chose; None: as the study says. Raises ChangedError where a folder
-    was claimed for another training meanwhile, and FloatingPointError when every variant has stopped.
+    this; the first one writes. `preview` draws what a step shows beside its losses. `settings` are those of the plan;
+    None: the study's. Raises ChangedError where a folder was claimed for another training meanwhile, and
+    FloatingPointError when every variant has stopped.
     """
-    settings = grid.study.training
-    if checkpointing is not None:
-        settings = settings.model_copy(update={"gradient_checkpointing": checkpointing})
+    settings = settings or grid.study.training
     first = Accelerator(cpu=grid.pipeline.device.type == "cpu").is_main_process
     for variants in packs:
         with ExitStack() as held:

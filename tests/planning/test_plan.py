@@ -45,6 +45,15 @@ def test_less_memory_means_more_packs_then_checkpointing_then_a_clear_sentence()
     assert found.row()[-1] == "–"
 
 
+def test_where_checkpointing_is_not_enough_the_images_are_passed_in_parts() -> None:
+    eight = STUDY.model_copy(update={"training": STUDY.training.model_copy(update={"batch_size": 8})})
+    card = replace(CARDS["T4"], gib=6)
+    found = forecast_of(eight, GRID, SD15, card)
+    assert found.needs.fit(card) and found.needs.checkpointing and found.needs.at_once in (2, 4)
+    assert f"{found.needs.at_once} images of a variant at once" in found.said()
+    assert forecast_of(eight, GRID, SD15, CARDS["H100"]).needs.at_once == 8
+
+
 def test_a_picture_takes_two_passes_a_step_and_a_decoding() -> None:
     unet, vae = count_forward(SD15, 512).passes["forward"].flop, count_vae(SD15.vae, 512).passes["decode"].flop
     expected = 2 * STUDY.sampling.num_inference_steps * unet / (65e12 * UTILISATION) + vae / (8.1e12 * 0.5)

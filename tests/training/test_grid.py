@@ -83,6 +83,19 @@ def test_checkpointing_turns_itself_on_only_where_a_variant_does_not_fit_and_is_
     assert not plan_packs(never, VARIANTS, free=1).checkpointing
 
 
+def test_images_are_passed_in_parts_only_where_a_variant_does_not_fit_and_it_is_said(tmp_path: Path) -> None:
+    four = SETTINGS.model_copy(update={"batch_size": 4})
+    grid = grid_in(tmp_path, four)
+    roomy = plan_packs(grid, VARIANTS)
+    assert roomy.at_once is None and "at once" not in roomy.said()
+    tight = plan_packs(grid, VARIANTS, free=int(1.3 / 0.8 * 0.6 * roomy.each))
+    assert tight.at_once == 2 and "2 images of a variant at once" in tight.said() and tight.each < 0.6 * roomy.each
+    assert plan_packs(grid, VARIANTS, free=1).at_once == 1
+    said = plan_packs(grid_in(tmp_path, four.model_copy(update={"images_at_once": 3})), VARIANTS, free=1)
+    assert said.at_once == 3
+    assert (said.settings(four).images_at_once, said.settings(four).gradient_checkpointing) == (3, True)
+
+
 def test_grid_becomes_adapters_that_are_proven(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     steps = run(grid)

@@ -312,6 +312,19 @@ def test_fp16_that_overflows_at_every_scale_is_an_error() -> None:
     assert torch.equal(learner.flat, torch.ones(3))
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7])
+def test_images_passed_in_parts_train_to_what_all_at_once_do(at_once: int, tmp_path: Path) -> None:
+    whole = GENTLE.model_copy(update={"batch_size": 4, "gradient_accumulation_steps": 2, "steps": 8})
+    parts = whole.model_copy(update={"images_at_once": at_once})
+    variants = [R4, R8]
+    together, apart = run(variants, tmp_path / "whole", whole), run(variants, tmp_path / "parts", parts)
+    for one, other in zip(together, apart, strict=True):
+        assert distance(other, one) < 1e-5
+    for variant in variants:
+        losses = [losses_of(tmp_path / way, variant) for way in ("whole", "parts")]
+        torch.testing.assert_close(*losses, rtol=1e-5, atol=0)
+
+
 def test_gradient_checkpointing_keeps_less_and_changes_nothing(tmp_path: Path) -> None:
     thrifty = SETTINGS.model_copy(update={"gradient_checkpointing": True})
     pipeline = tiny_pipeline()
