@@ -76,7 +76,8 @@ def run(study: Path) -> Iterator[dict[str, Any]]:
         began = time.monotonic()
         process = subprocess.Popen(command, env=os.environ | where, stderr=subprocess.DEVNULL, cwd=study.parent)
         _, status, used = os.wait4(process.pid, 0)
-        if status:
+        process.returncode = os.waitstatus_to_exitcode(status)  # so that it knows that it has ended
+        if process.returncode:
             raise RuntimeError(f"{notebook} failed: see {out}")
         yield {"notebook": notebook, "minutes": (time.monotonic() - began) / 60, "GB": used.ru_maxrss / 1e6}
 
