@@ -9,12 +9,12 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
-from caplora.planning import card_here, configs_of, picture_seconds
 from caplora.sampling import (
     Arm,
     Job,
     Sample,
     at_scales,
+    batch_seconds,
     claim,
     development_only,
     drawn_samples,
@@ -115,12 +115,13 @@ class Samples:
         return "\n".join(" ".join(line) for line in lines if line)
 
     def forecast(self) -> str:
-        """How long it takes to draw what is not drawn yet, where the card's rate is known."""
-        card, left = card_here(), sum(len(job.arms) * len(job.wanted) for job in self.jobs)
-        if not left or card is None:
-            return "the bar says how long it takes, from its first batches" if left else "everything is drawn"
-        minutes = left * picture_seconds(self.study, configs_of(self.pipeline), card) / 60
-        return f"{left} samples take about {minutes:.0f} minutes on {card.name}"
+        """How long it takes to draw what is not drawn yet, from the measured steps of a batch."""
+        jobs = self.jobs
+        if not jobs:
+            return "everything is drawn"
+        largest = max(jobs, key=lambda job: _count([job]))
+        minutes = batch_seconds(self.pipeline, largest, self.study.sampling) / _count([largest]) * _count(jobs) / 60
+        return f"{_count(jobs)} samples take about {minutes:.1f} minutes"
 
     def prompts(self) -> str:
         """The first prompts of each suite, and what the study can find with them."""

@@ -1,5 +1,6 @@
 """What notebook 04 holds: the samples of a study on their way to scores."""
 
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,6 @@ import pandas as pd
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure
 from caplora.models import device_of
-from caplora.planning import card_here, scoring_seconds
 from caplora.scoring import (
     ClipEmbeddings,
     Embeddings,
@@ -90,12 +90,13 @@ class Scores:
         return -(-pictures // self.study.scoring.batch_size)
 
     def forecast(self) -> str:
-        """How long it takes to embed all pictures, where the card's rate is known; what is kept takes no time."""
-        card, pictures = card_here(), len(self.everything) + len(self.portraits) + len(self.unseen)
-        if card is None:
-            return f"{pictures} pictures to look at; the bar says how long it takes"
-        minutes = pictures * scoring_seconds(self.study, card) / 60
-        return f"{pictures} pictures to look at take about {minutes:.1f} minutes on {card.name}"
+        """How long it takes to embed all pictures, from the second batch; the two are kept, as all that is embedded."""
+        work, spent = self.embed(), []
+        for _ in range(2):
+            began = time.monotonic()
+            next(work, None)
+            spent.append(time.monotonic() - began)
+        return f"{self.batches} batches of pictures take about {spent[1] * self.batches / 60:.1f} minutes"
 
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""

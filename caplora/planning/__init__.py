@@ -6,12 +6,12 @@ and `minutes` how long notebooks 02 to 04 take; `plan` puts it together.
 """
 
 from caplora.planning.cards import CARDS, Card, card_here, card_of
-from caplora.planning.configs import BaseConfigs, configs_of, read_configs
-from caplora.planning.minutes import Minutes, picture_seconds, scoring_seconds
+from caplora.planning.configs import BaseConfigs, read_configs
+from caplora.planning.minutes import Minutes
 from caplora.planning.needs import Needs
 from caplora.planning.plan import Forecast, forecast_of, table_of
 
 __all__ = [
-    "CARDS", "BaseConfigs", "Card", "Forecast", "Minutes", "Needs", "card_here", "card_of", "configs_of",
-    "forecast_of", "picture_seconds", "read_configs", "scoring_seconds", "table_of",
+    "CARDS", "BaseConfigs", "Card", "Forecast", "Minutes", "Needs", "card_here", "card_of", "forecast_of",
+    "read_configs", "table_of",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The configs of a base model's parts: of a folder, of the hub (some kB, no weights) or of a pipeline."""
+"""The configs of a base model's parts: of a folder or of the hub (some kB, no weights)."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from transformers import CLIPTextConfig
 
 from caplora.captions import base_path
-from caplora.models import Pipeline, config_of
+from caplora.models import config_of
 from caplora.study import Study
 
 
@@ -32,12 +32,6 @@ def read_configs(study: Study) -> BaseConfigs:
     folders = ["text_encoder", "text_encoder_2"][: 2 if unet.get("addition_embed_type") == "text_time" else 1]
     texts = [config_of(path, revision, f"{folder}/config.json") for folder in folders]
     return BaseConfigs.of(unet, vae, [CLIPTextConfig(**text).to_dict() for text in texts])
-
-
-def configs_of(pipeline: Pipeline) -> BaseConfigs:
-    """The configs of a base model that is loaded."""
-    texts = [part for name, part in sorted(pipeline.components.items()) if name.startswith("text_encoder") and part]
-    return BaseConfigs.of(dict(pipeline.unet.config), dict(pipeline.vae.config), [t.config.to_dict() for t in texts])
 
 
 def _text(config: dict[str, Any]) -> str:

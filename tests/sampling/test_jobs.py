@@ -18,7 +18,7 @@ from caplora.models.base import parts_of
 from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch, initial_noise, sampling_key, wear
-from caplora.sampling.jobs import Job, halves, plan_jobs, sample
+from caplora.sampling.jobs import Job, batch_seconds, halves, plan_jobs, sample
 from caplora.sampling.samples import drawn_samples, said_of, wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.study import Study
@@ -86,6 +86,13 @@ def test_arm_in_a_pack_draws_what_it_draws_alone_packed_or_merged() -> None:
         torch.testing.assert_close(together[i], merged, rtol=1e-4, atol=1e-4)
         one.lift()
     assert (together[1] - together[0]).abs().max() > 1e-2
+
+
+def test_forecast_of_a_batch_draws_nothing_and_leaves_the_base_as_it_was(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    before, (job, *_) = sampling_key(SETTINGS, pipeline), plan_jobs(arms_of(tmp_path, *adapters_of(pipeline)), SETTINGS)
+    assert batch_seconds(pipeline, job, SETTINGS) > 0
+    assert sampling_key(SETTINGS, pipeline) == before and not list(tmp_path.rglob("*.png"))
 
 
 def test_small_change_is_not_rounded_away_in_half_precision() -> None:
