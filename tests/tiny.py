@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import torch
 from diffusers import (
@@ -17,6 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from caplora.lora.adapter import Adapter, fresh_adapter
 from caplora.lora.layers import target_layers
+from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.training.diffusion import NOISE
 from caplora.mini.world.words import clip_tokenizer
 from caplora.study.training_settings import Training
@@ -139,6 +141,13 @@ def tiny_sdxl(seed: int = 0) -> StableDiffusionXLPipeline:
 
 
 FAMILIES = {"sd1": tiny_pipeline, "sd2": tiny_sd2, "sdxl": tiny_sdxl}  # each a pipeline of 32-pixel pictures
+
+
+def tiny_clip(folder: Path, seed: int = 0) -> Path:
+    """An open_clip model with random weights in a folder that `local-dir:` reads; the folder."""
+    tokenizer = clip_tokenizer()
+    save_clip(new_clip(len(tokenizer), seed).eval(), tokenizer, folder)
+    return folder
 
 
 def tiny_inputs(count: int = 5, seed: int = 0, flips: int = 1) -> Inputs:

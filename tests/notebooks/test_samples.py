@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 
 from caplora.lora.adapter_files import weights_file, write_weights
-from caplora.mini.training.clip import new_clip, save_clip
-from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import parts_of
 from caplora.models.devices import device_of
 from caplora.notebooks.samples import Samples
@@ -22,7 +20,7 @@ from caplora.scoring.clip import load_clip
 from caplora.scoring.scores import clip_table, scorable_samples, write_scores
 from caplora.study.study import Study
 from caplora.study.variants import BASELINE, Variant
-from tests.tiny import tiny_pipeline, trained_like
+from tests.tiny import tiny_clip, tiny_pipeline, trained_like
 
 VARIANTS = [Variant(rank=4, alpha=8), Variant(rank=4, alpha=4), Variant(rank=8, alpha=8)]
 NAMES = [v.name for v in VARIANTS]
@@ -39,9 +37,7 @@ Opened = Callable[..., Samples]
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, tokenizer = tmp_path_factory.mktemp("clip"), clip_tokenizer()
-    save_clip(new_clip(len(tokenizer), 0).eval(), tokenizer, folder)
-    return folder
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

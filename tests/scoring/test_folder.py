@@ -14,22 +14,19 @@ from PIL.PngImagePlugin import PngInfo
 
 from caplora.commands import main
 from caplora.commands.pictures import summary
-from caplora.mini.training.clip import new_clip, save_clip
-from caplora.mini.world.words import clip_tokenizer
 from caplora.sampling.samples import Sample
 from caplora.scoring.clip import ClipEmbeddings, ClipEncoder
 from caplora.scoring.folder import Picture, read_pictures
 from caplora.scoring.scores import clip_table
 from caplora.study.reading import PROJECT
+from tests.tiny import tiny_clip
 
 TEXTS = {"a.png": "a photo of a man, smiling", "b, two.png": "an ink drawing of a woman", "초상화.jpg": "by the sea"}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, tokenizer = tmp_path_factory.mktemp("clip"), clip_tokenizer()
-    save_clip(new_clip(len(tokenizer), 0).eval(), tokenizer, folder)
-    return folder
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

@@ -13,11 +13,9 @@ import torch
 from PIL import Image
 
 from caplora.lora.adapter_files import weights_file
-from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.training.identity import new_encoder, processor
 from caplora.mini.training.judge import new_judge
 from caplora.mini.training.judge import processor as judge_processor
-from caplora.mini.world.words import clip_tokenizer
 from caplora.mini.world.world import ATTRIBUTES, caption, draw_person, draw_scene, truth
 from caplora.sampling.samples import Sample, save_sample, suite_hashes, wanted_samples, write_table
 from caplora.scoring.clip import ClipEmbeddings, ClipEncoder, check_activation, load_clip
@@ -43,6 +41,7 @@ from caplora.study.reading import PROJECT
 from caplora.study.settings import Clip, Model, Scoring
 from caplora.study.study import Study, read_study
 from caplora.study.variants import Variant
+from tests.tiny import tiny_clip
 
 CPU = torch.device("cpu")
 REFERENCES = ("a photo of a woman", "an ink drawing of a man, sad", "by the sea")
@@ -51,9 +50,7 @@ PROMPTS = ("an ink drawing of a woman with long red hair", "a photo of a man, sm
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, tokenizer = tmp_path_factory.mktemp("clip"), clip_tokenizer()
-    save_clip(new_clip(len(tokenizer), 0).eval(), tokenizer, folder)
-    return folder
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +116,7 @@ def test_embeddings_kept_by_one_clip_are_read_by_the_same_and_by_no_other(
         return ClipEmbeddings(ClipEncoder(f"local-dir:{folder}", None, "clip", CPU), tmp_path / "kept", 2)
 
     first = clip_table(kept(clip_folder), samples, "", REFERENCES)
-    tokenizer = clip_tokenizer()
-    save_clip(new_clip(len(tokenizer), 1).eval(), tokenizer, tmp_path / "other")
+    tiny_clip(tmp_path / "other", seed=1)
     other = clip_table(kept(tmp_path / "other"), samples, "", REFERENCES)
     assert (first["value"] != other["value"]).any() and set(first["weights"]).isdisjoint(other["weights"])
     for name in ("embed_images", "embed_tokens"):
