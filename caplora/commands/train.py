@@ -103,7 +103,8 @@ def run(adapters: "Adapters", fork: bool) -> None:
     bar = tqdm(total=adapters.steps, desc="training", unit="step", disable=quiet)
     for step in adapters.train():
         bar.update()
-        bar.set_postfix(step.losses, refresh=False)
+        if step.losses:
+            bar.set_postfix({name: loss for _, name, loss in step.losses}, refresh=False)
     bar.close()
     if adapters.first:
         say(adapters.took())

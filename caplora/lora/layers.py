@@ -17,26 +17,33 @@ TEXT_TARGETS = r"self_attn\.(q|k|v|out)_proj$"  # every projection of the text e
 
 
 class PackedLinear(nn.Module):
-    """A frozen linear layer and the adapters of a pack; without adapters it is the layer alone."""
+    """A frozen linear layer and the adapters of a pack; without adapters it is the layer alone.
+
+    What a pack lays on are views of its weights: when these move, the layer has moved, and nothing is assigned again.
+    """
+
+    down: Float[Tensor, "v r i"] | None
+    up: Float[Tensor, "v o r"] | None
+    scale: Float[Tensor, "v 1 1"] | None
 
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
         self.base = base
-        self.down: Tensor | None = None  # (V, r, in)
-        self.up: Tensor | None = None  # (V, out, r), times the scale
+        for name in ("down", "up", "scale"):
+            self.register_buffer(name, None, persistent=False)
 
     def forward(self, x: Float[Tensor, "vb *tokens i"]) -> Float[Tensor, "vb *tokens o"]:
-        """The layer's own output plus each variant's (x_v A_vᵀ) B_vᵀ; without adapters the layer's own alone."""
+        """The layer's own output plus each variant's scale·(x_v A_vᵀ) B_vᵀ; without adapters the layer's own alone."""
         y = self.base(x)
-        if self.down is None or self.up is None:
+        if self.down is None or self.up is None or self.scale is None:
             return y
-        rows = x.reshape(len(self.down), -1, x.shape[-1])  # (V, B·tokens, in)
-        if not torch.is_autocast_enabled(x.device.type):
-            rows = rows.to(self.down.dtype)
-        low = rows @ self.down.mT
-        if y.dtype == low.dtype:
-            return torch.baddbmm(y.view(len(rows), -1, y.shape[-1]), low, self.up.mT).view(y.shape)
-        return y + (low @ self.up.mT).reshape(y.shape).to(y.dtype)
+        down, up = self.down.to(x.dtype), (self.scale * self.up).to(x.dtype)
+        rows = x.reshape(len(down), -1, x.shape[-1])  # (V, B·tokens, in)
+        return torch.baddbmm(y.view(len(down), -1, y.shape[-1]), rows @ down.mT, up.mT).view(y.shape)
+
+    def lift(self) -> None:
+        """Take the adapters off."""
+        self.down = self.up = self.scale = None
 
 
 def linear_layers(model: nn.Module, expression: str) -> dict[str, nn.Linear]:
@@ -72,7 +79,7 @@ def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[Packe
     """
     for module in host.modules():
         if isinstance(module, PackedLinear):
-            module.down = module.up = None
+            module.lift()
     wrapped = []
     for name, shape in shapes.items():
         parent, _, child = name.rpartition(".")

@@ -21,21 +21,30 @@ def padded(x: Tensor, rank: int, dim: int) -> Tensor:
     return torch.cat([x, x.new_zeros(shape)], dim) if shape[dim] else x
 
 
-class Pack(nn.Module):
-    """Adapters trained or used together: one flat parameter per adapter, laid onto the layers before each pass.
+class Pack:
+    """Adapters trained or used together: the rows of one tensor, whose parts the layers carry once they are laid on.
 
     `host` holds the models by the first word of their layers' names.
     """
 
     def __init__(self, host: nn.ModuleDict, arms: Sequence[Adapter]) -> None:
-        super().__init__()
         self.arms = tuple(arms)
         self.rank = max((down.shape[0] for arm in arms for down, _ in arm.weights.values()), default=1)
         self.shapes = {name: (down.shape[1], up.shape[0]) for arm in arms for name, (down, up) in arm.weights.items()}
         device = next(host["unet"].parameters()).device
-        self.flat = nn.ParameterList([nn.Parameter(self.flatten(arm.weights).to(device)) for arm in arms])
-        self.scales = [arm.variant.scale for arm in arms]
+        self.weights: Float[Tensor, "v p"] = torch.stack([self.flatten(arm.weights) for arm in arms]).to(device)
+        self.scale = torch.tensor([arm.variant.scale for arm in arms], device=device)[:, None, None]
+        self.parts = self._parts()
         self._layers = attach(host, self.shapes)
+
+    def _parts(self) -> list[Tensor]:
+        """A and B of every layer for all arms, in the memory of `weights`, each as the leaf of a gradient."""
+        r, v, parts = self.rank, len(self.arms), []
+        sizes = [r * size for shape in self.shapes.values() for size in shape]
+        own = iter(self.weights.split(sizes, dim=1))
+        for into, out in self.shapes.values():
+            parts += [next(own).view(v, r, into), next(own).view(v, out, r)]
+        return [part.detach().requires_grad_() for part in parts]
 
     def flatten(self, weights: Mapping[str, tuple[Tensor, Tensor]]) -> Float[Tensor, " p"]:
         """Weights of some layers, layer → (A, B), as one vector with this pack's padding."""
@@ -57,29 +66,25 @@ class Pack(nn.Module):
             start = end
         return weights
 
-    @torch.no_grad()
     def begin(self) -> None:
         """Give every arm the weights that it began with."""
-        for flat, arm in zip(self.flat, self.arms, strict=True):
-            flat.copy_(self.flatten(arm.weights))
+        self.weights.copy_(torch.stack([self.flatten(arm.weights) for arm in self.arms]))
+
+    def gradient_of(self, loss: Float[Tensor, ""]) -> Float[Tensor, "v p"]:
+        """The gradient of a loss with respect to `weights`."""
+        return torch.cat([part.flatten(1) for part in torch.autograd.grad(loss, self.parts)], dim=1)
 
     def lay(self) -> None:
-        """Put the present weights onto the layers."""
-        both = torch.stack(list(self.flat))  # (V, P)
-        scale = both.new_tensor(self.scales)[:, None, None]
-        r, v = self.rank, len(self.arms)
-        sizes = [r * size for shape in self.shapes.values() for size in shape]
-        parts = iter(both.split(sizes, dim=1))  # one node in the graph, where slices would each make a whole gradient
-        for layer, (into, out) in zip(self._layers, self.shapes.values(), strict=True):
-            layer.down = next(parts).view(v, r, into)
-            layer.up = next(parts).view(v, out, r) * scale
+        """Put the adapters onto the layers."""
+        for layer, down, up in zip(self._layers, self.parts[::2], self.parts[1::2], strict=True):
+            layer.down, layer.up, layer.scale = down, up, self.scale
 
     def lift(self) -> None:
-        """Take the weights off again: the host is the base model."""
+        """Take them off again: the host is the base model."""
         for layer in self._layers:
-            layer.down = layer.up = None
+            layer.lift()
 
     def adapters(self) -> list[Adapter]:
         """The adapters as they stand, on the CPU, without padding."""
-        pairs = zip(self.arms, self.flat, strict=True)
-        return [Adapter(arm.variant, self.unflatten(arm, flat.detach().cpu())) for arm, flat in pairs]
+        rows = self.weights.cpu()
+        return [Adapter(arm.variant, self.unflatten(arm, row)) for arm, row in zip(self.arms, rows, strict=True)]

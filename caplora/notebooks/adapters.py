@@ -165,7 +165,7 @@ class Adapters:
         """Train what is left, yielding every step, and write each adapter when it is done."""
         self.losses = []
         for step in train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training)):
-            self.losses += [(step.number, name, loss) for name, loss in step.losses.items()]
+            self.losses += step.losses
             yield step
 
     def live_curve(self) -> Figure:

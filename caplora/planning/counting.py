@@ -9,11 +9,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -42,23 +41,6 @@ class Part:
 
     parameters: int
     passes: dict[str, Pass]
-
-
-def normalising_in_fp32(model: nn.Module) -> None:
-    """Make a model normalise in fp32, as CUDA's autocast does and a CPU's does not."""
-    for module in model.modules():
-        if isinstance(module, nn.GroupNorm):
-            vars(module)["forward"] = partial(_group_norm, module)
-        elif isinstance(module, nn.LayerNorm):
-            vars(module)["forward"] = partial(_layer_norm, module)
-
-
-def _group_norm(m: nn.GroupNorm, x: Tensor) -> Tensor:
-    return F.group_norm(x.float(), m.num_groups, m.weight.float(), m.bias.float(), m.eps)
-
-
-def _layer_norm(m: nn.LayerNorm, x: Tensor) -> Tensor:
-    return F.layer_norm(x.float(), m.normalized_shape, m.weight.float(), m.bias.float(), m.eps)
 
 
 class Allocated(TorchDispatchMode):
@@ -158,10 +140,7 @@ def backward_of(unet: UNet2DConditionModel, inputs: dict[str, Any], targets: str
     layers = target_layers(host, Training(targets=targets))
     pack = Pack(host, [fresh_adapter(layers, Variant(rank=rank, alpha=rank), 0)] * 2)
     pack.lay()
-    normalising_in_fp32(unet)
-    with torch.autocast("cpu", dtype=torch.float16):
-        loss = unet(**inputs).sample.float().square().mean()
-    loss.backward()
+    pack.gradient_of(unet(**inputs).sample.float().square().mean())
 
 
 def unet_inputs(config: BaseConfigs, unet: UNet2DConditionModel, resolution: int, rows: int) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Draw:
     noise: Float[Tensor, "n c h w"]
     weights: Float[Tensor, " n"]  # of the row's loss in its variant's
 
+    def tensors(self) -> list[Tensor]:
+        """All of it, in the order of the fields."""
+        return [getattr(self, name) for name in Draw.__annotations__]
+
     @staticmethod
     def concatenated(draws: Sequence["Draw"]) -> "Draw":
         """The rows of several draws."""

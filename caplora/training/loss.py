@@ -1,5 +1,7 @@
 """The loss of a base model on the rows of a step: target, min-SNR weights, prior preservation, variant by variant."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler
@@ -18,7 +20,7 @@ class Objective:
 
     def __init__(self, pipeline: Pipeline, settings: Training) -> None:
         self.pipeline, self.settings = pipeline, settings
-        self.unet = torch.compile(pipeline.unet) if settings.compile else pipeline.unet
+        self.compiled: Any = torch.compile(pipeline.unet, fullgraph=True) if settings.compile else None
         self.scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
         self.scaling = pipeline.vae.config.scaling_factor
         self.timesteps = self.scheduler.config.num_train_timesteps
@@ -35,6 +37,12 @@ class Objective:
         seen = self.unet(noisy, t, **conditions(self.pipeline, texts)).sample.float()
         target = self.scheduler.get_velocity(latents, noise, t) if self.velocity else noise
         return F.mse_loss(seen, target, reduction="none").mean((1, 2, 3)) * self.snr_weights(t)
+
+    @property
+    def unet(self) -> Any:
+        """The UNet, compiled to train and as it is to validate, which would be compiled for minutes more."""
+        compiled = self.compiled is not None and torch.is_grad_enabled()
+        return self.compiled if compiled else self.pipeline.unet
 
     def texts(
         self, inputs: Inputs, index: Int[Tensor, " n"], dropped: Bool[Tensor, " n"]

@@ -12,7 +12,7 @@ from caplora.models import family_of
 from caplora.study import Study, Variant, file_hash, write_text
 from caplora.training.checkpoints import Checkpoints
 from caplora.training.grid import Grid
-from caplora.training.optimizer import History
+from caplora.training.history import History
 
 
 def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str, Any]:
