@@ -87,7 +87,7 @@ def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: boo
 def step_seconds(grid: Grid, variants: Sequence[Variant], settings: Training) -> float:
     """How long a step of a pack takes: the last of a few, of adapters that are not kept."""
     pipeline, pack, began = grid.pipeline, grid.fresh_pack(variants), 0.0
-    settings = settings.model_copy(update={"compile": False})
+    settings = settings.model_copy(update={"compile": False, "steps": 2})
     with out_of_memory_names(f"a step of {len(variants)} variants at once", SMALLER):
         run = Run(pipeline, pack, grid.inputs, settings, [])
         for step in range(2):

@@ -26,7 +26,7 @@ def test_stable_diffusion_15_costs_what_it_is_known_to_cost(
     assert unet.passes["forward"].flop / 1e12 == pytest.approx(tera, rel=0.001)
     step = count_training(SD15, resolution, "qv", 8, False)
     assert step.flop / 1e12 == pytest.approx(trained, rel=0.05)
-    assert kept < step.bytes / 1e9 < 1.35 * kept  # what is kept, in part in fp32, and what passes through besides
+    assert 0.75 * kept < step.bytes / 1e9 < kept  # which was counted under autocast: it normalises in fp32, we do not
 
 
 def test_the_vae_costs_what_it_is_known_to_cost() -> None:
