@@ -40,6 +40,7 @@ from caplora.images import (
     write_refused,
 )
 from caplora.models import device_of
+from caplora.report import progress_page, write_progress
 from caplora.review import (
     Checks,
     Studio,
@@ -54,6 +55,7 @@ from caplora.review import (
 from caplora.scoring import caption_agreement
 from caplora.study import Study, read_study
 
+CAPTIONING = "1 of 5: your images are made safe and captioned"
 
 class Portraits:
     """The portraits of a study: what came in, what the machine said of it, what a person decided.
@@ -90,9 +92,10 @@ class Portraits:
         self.table.to_csv(self.study.dataset / "images.csv", index=False)
 
     def found(self) -> str:
-        """How many files of the folder are used, and whether faces were looked for."""
+        """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""
         count = f"{len(self.used)} of {len(self.used) + len(self.refused)}"
-        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}"
+        watch = f"to watch what comes of them: {progress_page(self.study)}"
+        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}\n{watch}"
 
     def sheet(self, count: int = 60) -> Image.Image:
         """The first safe images, side by side."""
@@ -125,6 +128,7 @@ class Portraits:
         ledger = pd.DataFrame(
             update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags, captions)
         )
+        write_progress(self.study, CAPTIONING)
         return pd.crosstab(ledger["split"], ledger["status"])
 
     @property
@@ -149,6 +153,7 @@ class Portraits:
             machine |= part
             yield from part
         captioned(self.study.dataset, machine, self.study.captioning.subject)
+        write_progress(self.study, CAPTIONING)
 
     def captions(self, limit: int = 8) -> HTML:
         """The first images of the ledger with their captions."""

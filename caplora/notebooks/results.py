@@ -39,7 +39,7 @@ from caplora.figures import (
     tradeoff_planes,
 )
 from caplora.notebooks.tables import Tables
-from caplora.report import read_table, write_pdf, write_report
+from caplora.report import read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
 from caplora.training import read_curve
@@ -59,6 +59,8 @@ class Results(Tables):
     def _saved(self, name: str, figure: Figure, table: DataFrame | None = None) -> Figure:
         """The figure, once it lies in `figures/<study>` as PNG and SVG, with its table as CSV."""
         self.drawn[name] = save_figure(figure, self.study.figures, name, table)
+        if len(self.drawn) % 4 == 1:
+            write_progress(self.study, "5 of 5: figures and report")
         return figure
 
     def forest(self) -> Figure:
@@ -188,6 +190,7 @@ class Results(Tables):
     def report(self) -> str:
         """The answer, and where the report and the figures are that were written."""
         page = write_report(self.study.report, self.study, self.chosen.candidates, self.findings, self.drawn)
+        write_progress(self.study)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
         return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"
 
