@@ -5,13 +5,17 @@ projects each copy to keys and values in each layer of the decoder and carries t
 large, eight images and three beams, a gigabyte). Here the beams of an image share its keys and values.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import BlipForConditionalGeneration, GenerationConfig
+
+if TYPE_CHECKING:
+    from transformers import BlipForConditionalGeneration, GenerationConfig
+else:
+    BlipForConditionalGeneration = GenerationConfig = Any  # they take a second to import, and who has one has them
 
 
 class ImageAttention(nn.Module):

@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list
 from PIL import Image
 
 from caplora.captions import held_out, read_ledger, trained
-from caplora.figures import Figure, loss_curves
+from caplora.figures import Figure, loss_curves, read_curves
 from caplora.images import contact_sheet
 from caplora.models import Pipeline, device_of, load_base, precision_of
 from caplora.report import growing, keep_curve
@@ -26,7 +26,6 @@ from caplora.training import (
     claim,
     other_captions,
     plan_packs,
-    read_curve,
     read_records,
     step_seconds,
     train_grid,
@@ -200,7 +199,7 @@ class Adapters:
 
     def curves(self) -> Figure:
         """The losses of every variant, in training and on the held-out portraits."""
-        losses, validation = (read_curve(self.study, self.variants, name) for name in ("losses", "validation"))
+        losses, validation = (read_curves(self.study, self.variants, name) for name in ("losses", "validation"))
         return loss_curves(losses, validation)
 
     def folders(self) -> str:

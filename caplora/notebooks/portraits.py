@@ -57,6 +57,7 @@ from caplora.study import Study, read_study
 
 CAPTIONING = "1 of 5: your images are made safe and captioned"
 
+
 class Portraits:
     """The portraits of a study: what came in, what the machine said of it, what a person decided.
 

@@ -27,6 +27,7 @@ from caplora.figures import (
     prompt_slopes,
     prompt_table,
     rank_alpha_heat_map,
+    read_curves,
     read_pictures,
     sample_grid,
     sample_pictures,
@@ -42,7 +43,6 @@ from caplora.notebooks.tables import Tables
 from caplora.report import read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
-from caplora.training import read_curve
 
 
 class Results(Tables):
@@ -176,7 +176,7 @@ class Results(Tables):
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
         own = [v for v in self.asked if v.name in (*self.names, *self.spared)]
-        losses, validation = (read_curve(self.study, own, name) for name in ("losses", "validation"))
+        losses, validation = (read_curves(self.study, own, name) for name in ("losses", "validation"))
         return self._saved("loss_curves", loss_curves(losses, validation), curve_table(losses, validation))
 
     def pipeline(self) -> Figure:

@@ -125,7 +125,8 @@ def _scores(study: Study) -> list[tuple[str, float]]:
     """Each arm with its mean CLIPScore on the test prompts, by the primary CLIP."""
     scores: pd.DataFrame = read_scores(study.scores)
     own = (scores["metric"] == "clip_score") & (scores["model"] == primary_model(scores)) & (scores["split"] == "test")
-    return list(scores[own].groupby("variant", sort=False)["value"].mean().items())
+    means = scores[own].groupby("variant", sort=False)["value"].mean()
+    return [(str(arm), float(mean)) for arm, mean in means.items()]
 
 
 def _picture(path: Path, side: int) -> str:

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import AutoImageProcessor, Dinov2Model
 
 from caplora.scoring.embeddings import Embeddings, fingerprint_of, hash_of
 from caplora.study import Model, Study
@@ -18,6 +17,8 @@ class IdentityEncoder:
     """A DINOv2 encoder in fp32; the embedding of a picture is its pooled class token."""
 
     def __init__(self, study: Study, model: Model, device: torch.device) -> None:
+        from transformers import AutoImageProcessor, Dinov2Model  # seconds, for those who score
+
         path = study.model_path(model)
         self.device, self.label = device, Path(model.path).name
         self.model = Dinov2Model.from_pretrained(path, revision=model.revision, dtype=torch.float32).to(device).eval()

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import AutoImageProcessor, ResNetForImageClassification
 
 from caplora.scoring.embeddings import Embeddings, fingerprint_of, hash_of
 from caplora.study import Model, Study
@@ -31,6 +30,8 @@ class Judge:
     """
 
     def __init__(self, study: Study, model: Model, device: torch.device) -> None:
+        from transformers import AutoImageProcessor, ResNetForImageClassification  # seconds, for those who score
+
         path = study.model_path(model)
         self.device, self.label = device, Path(model.path).name
         loaded = ResNetForImageClassification.from_pretrained(path, revision=model.revision, dtype=torch.float32)
