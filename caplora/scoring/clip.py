@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of
+from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of, shown_of
 from caplora.study import Clip, Scoring, Study
 
 FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
@@ -36,11 +36,16 @@ class ClipEncoder:
         self.versions = f"open_clip {version('open_clip_torch')}, torch {torch.__version__}"
         shown = open_clip.get_model_preprocess_cfg(self.model)
         self.fingerprint = fingerprint_of(self.weights, shown, self.versions, device)
+        self.shown = shown_of(shown, "open_clip")
+
+    def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n 3 h w"]:
+        """Pictures as the model is shown them."""
+        return torch.stack([self.preprocess(image.convert("RGB")) for image in images])
 
     @torch.no_grad()
-    def embed_images(self, images: Sequence[Image.Image]) -> Float[Tensor, "n d"]:
+    def embed_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Image embeddings, not of unit length."""
-        return self.model.encode_image(torch.stack([self.preprocess(i.convert("RGB")) for i in images]).to(self.device))
+        return self.model.encode_image(pixels.to(self.device))
 
     def token_ids(self, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
         """What the model reads of texts; what does not fit is cut off."""
