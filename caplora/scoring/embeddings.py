@@ -7,10 +7,9 @@ file does not know samples or metrics.
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,7 +23,6 @@ from caplora.models import weights_hash
 from caplora.study import Images, replacing
 
 ANY = Images(folder=".", smallest=1)  # a picture of any size, transparency on white
-T, Made = TypeVar("T"), TypeVar("Made")
 _CONTENTS: dict[tuple[Path, int, int, int], str] = {}  # a file as it was seen → the hash of its pixels
 
 
@@ -122,37 +120,24 @@ def embed(several: Sequence[Embeddings], paths: Sequence[Path]) -> Iterator[Sequ
     """Embed by each encoder the pictures that it does not have yet; yields them batch by batch, each once it is kept.
 
     A picture is decoded once, for its hash and for all encoders, and made ready once for those that are shown the same
-    pixels; both is done for the next batch while this one is embedded. Raises ValueError naming a file that is no
-    picture, and FileNotFoundError.
+    pixels. Raises ValueError naming a file that is no picture, and FileNotFoundError.
     """
-    sizes = batches(paths, min(views.batch_size for views in several))
-    for batch, contents, pixels in ahead(lambda batch: _ready(several, batch), sizes):
+    for batch in batches(paths, min(views.batch_size for views in several)):
+        contents, pixels = _ready(several, batch)
         for views in several:
             views.add(contents, pixels)
         yield batch
 
 
-def _ready(several: Sequence[Embeddings], batch: Sequence[Path]) -> tuple[Sequence[Path], list[str], dict[str, Tensor]]:
-    """The batch; the contents of those of its pictures that an encoder lacks; how they are shown → their pixels."""
+def _ready(several: Sequence[Embeddings], batch: Sequence[Path]) -> tuple[list[str], dict[str, Tensor]]:
+    """The contents of those pictures of a batch that an encoder lacks; and how they are shown → their pixels."""
     pictures: dict[str, Image.Image] = {}
     for path in batch:
         content, image = _look(path)
         if any(content not in views.kept for views in several):
             pictures[content] = image or open_picture(path)
     wanting = {v.encoder.shown: v.encoder for v in several if any(content not in v.kept for content in pictures)}
-    return batch, list(pictures), {how: e.pixels(list(pictures.values())) for how, e in wanting.items()}
-
-
-def ahead(work: Callable[[T], Made], items: Iterable[T]) -> Iterator[Made]:
-    """What `work` makes of each item, in order; a thread makes the next while the caller is at the one before."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting: deque[Future[Made]] = deque()
-        for item in items:
-            waiting.append(thread.submit(work, item))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        for made in waiting:
-            yield made.result()
+    return list(pictures), {how: encoder.pixels(list(pictures.values())) for how, encoder in wanting.items()}
 
 
 def read_kept(folder: Path) -> dict[str, Tensor]:
