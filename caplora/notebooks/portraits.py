@@ -1,5 +1,6 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,18 @@ class Portraits:
     def pending(self) -> list[str]:
         """The images that nobody has decided on, by file name."""
         return [row.file_name for row in self.rows if row.status == "pending"]
+
+    def forecast(self) -> str:
+        """How long captioning takes, from the second batch; the two are remembered, as all that the machine says."""
+        if not (pending := self.pending):
+            return "nothing is to be captioned"
+        work, spent = captions_of(self.study, pending, str(device_of())), []
+        for _ in range(3):  # what is remembered, a batch that loads the model, and one that does not
+            began = time.monotonic()
+            next(work, None)
+            spent.append(time.monotonic() - began)
+        batches = -(-len(pending) // self.study.captioning.batch_size)
+        return f"{len(pending)} images take at most about {spent[-1] * batches:.0f} seconds to caption"
 
     def caption(self) -> Iterator[str]:
         """Caption what is pending, yielding each file name; then enter the captions in the ledger."""

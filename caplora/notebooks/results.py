@@ -1,5 +1,6 @@
 """What notebook 05 holds: the results of a study, every figure of them, and the report."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -40,7 +41,7 @@ from caplora.figures import (
     tradeoff_planes,
 )
 from caplora.notebooks.tables import Tables
-from caplora.report import read_table, write_pdf, write_progress, write_report
+from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
 
@@ -62,6 +63,13 @@ class Results(Tables):
         if len(self.drawn) % 4 == 1:
             write_progress(self.study, "5 of 5: figures and report")
         return figure
+
+    def forecast(self) -> str:
+        """How long figures and report take, from the first figure, which needs no scores and is drawn now."""
+        began = time.monotonic()
+        self.lora()
+        seconds = (time.monotonic() - began) * len(FIGURES)
+        return f"up to {len(FIGURES)} figures and the report take about {seconds:.0f} seconds"
 
     def forest(self) -> Figure:
         """Every variant's difference from the baseline, with its intervals."""

@@ -5,6 +5,7 @@
 puts all of it into `report.html`; `pdf` prints that. `progress` shows what a study has made while it runs.
 """
 
+from caplora.report.contents import FIGURES
 from caplora.report.findings import Findings
 from caplora.report.pdf import write_pdf
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
@@ -22,7 +23,7 @@ from caplora.report.secondary import (
 from caplora.report.sentences import errors_sentence, power_sentence
 
 __all__ = [
-    "SECONDARY_METRICS", "SUITES", "Findings", "agreement_sentence", "errors_sentence", "growing", "keep_curve",
-    "memorised_sentence", "power_sentence", "progress_page", "read_table", "secondary_sentences", "suite_sentences",
-    "tracking_sentence", "write_pdf", "write_progress", "write_report",
+    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "agreement_sentence", "errors_sentence", "growing",
+    "keep_curve", "memorised_sentence", "power_sentence", "progress_page", "read_table", "secondary_sentences",
+    "suite_sentences", "tracking_sentence", "write_pdf", "write_progress", "write_report",
 ]  # fmt: skip
