@@ -73,7 +73,8 @@ def generate_blip(
     blip: BlipForConditionalGeneration, pixels: Float[Tensor, "n 3 h w"], decoding: GenerationConfig
 ) -> Int[Tensor, "n tokens"]:
     """The token ids of the caption of each image, by a BLIP that went through `quicken`."""
-    images = blip.vision_model(pixels).last_hidden_state
+    few = 2 if pixels.device.type == "cpu" else len(pixels)  # what stays in a processor's cache is a tenth faster
+    images = torch.cat([blip.vision_model(part).last_hidden_state for part in pixels.split(few)])
     for layer in blip.text_decoder.bert.encoder.layer:
         layer.crossattention.self.see(images)
     first = blip.config.text_config.bos_token_id
