@@ -11,6 +11,10 @@ SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --schedul
 CAPTIONS := --config study=mini_reviewed variants=captions
 AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: make lab); the same command goes on from there (after a kill: make unlock)
 
+# Every notebook is a process of its own. In a shell that forbids Python to keep byte code, as some containers do, each
+# would compile torch and diffusers anew: eleven seconds, ten times.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation study mini lab test lint repository zip colab lock unlock clean
 
@@ -18,6 +22,7 @@ help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
 
 demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: captions, adapters, samples, scores, report
+	@echo "To watch it grow, from the first portraits on (in half a minute): runs/mini/progress.html, in a browser"
 	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini/report.html"
@@ -38,6 +43,7 @@ study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=
 	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces: NAME is missing"; exit 2; }
 	@test -n "$(IMAGES)" || test -f "params/studies/$(NAME).yaml" || { echo "IMAGES, the folder of your images, is missing"; exit 2; }
 	@test -z "$(IMAGES)" || $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"
+	@echo "To watch it grow, from the first portraits on: runs/$(NAME)/progress.html, in a browser"
 	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/$(NAME)/report.html"

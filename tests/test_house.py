@@ -37,8 +37,9 @@ def rooms(folder: Path) -> set[str]:
 
 
 def given(door: ast.Module) -> list[str]:
-    """The names that a door imports."""
-    return [a.asname or a.name for n in door.body if isinstance(n, ast.ImportFrom) for a in n.names]
+    """The names of the package that a door imports, now or when they are asked for."""
+    imports = [n for n in ast.walk(door) if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("caplora.")]
+    return [a.asname or a.name for n in imports for a in n.names]
 
 
 def lengths(path: Path) -> Iterator[int]:

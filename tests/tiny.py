@@ -1,9 +1,11 @@
 """Tiny real models for the tests: Stable Diffusion with random weights, a fraction of a second a step."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -13,6 +15,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from PIL import Image
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -50,6 +53,11 @@ def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
 def tokenizer_once() -> CLIPTokenizer:
     """The world's tokenizer, learned once a process."""
     return clip_tokenizer()
+
+
+def pixels_of(images: Sequence[Image.Image]) -> torch.Tensor:
+    """Pictures of one size as they are, 0 … 255: what encoders of tests are shown."""
+    return torch.tensor(np.stack([np.asarray(image, dtype=np.float32) for image in images])).permute(0, 3, 1, 2)
 
 
 def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:

@@ -5,38 +5,24 @@ file does not know the folders of studies, nor what was said before.
 """
 
 import copy
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
-from transformers import (
-    Blip2ForConditionalGeneration,
-    Blip2Processor,
-    BlipForConditionalGeneration,
-    BlipProcessor,
-    Florence2ForConditionalGeneration,
-    Florence2Processor,
-    GenerationConfig,
-    GitForCausalLM,
-    GitProcessor,
-    Idefics3ForConditionalGeneration,
-    Idefics3Processor,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedConfig,
-    PreTrainedModel,
-    ProcessorMixin,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
-)
 
 from caplora.captioning.blip import generate_blip, quicken
 from caplora.models import DTYPES, precision_of
 from caplora.study import Captioning
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel, ProcessorMixin
+else:
+    GenerationConfig = PreTrainedModel = ProcessorMixin = Any  # seconds to import: `load_captioner` does
 
 TASK = "<MORE_DETAILED_CAPTION>"  # of Florence, unless the study's prompt is another of its tasks
 
@@ -62,21 +48,21 @@ def by_chat(processor: ProcessorMixin, prompt: str) -> str:
 
 @dataclass(frozen=True)
 class Family:
-    """The classes of a captioner, and the function that makes its prompt."""
+    """The classes of a captioner by their names in transformers, and the function that makes its prompt."""
 
-    model: type[PreTrainedModel]
-    processor: type[ProcessorMixin]
+    model: str
+    processor: str
     asked: Callable[[ProcessorMixin, str], str | None] = not_asked
 
 
 FAMILIES = {  # model_type of the config → its classes
-    "blip": Family(BlipForConditionalGeneration, BlipProcessor),
-    "blip-2": Family(Blip2ForConditionalGeneration, Blip2Processor),
-    "florence2": Family(Florence2ForConditionalGeneration, Florence2Processor, by_task),
-    "git": Family(GitForCausalLM, GitProcessor),
-    "idefics3": Family(Idefics3ForConditionalGeneration, Idefics3Processor, by_chat),  # SmolVLM
-    "llava": Family(LlavaForConditionalGeneration, LlavaProcessor, by_chat),
-    "qwen2_5_vl": Family(Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, by_chat),
+    "blip": Family("BlipForConditionalGeneration", "BlipProcessor"),
+    "blip-2": Family("Blip2ForConditionalGeneration", "Blip2Processor"),
+    "florence2": Family("Florence2ForConditionalGeneration", "Florence2Processor", by_task),
+    "git": Family("GitForCausalLM", "GitProcessor"),
+    "idefics3": Family("Idefics3ForConditionalGeneration", "Idefics3Processor", by_chat),  # SmolVLM
+    "llava": Family("LlavaForConditionalGeneration", "LlavaProcessor", by_chat),
+    "qwen2_5_vl": Family("Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLProcessor", by_chat),
 }
 
 
@@ -95,17 +81,18 @@ def load_captioner(model: str, revision: str | None = None, device: str = "cpu")
     Raises CaptioningError if it is missing, is of an unknown family or has no safetensors weights.
     """
     dtype = DTYPES[precision_of(torch.device(device))]
+    transformers = importlib.import_module("transformers")
     try:
-        family = _family(PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
+        family = _family(transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
         trust = {"revision": revision, "trust_remote_code": False}
-        processor = family.processor.from_pretrained(model, **trust)
-        loaded = family.model.from_pretrained(model, dtype=dtype, use_safetensors=True, **trust)
+        processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
+        loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, use_safetensors=True, **trust)
     except (OSError, ValueError, ImportError) as error:
         raise CaptioningError(
             f"the captioner {model!r} (captioning.model of the study) cannot be loaded: {error}"
         ) from error
     processor.tokenizer.padding_side = "left"  # the caption follows the prompt directly
-    if isinstance(loaded, BlipForConditionalGeneration):
+    if family is FAMILIES["blip"]:
         quicken(loaded)
     return Captioner(loaded.to(device).eval(), processor, family)
 
@@ -131,7 +118,7 @@ def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Ca
     model = captioner.model
     inputs = _inputs(captioner, images, settings.prompt).to(model.device, model.dtype)
     with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
-        if isinstance(model, BlipForConditionalGeneration):
+        if captioner.family is FAMILIES["blip"]:
             return generate_blip(model, inputs["pixel_values"], decoding_of(model.text_decoder, settings))
         tokens = model.generate(**inputs, generation_config=decoding_of(model, settings))
     asked = "input_ids" in inputs and not model.config.is_encoder_decoder

@@ -13,9 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from transformers import CLIPTokenizer
 
-from caplora.captions.tokens import lost_words, token_count, token_limit
+from caplora.captions.tokens import Tokenizer, lost_words, token_count, token_limit
 from caplora.study import Captioning
 
 FAR = -2.0  # a robust z-score below this makes an agreement far lower than the others
@@ -98,7 +97,7 @@ class Finding:
 
 def lint(
     captions: Mapping[str, str],
-    tokenizer: CLIPTokenizer,
+    tokenizer: Tokenizer,
     captioning: Captioning,
     agreement: Mapping[str, float] | None = None,
 ) -> list[Finding]:
@@ -145,12 +144,12 @@ def identity_words(text: str, subject: str = "") -> list[str]:
 
 
 @lru_cache(maxsize=10_000)  # one of a hundred captions changes at a time
-def _of_one(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
+def _of_one(text: str, tokenizer: Tokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
     """Rule and message of each doubt about a text by itself, remembered."""
     return tuple(_found(text, tokenizer, captioning))
 
 
-def _found(text: str, tokenizer: CLIPTokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
+def _found(text: str, tokenizer: Tokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
     """Rule and message of each doubt about a text by itself."""
     if not re.search(r"\w", text):
         yield "empty", "there are no words"
@@ -190,7 +189,7 @@ def _strays(agreement: Mapping[str, float]) -> dict[str, str]:
     }
 
 
-def _unknown(text: str, tokenizer: CLIPTokenizer) -> Iterator[str]:
+def _unknown(text: str, tokenizer: Tokenizer) -> Iterator[str]:
     """A message for each part of a text that the tokenizer does not read as it is meant."""
     if controls := sorted({c for c in text if unicodedata.category(c)[0] == "C"}):
         yield f"control characters {', '.join(f'U+{ord(c):04X}' for c in controls)}"

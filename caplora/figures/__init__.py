@@ -18,7 +18,7 @@ from caplora.figures.forest import forest_plot
 from caplora.figures.galleries import read_pictures, sample_grid, sample_pictures, sample_table, teaser
 from caplora.figures.heat_map import heat_map_table, rank_alpha_heat_map
 from caplora.figures.look import Figure, save_figure
-from caplora.figures.losses import curve_table, loss_curves
+from caplora.figures.losses import curve_table, loss_curves, read_curves
 from caplora.figures.metrics import attribute_differences, metrics_figure, metrics_table
 from caplora.figures.prompts import per_prompt_differences, prompt_slopes, prompt_table
 from caplora.figures.scales import scale_curves, scale_table
@@ -30,6 +30,6 @@ __all__ = [
     "closest_pictures", "corrections_figure", "curve_table", "duplicate_gallery", "extreme_pictures", "extremes",
     "extremes_table", "flagged_gallery", "forest_plot", "heat_map_table", "lora_diagram", "loss_curves",
     "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "pipeline_diagram", "prompt_slopes",
-    "prompt_table", "rank_alpha_heat_map", "read_pictures", "sample_grid", "sample_pictures", "sample_table",
-    "save_figure", "scale_curves", "scale_table", "summary_figure", "teaser", "tradeoff_planes",
+    "prompt_table", "rank_alpha_heat_map", "read_curves", "read_pictures", "sample_grid", "sample_pictures",
+    "sample_table", "save_figure", "scale_curves", "scale_table", "summary_figure", "teaser", "tradeoff_planes",
 ]  # fmt: skip

@@ -59,11 +59,16 @@ WIDTH = 8.0  # inches: at 800 pixels wide, 9 points are 12 pixels
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that a notebook shows by itself, without pyplot."""
 
+    _drawn = b""
+
+    def png(self) -> bytes:
+        """The figure as PNG; the same figure gives the same bytes. It is drawn again only once it has changed."""
+        if self.stale or not self._drawn:
+            self._drawn, self.stale = _rendered(self, "png", {"Software": None}), False
+        return self._drawn
+
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        png = io.BytesIO()
-        with rc_context(STYLE):
-            self.savefig(png, format="png", facecolor="white")
-        return png.getvalue(), {"width": round(100 * self.get_figwidth())}  # pixels on the page
+        return self.png(), {"width": round(100 * self.get_figwidth())}  # pixels on the page
 
 
 def appearance(arm: str) -> dict[str, Any]:
@@ -140,12 +145,20 @@ def save_figure(figure: Figure, folder: Path, name: str, table: pd.DataFrame | N
     The same figure gives the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    nothing: dict[str, Any] = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    with rc_context(STYLE):
-        for suffix, metadata in nothing.items():
-            part = folder / f".{name}{suffix}"
-            figure.savefig(part, metadata=metadata, format=suffix[1:], facecolor="white")
-            part.replace(folder / f"{name}{suffix}")
+    drawn = {".png": figure.png(), ".svg": _rendered(figure, "svg", {"Date": None, "Creator": None})}
+    figure.stale = False  # drawing as SVG changed nothing
+    for suffix, content in drawn.items():
+        part = folder / f".{name}{suffix}"
+        part.write_bytes(content)
+        part.replace(folder / f"{name}{suffix}")
     if table is not None:
         write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     return folder / f"{name}.png"
+
+
+def _rendered(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    """A figure as a file of a kind, without what would be another each time."""
+    memory = io.BytesIO()
+    with rc_context(STYLE):
+        figure.savefig(memory, metadata=metadata, format=kind, facecolor="white")
+    return memory.getvalue()

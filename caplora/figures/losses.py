@@ -1,11 +1,20 @@
 """The losses of a training → curves: smoothed over raw, the variants beside each other, held-out images below."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from caplora.figures.look import GREY, STYLE, WIDTH, Figure, appearance, footnote
+from caplora.study import Study, Variant
+
+
+def read_curves(study: Study, variants: Sequence[Variant], name: str) -> pd.DataFrame:
+    """The curves that the variants' trainings left (variant, step, loss): `losses` or `validation`."""
+    tables = [pd.read_csv(study.adapter(v) / f"{name}.csv").assign(variant=v.name) for v in variants]
+    return pd.concat(tables, ignore_index=True)
 
 
 def curve_table(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -2,23 +2,22 @@
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionXLPipeline
 from huggingface_hub import hf_hub_download
 from torch import nn
 
 from caplora.captions import MOVED, base_path
 from caplora.models.devices import DTYPES, device_of, precision_of
-from caplora.models.family import Pipeline, pipeline_class
+from caplora.models.family import Pipeline, is_xl, pipeline_class
 from caplora.models.texts import text_encoders
 from caplora.study import Model, Study
 
 # What diffusers calls the precision that it reads weights in; the older name warns from 0.42 on.
-DTYPE = "dtype" if tuple(map(int, diffusers.__version__.split(".")[:2])) >= (0, 42) else "torch_dtype"
+DTYPE = "dtype" if tuple(map(int, version("diffusers").split(".")[:2])) >= (0, 42) else "torch_dtype"
 
 
 def named_base(model: str, own: Model) -> Model:
@@ -40,6 +39,8 @@ def load_base(study: Study) -> Pipeline:
     DPM-Solver++ (2M) over the model's own noise schedule, and pictures are drawn at the resolution that the study
     trains at. Raises OSError where there is no such model, and ValueError for one of another kind.
     """
+    from diffusers import DPMSolverMultistepScheduler
+
     device = device_of()
     dtype = DTYPES[precision_of(device, study.training.mixed_precision)]  # before anything is loaded
     pipeline = read_pipeline(base_path(study), study.base.revision, dtype)
@@ -52,7 +53,7 @@ def load_base(study: Study) -> Pipeline:
     if device.type == "cuda":  # tensor cores want it; on a CPU it costs at batch 1 and gains little above
         pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
-    if isinstance(pipeline, StableDiffusionXLPipeline):
+    if is_xl(pipeline):
         pipeline.vae.enable_slicing()  # a picture of 1024 pixels at a time is what a card has room for
     return pipeline
 
@@ -76,7 +77,7 @@ def read_pipeline(path: str, revision: str | None, dtype: torch.dtype) -> Pipeli
         revision=revision,
         use_safetensors=True,
         **{DTYPE: {"vae": torch.float32, "default": dtype}},
-        **({} if kind is StableDiffusionXLPipeline else checker),
+        **({} if kind.__name__ == "StableDiffusionXLPipeline" else checker),
     )
     for encoder in text_encoders(pipeline):
         encoder.to(dtype)  # transformers loads it in the precision of its file

@@ -1,13 +1,21 @@
-"""The families of Stable Diffusion that are trained, and how a model or an adapter of each is known."""
+"""The families of Stable Diffusion that are trained, and how a model or an adapter of each is known.
 
+diffusers takes seconds to import, so it is imported where a pipeline is made: who draws nothing does not wait for it.
+"""
+
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
-CLASSES = {kind.__name__: kind for kind in (StableDiffusionPipeline, StableDiffusionXLPipeline)}
+    Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
+else:
+    Pipeline = Any
+
+CLASSES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")  # of diffusers
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,17 @@ def pipeline_class(index: Mapping[str, Any], path: str) -> type[Pipeline]:
             f"base.path: {path} is a {name}, and LoRA is trained on {' and '.join(CLASSES)} only: Stable Diffusion 1,"
             " 2 or XL"
         )
-    return CLASSES[name]
+    return getattr(importlib.import_module("diffusers"), name)
+
+
+def is_xl(pipeline: Pipeline) -> bool:
+    """Whether a pipeline is Stable Diffusion XL, which has a second text encoder."""
+    return getattr(pipeline, "text_encoder_2", None) is not None
 
 
 def family_of(pipeline: Pipeline) -> Family:
     """The family of a base model."""
-    if isinstance(pipeline, StableDiffusionXLPipeline):
+    if is_xl(pipeline):
         return SDXL
     if pipeline.unet.config.cross_attention_dim != 1024:
         return SD1

@@ -5,13 +5,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusionXLPipeline
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import CLIPTokenizer
 
-from caplora.captions import lost_words, token_count, token_limit
-from caplora.models.family import Pipeline
+from caplora.captions import Tokenizer, lost_words, token_count, token_limit
+from caplora.models.family import Pipeline, is_xl
 
 
 def text_encoders(pipeline: Pipeline) -> list[nn.Module]:
@@ -20,7 +18,7 @@ def text_encoders(pipeline: Pipeline) -> list[nn.Module]:
     return [pipeline.text_encoder] if second is None else [pipeline.text_encoder, second]
 
 
-def tokenizers(pipeline: Pipeline) -> list[CLIPTokenizer]:
+def tokenizers(pipeline: Pipeline) -> list[Tokenizer]:
     """The tokenizer of each text encoder; the two of SDXL differ in what they fill up with."""
     return [getattr(pipeline, name) for name in ("tokenizer", "tokenizer_2") if getattr(pipeline, name, None)]
 
@@ -37,7 +35,7 @@ def text_tokens(pipeline: Pipeline, texts: Sequence[str]) -> Int[Tensor, "n toke
     return torch.cat([_ids(tokenizer, texts) for tokenizer in tokenizers(pipeline)], dim=1)
 
 
-def _ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
+def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
     length = tokenizer.model_max_length
     return tokenizer(list(texts), padding="max_length", max_length=length, return_tensors="pt").input_ids
 
@@ -74,7 +72,7 @@ def conditions(pipeline: Pipeline, texts: Float[Tensor, "n rows d"]) -> dict[str
 
     SDXL is also told the whole text's embedding and the size of the picture: as large as it is drawn, nothing cut off.
     """
-    if not isinstance(pipeline, StableDiffusionXLPipeline):
+    if not is_xl(pipeline):
         return {"encoder_hidden_states": texts}
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
     sizes = texts.new_tensor([[side, side, 0, 0, side, side]], dtype=torch.float32).expand(len(texts), -1)

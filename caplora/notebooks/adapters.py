@@ -11,9 +11,10 @@ from accelerate.utils import broadcast_object_list
 from PIL import Image
 
 from caplora.captions import held_out, read_ledger, trained
-from caplora.figures import Figure, loss_curves
+from caplora.figures import Figure, loss_curves, read_curves
 from caplora.images import contact_sheet
 from caplora.models import Pipeline, device_of, load_base, precision_of
+from caplora.report import growing, keep_curve
 from caplora.sampling import draw_class_images, previews
 from caplora.study import Prior, Study, Variant, read_study, read_variants
 from caplora.training import (
@@ -25,7 +26,6 @@ from caplora.training import (
     claim,
     other_captions,
     plan_packs,
-    read_curve,
     read_records,
     step_seconds,
     train_grid,
@@ -164,13 +164,18 @@ class Adapters:
     def train(self) -> Iterator[Step]:
         """Train what is left, yielding every step, and write each adapter when it is done."""
         self.losses = []
-        for step in train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training)):
+        work = train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training))
+        if self.first:
+            work = growing(self.study, work, "2 of 5: the adapters are trained", "steps", self.steps)
+        for step in work:
             self.losses += step.losses
             yield step
 
     def live_curve(self) -> Figure:
-        """The losses so far."""
-        return loss_curves(pd.DataFrame(self.losses, columns=["step", "variant", "loss"]))
+        """The losses so far; the page that shows the progress of the study shows them too."""
+        figure = loss_curves(pd.DataFrame(self.losses, columns=["step", "variant", "loss"]))
+        keep_curve(self.study, figure.png())
+        return figure
 
     def preview(self, step: Step) -> Image.Image:
         """What the variants draw at a step: a row each."""
@@ -194,7 +199,7 @@ class Adapters:
 
     def curves(self) -> Figure:
         """The losses of every variant, in training and on the held-out portraits."""
-        losses, validation = (read_curve(self.study, self.variants, name) for name in ("losses", "validation"))
+        losses, validation = (read_curves(self.study, self.variants, name) for name in ("losses", "validation"))
         return loss_curves(losses, validation)
 
     def folders(self) -> str:

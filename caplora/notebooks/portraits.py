@@ -1,5 +1,6 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from caplora.images import (
     write_refused,
 )
 from caplora.models import device_of
+from caplora.report import progress_page, write_progress
 from caplora.review import (
     Checks,
     Studio,
@@ -53,6 +55,8 @@ from caplora.review import (
 )
 from caplora.scoring import caption_agreement
 from caplora.study import Study, read_study
+
+CAPTIONING = "1 of 5: your images are made safe and captioned"
 
 
 class Portraits:
@@ -90,9 +94,10 @@ class Portraits:
         self.table.to_csv(self.study.dataset / "images.csv", index=False)
 
     def found(self) -> str:
-        """How many files of the folder are used, and whether faces were looked for."""
+        """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""
         count = f"{len(self.used)} of {len(self.used) + len(self.refused)}"
-        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}"
+        watch = f"to watch what comes of them: {progress_page(self.study)}"
+        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}\n{watch}"
 
     def sheet(self, count: int = 60) -> Image.Image:
         """The first safe images, side by side."""
@@ -125,6 +130,7 @@ class Portraits:
         ledger = pd.DataFrame(
             update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags, captions)
         )
+        write_progress(self.study, CAPTIONING)
         return pd.crosstab(ledger["split"], ledger["status"])
 
     @property
@@ -142,6 +148,18 @@ class Portraits:
         """The images that nobody has decided on, by file name."""
         return [row.file_name for row in self.rows if row.status == "pending"]
 
+    def forecast(self) -> str:
+        """How long captioning takes, from the second batch; the two are remembered, as all that the machine says."""
+        if not (pending := self.pending):
+            return "nothing is to be captioned"
+        work, spent = captions_of(self.study, pending, str(device_of())), []
+        for _ in range(3):  # what is remembered, a batch that loads the model, and one that does not
+            began = time.monotonic()
+            next(work, None)
+            spent.append(time.monotonic() - began)
+        batches = -(-len(pending) // self.study.captioning.batch_size)
+        return f"{len(pending)} images take at most about {spent[-1] * batches:.0f} seconds to caption"
+
     def caption(self) -> Iterator[str]:
         """Caption what is pending, yielding each file name; then enter the captions in the ledger."""
         machine: dict[str, Said] = {}
@@ -149,6 +167,7 @@ class Portraits:
             machine |= part
             yield from part
         captioned(self.study.dataset, machine, self.study.captioning.subject)
+        write_progress(self.study, CAPTIONING)
 
     def captions(self, limit: int = 8) -> HTML:
         """The first images of the ledger with their captions."""

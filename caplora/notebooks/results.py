@@ -1,5 +1,6 @@
 """What notebook 05 holds: the results of a study, every figure of them, and the report."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from caplora.figures import (
     prompt_slopes,
     prompt_table,
     rank_alpha_heat_map,
+    read_curves,
     read_pictures,
     sample_grid,
     sample_pictures,
@@ -39,10 +41,9 @@ from caplora.figures import (
     tradeoff_planes,
 )
 from caplora.notebooks.tables import Tables
-from caplora.report import read_table, write_pdf, write_report
+from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
-from caplora.training import read_curve
 
 
 class Results(Tables):
@@ -59,7 +60,16 @@ class Results(Tables):
     def _saved(self, name: str, figure: Figure, table: DataFrame | None = None) -> Figure:
         """The figure, once it lies in `figures/<study>` as PNG and SVG, with its table as CSV."""
         self.drawn[name] = save_figure(figure, self.study.figures, name, table)
+        if len(self.drawn) % 4 == 1:
+            write_progress(self.study, "5 of 5: figures and report")
         return figure
+
+    def forecast(self) -> str:
+        """How long figures and report take, from the first figure, which needs no scores and is drawn now."""
+        began = time.monotonic()
+        self.lora()
+        seconds = (time.monotonic() - began) * len(FIGURES)
+        return f"up to {len(FIGURES)} figures and the report take about {seconds:.0f} seconds"
 
     def forest(self) -> Figure:
         """Every variant's difference from the baseline, with its intervals."""
@@ -174,7 +184,7 @@ class Results(Tables):
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
         own = [v for v in self.asked if v.name in (*self.names, *self.spared)]
-        losses, validation = (read_curve(self.study, own, name) for name in ("losses", "validation"))
+        losses, validation = (read_curves(self.study, own, name) for name in ("losses", "validation"))
         return self._saved("loss_curves", loss_curves(losses, validation), curve_table(losses, validation))
 
     def pipeline(self) -> Figure:
@@ -188,6 +198,7 @@ class Results(Tables):
     def report(self) -> str:
         """The answer, and where the report and the figures are that were written."""
         page = write_report(self.study.report, self.study, self.chosen.candidates, self.findings, self.drawn)
+        write_progress(self.study)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
         return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"
 

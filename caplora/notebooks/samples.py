@@ -9,6 +9,7 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
+from caplora.report import growing
 from caplora.sampling import (
     Arm,
     Job,
@@ -180,7 +181,8 @@ class Samples:
         write_tables(list(self.arms.values()))
 
     def _sheets(self, jobs: Sequence[Job]) -> Iterator[Image.Image]:
-        for batch in sample(self.pipeline, jobs, self.study.sampling):
+        drawn = sample(self.pipeline, jobs, self.study.sampling)
+        for batch in growing(self.study, drawn, "3 of 5: every arm draws the prompts", "batches", len(jobs)):
             yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
 
     def _drawn(self, arm: Arm) -> list[Sample]:

@@ -10,6 +10,7 @@ import pandas as pd
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure
 from caplora.models import device_of
+from caplora.report import growing, write_progress
 from caplora.scoring import (
     ClipEmbeddings,
     Embeddings,
@@ -34,6 +35,7 @@ from caplora.scoring import (
 from caplora.statistics import arm_table, checks, read_choice, shuffled_control, write_controls
 from caplora.study import Study, Variant, read_study, read_variants, write_text
 
+SCORING = "4 of 5: the samples are scored"
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
 WHOLE = ["metric", "model", "variant", "n", "n_real", "value", "baseline", "difference", "p", "p_corrected"]
 
@@ -101,7 +103,8 @@ class Scores:
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""
         pictures = paths_of(self.everything) + self.portraits + self.unseen
-        yield from embed([*self.clips, self.identity, *self.judges], pictures)
+        work = embed([*self.clips, self.identity, *self.judges], pictures)
+        yield from growing(self.study, work, SCORING, "batches", self.batches)
 
     def alignment(self) -> pd.DataFrame:
         """Raw cosine, CLIPScore and RefCLIPScore by each CLIP, as means by arm."""
@@ -140,6 +143,7 @@ class Scores:
     def write(self) -> pd.DataFrame:
         """Write scores.csv and scales.csv; the means of every metric by arm."""
         self.scores, _ = write_scores([table for tables in self.tables.values() for table in tables], self.study)
+        write_progress(self.study, SCORING)
         return self._means([self.scores])
 
     def box_plot(self) -> Figure:

@@ -10,10 +10,10 @@ from caplora.review.checks import Checks, checks_of
 from caplora.review.corrections import common_corrections, edit_distances
 from caplora.review.decisions import kept
 from caplora.review.readiness import checklist, colour, ready
-from caplora.review.static_table import html_table
+from caplora.review.static_table import html_table, jpeg
 from caplora.review.studio import Studio
 
 __all__ = [
     "Checks", "Studio", "checklist", "checks_of", "colour", "common_corrections", "edit_distances", "html_table",
-    "kept", "ready",
+    "jpeg", "kept", "ready",
 ]  # fmt: skip

@@ -1,12 +1,18 @@
 """What the variants of a pack draw of the development prompts while they are trained."""
 
+from typing import TYPE_CHECKING, Any
+
 from PIL import Image
 
 from caplora.lora import Pack
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.samples import wanted_samples
 from caplora.study import replacing
-from caplora.training import Grid
+
+if TYPE_CHECKING:
+    from caplora.training import Grid
+else:
+    Grid = Any  # who has one has imported the room, and who only draws need not
 
 PREVIEWS = 2  # development prompts that are drawn during training
 

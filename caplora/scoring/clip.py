@@ -1,4 +1,7 @@
-"""An open_clip model that embeds pictures and texts in fp32, with its own preprocessing and tokenizer."""
+"""An open_clip model that embeds pictures and texts in fp32, with its own preprocessing and tokenizer.
+
+open_clip takes seconds to import, so it is imported where a model is made.
+"""
 
 import hashlib
 import json
@@ -6,13 +9,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import open_clip
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of
+from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of, shown_of
 from caplora.study import Clip, Scoring, Study
 
 FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
@@ -22,6 +24,8 @@ class ClipEncoder:
     """An open_clip model; `label` is its name in tables."""
 
     def __init__(self, name: str, pretrained: str | None, label: str, device: torch.device) -> None:
+        import open_clip
+
         check_weights(name, pretrained)
         check_activation(name, pretrained)
         self.label, self.device = label, device
@@ -32,11 +36,16 @@ class ClipEncoder:
         self.versions = f"open_clip {version('open_clip_torch')}, torch {torch.__version__}"
         shown = open_clip.get_model_preprocess_cfg(self.model)
         self.fingerprint = fingerprint_of(self.weights, shown, self.versions, device)
+        self.shown = shown_of(shown, "open_clip")
+
+    def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n 3 h w"]:
+        """Pictures as the model is shown them."""
+        return torch.stack([self.preprocess(image.convert("RGB")) for image in images])
 
     @torch.no_grad()
-    def embed_images(self, images: Sequence[Image.Image]) -> Float[Tensor, "n d"]:
+    def embed_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Image embeddings, not of unit length."""
-        return self.model.encode_image(torch.stack([self.preprocess(i.convert("RGB")) for i in images]).to(self.device))
+        return self.model.encode_image(pixels.to(self.device))
 
     def token_ids(self, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
         """What the model reads of texts; what does not fit is cut off."""
@@ -75,6 +84,8 @@ def check_weights(name: str, pretrained: str | None) -> None:
     """Raise ValueError where open_clip would build a model with random weights, or does not know it."""
     if name.startswith(FOLDERS) or (pretrained and Path(pretrained).is_file()):
         return
+    import open_clip
+
     if name not in open_clip.list_models():
         raise ValueError(f"scoring.clips: open_clip knows no model {name!r}: see open_clip.list_models()")
     if not (pretrained and open_clip.get_pretrained_cfg(name, pretrained)):
@@ -84,6 +95,8 @@ def check_weights(name: str, pretrained: str | None) -> None:
 
 def check_activation(name: str, pretrained: str | None) -> None:
     """Raise ValueError where a model computes another activation than open_clip's weights were trained with."""
+    import open_clip
+
     published = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
     wanted = bool(published.get("quick_gelu"))
     computed = bool((open_clip.get_model_config(name) or {}).get("quick_gelu"))

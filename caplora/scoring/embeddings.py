@@ -33,9 +33,14 @@ class Encoder(Protocol):
     label: str
     weights: str  # twelve characters of a hash
     fingerprint: str  # of everything that decides an embedding
+    shown: str  # a hash of its preprocessing: encoders that say the same are shown the same pixels
     versions: str
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Float[Tensor, "n d"]:
+    def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
+        """Pictures as it is shown them."""
+        ...
+
+    def embed_pixels(self, pixels: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """Embeddings, not of unit length."""
         ...
 
@@ -44,6 +49,11 @@ def fingerprint_of(weights: str, preprocessing: Mapping[str, Any], versions: str
     """A hash of everything, beside a picture, that decides its embedding: another one is another encoder."""
     said = json.dumps([weights, dict(preprocessing), versions, device.type], sort_keys=True, default=str)
     return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def shown_of(preprocessing: Mapping[str, Any], library: str) -> str:
+    """A hash of what a library does to a picture before an encoder sees it."""
+    return hashlib.sha256(json.dumps([library, dict(preprocessing)], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def hash_of(model: nn.Module) -> str:
@@ -88,11 +98,13 @@ class Embeddings:
         deque(embed([self], paths), maxlen=0)
         return torch.stack([self.kept[content_of(path)] for path in paths])
 
-    def add(self, pictures: Mapping[str, Image.Image]) -> None:
-        """Embed those of some pictures, by content, that are not kept yet."""
-        lacking = {content: image for content, image in pictures.items() if content not in self.kept}
+    def add(self, contents: Sequence[str], pixels: Mapping[str, Tensor]) -> None:
+        """Embed those of some pictures that are not kept yet; `pixels` has them all, by how encoders are shown them."""
+        lacking = [i for i, content in enumerate(contents) if content not in self.kept]
         if lacking:
-            self._keep(list(lacking), self.encoder.embed_images(list(lacking.values())))
+            own = pixels[self.encoder.shown]
+            made = self.encoder.embed_pixels(own if len(lacking) == len(own) else own[lacking])
+            self._keep([contents[i] for i in lacking], made)
 
     def _keep(self, keys: list[str], made: Tensor) -> None:
         made = made.float().cpu()
@@ -107,18 +119,25 @@ class Embeddings:
 def embed(several: Sequence[Embeddings], paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
     """Embed by each encoder the pictures that it does not have yet; yields them batch by batch, each once it is kept.
 
-    A picture is decoded once, for its hash and for all encoders. Raises ValueError naming a file that is no picture,
-    and FileNotFoundError.
+    A picture is decoded once, for its hash and for all encoders, and made ready once for those that are shown the same
+    pixels. Raises ValueError naming a file that is no picture, and FileNotFoundError.
     """
     for batch in batches(paths, min(views.batch_size for views in several)):
-        pictures = {}
-        for path in batch:
-            content, image = _look(path)
-            if any(content not in views.kept for views in several):
-                pictures[content] = image or open_picture(path)
+        contents, pixels = _ready(several, batch)
         for views in several:
-            views.add(pictures)
+            views.add(contents, pixels)
         yield batch
+
+
+def _ready(several: Sequence[Embeddings], batch: Sequence[Path]) -> tuple[list[str], dict[str, Tensor]]:
+    """The contents of those pictures of a batch that an encoder lacks; and how they are shown → their pixels."""
+    pictures: dict[str, Image.Image] = {}
+    for path in batch:
+        content, image = _look(path)
+        if any(content not in views.kept for views in several):
+            pictures[content] = image or open_picture(path)
+    wanting = {v.encoder.shown: v.encoder for v in several if any(content not in v.kept for content in pictures)}
+    return list(pictures), {how: encoder.pixels(list(pictures.values())) for how, encoder in wanting.items()}
 
 
 def read_kept(folder: Path) -> dict[str, Tensor]:

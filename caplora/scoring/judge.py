@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import AutoImageProcessor, ResNetForImageClassification
 
-from caplora.scoring.embeddings import Embeddings, fingerprint_of, hash_of
+from caplora.scoring.embeddings import Embeddings, fingerprint_of, hash_of, shown_of
 from caplora.study import Model, Study
 
 
@@ -31,6 +30,8 @@ class Judge:
     """
 
     def __init__(self, study: Study, model: Model, device: torch.device) -> None:
+        from transformers import AutoImageProcessor, ResNetForImageClassification  # seconds, for those who score
+
         path = study.model_path(model)
         self.device, self.label = device, Path(model.path).name
         loaded = ResNetForImageClassification.from_pretrained(path, revision=model.revision, dtype=torch.float32)
@@ -41,12 +42,16 @@ class Judge:
         self.weights = hash_of(self.model)
         self.versions = f"transformers {version('transformers')}, torch {torch.__version__}"
         self.fingerprint = fingerprint_of(self.weights, self.processor.to_dict(), self.versions, device)
+        self.shown = shown_of(self.processor.to_dict(), "transformers")
+
+    def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n 3 h w"]:
+        """Pictures as the model is shown them."""
+        return self.processor([image.convert("RGB") for image in images], return_tensors="pt").pixel_values
 
     @torch.no_grad()
-    def embed_images(self, images: Sequence[Image.Image]) -> Float[Tensor, "n d"]:
+    def embed_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """The logits of every label, a row for each picture."""
-        pixels = self.processor([i.convert("RGB") for i in images], return_tensors="pt").pixel_values.to(self.device)
-        return self.model(pixels).logits
+        return self.model(pixels.to(self.device)).logits
 
     def named(self, prompt: str) -> dict[str, str]:
         """The attributes that the prompt names, and their values."""

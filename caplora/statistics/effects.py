@@ -102,7 +102,7 @@ def cells(scores: pd.DataFrame, metric: str, model: str, split: str, reference: 
     if rows.empty:
         known = sorted(set(zip(scores["metric"], scores["model"], scores["split"], strict=True)))
         raise ScoreError(f"there is no {metric} by {model} on {split} prompts; the scores hold {known}")
-    arms = list(dict.fromkeys([reference, *scores["variant"]]))
+    arms = list(dict.fromkeys([reference, *scores["variant"].unique()]))
     whole = pd.MultiIndex.from_product([arms, rows["prompt"].unique(), rows["seed"].unique()], names=CELL)
     _refuse(rows[rows.duplicated(CELL)], "stands twice: score the samples again (notebook 04)")
     absent = whole.difference(pd.MultiIndex.from_frame(rows[CELL]), sort=False).to_frame()

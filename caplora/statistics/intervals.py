@@ -3,6 +3,8 @@
 It works on arrays whose last axis is prompts.
 """
 
+from functools import cache, lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -17,9 +19,15 @@ FLIPS = 20_000  # drawn beyond that
 TIE = 1e-9  # flips that differ by rounding alone are as large as the study itself
 
 
+@cache
+def t_quantile(level: float, freedom: int) -> float:
+    """How many standard errors a t interval of this level reaches to each side; scipy takes its time each time."""
+    return float(stats.t.ppf((1 + level) / 2, freedom))
+
+
 def interval(means: Array, level: float = LEVEL) -> tuple[float, float, float]:
     """The mean of independent prompt means, (P,), with its t interval, 95 % wide: mean ± t(P−1) · sd / √P."""
-    half = float(stats.t.ppf((1 + level) / 2, len(means) - 1)) * _standard_error(means)
+    half = t_quantile(level, len(means) - 1) * _standard_error(means)
     return float(means.mean()), float(means.mean()) - half, float(means.mean()) + half
 
 
@@ -39,7 +47,7 @@ def relative_interval(baseline: Array, difference: Array) -> tuple[float, float,
     """
     if interval(baseline)[1] <= 0:
         return np.nan, np.nan, np.nan
-    t2 = float(stats.t.ppf((1 + LEVEL) / 2, len(baseline) - 1)) ** 2 / len(baseline)
+    t2 = t_quantile(LEVEL, len(baseline) - 1) ** 2 / len(baseline)
     (vb, c), (_, vd) = t2 * np.cov(baseline, difference)
     b, d = baseline.mean(), difference.mean()
     a, half, last = b * b - vb, b * d - c, d * d - vd  # a·R² − 2·half·R + last ≤ 0
@@ -75,11 +83,17 @@ def flip_test(means: Array, flips: Array) -> tuple[Array, Array]:
 
 def bootstrap_interval(samples: Array, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile interval of the mean of D, (P, S): prompts drawn with replacement, then seeds in each."""
-    rng = np.random.default_rng(seed)
-    prompts = rng.integers(0, len(samples), (resamples, len(samples), 1))
-    seeds = rng.integers(0, samples.shape[1], (resamples, *samples.shape))
-    low, high = np.quantile(samples[prompts, seeds].mean((1, 2)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    means = samples.ravel()[_drawn(*samples.shape, resamples, seed)].mean((1, 2))
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)  # every metric and variant of a suite is resampled alike
+def _drawn(prompts: int, seeds: int, resamples: int, seed: int) -> NDArray[np.integer]:
+    """Which of (P, S) values laid flat are drawn: prompts with replacement, then seeds in each, (B, P, S)."""
+    rng = np.random.default_rng(seed)
+    of_prompts = rng.integers(0, prompts, (resamples, prompts, 1))
+    return of_prompts * seeds + rng.integers(0, seeds, (resamples, prompts, seeds))
 
 
 def detectable_difference(means: Array) -> float:
@@ -87,6 +101,7 @@ def detectable_difference(means: Array) -> float:
     return detectable_errors(len(means)) * _standard_error(means)
 
 
+@cache
 def detectable_errors(prompts: int) -> float:
     """How many standard errors the minimum detectable effect is: t(0.975) + t(0.80), of P − 1 (Bloom 1995)."""
     return float(stats.t.ppf([(1 + LEVEL) / 2, POWER], prompts - 1).sum())

@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from caplora.statistics.intervals import LEVEL, Array, flip_test, sign_flips
+from caplora.statistics.intervals import LEVEL, Array, flip_test, sign_flips, t_quantile
 from caplora.statistics.variance import Spread
 
 Shape = Literal["normal", "skewed", "heavy", "lopsided"]
@@ -92,5 +91,5 @@ def _judged(samples: Array) -> Iterator[dict[str, NDArray]]:
 def excludes_zero(draws: Array) -> NDArray[np.bool_]:
     """Whether the 95 % t interval over the last axis excludes zero."""
     n = draws.shape[-1]
-    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(-1, ddof=1) / np.sqrt(n)
+    half = t_quantile(LEVEL, n - 1) * draws.std(-1, ddof=1) / np.sqrt(n)
     return np.abs(draws.mean(-1)) > half

@@ -19,7 +19,7 @@ from caplora.scoring.embeddings import Embeddings
 from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.statistics.controls import read_controls, shuffled_control, write_controls
 from caplora.study.sampling_settings import Sampling
-from tests.tiny import tiny_pipeline, trained_like
+from tests.tiny import pixels_of, tiny_pipeline, trained_like
 
 SETTINGS = Sampling(development=("a",), test=("b", "c"), num_inference_steps=2, guidance_scale=3.0, batch_size=2)
 WANTED = Wanted("an ink drawing of a woman", 0, "development", "development_000_0.png")
@@ -45,10 +45,13 @@ class Colours:
     """A CLIP that sees the colour of a picture and reads the name of one."""
 
     label, weights, versions, fingerprint = "colours", "0" * 12, "none", "f" * 32
-    words = ("red", "green", "blue")
+    shown, words = "as it is", ("red", "green", "blue")
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
-        return torch.tensor(np.stack([np.asarray(i, dtype=np.float32).mean((0, 1)) for i in images]) + 1)
+    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        return pixels_of(images)
+
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        return pixels.mean((2, 3)) + 1
 
 
 class Views(ClipEmbeddings):

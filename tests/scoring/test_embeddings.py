@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,19 +11,24 @@ from torch import Tensor
 
 from caplora.scoring import embeddings
 from caplora.scoring.embeddings import Embeddings, embed, fingerprint_of
+from tests.tiny import pixels_of
 
 
 class Means:
     """An encoder that says the mean of each colour, and counts the pictures it was shown."""
 
-    label, weights, versions = "means", "0" * 12, "none"
+    label, weights, versions, shown = "means", "0" * 12, "none", "as it is"
 
     def __init__(self, fingerprint: str = "f" * 32) -> None:
-        self.fingerprint, self.seen = fingerprint, 0
+        self.fingerprint, self.seen, self.prepared = fingerprint, 0, 0
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
-        self.seen += len(images)
-        return torch.tensor(np.stack([np.asarray(i, dtype=np.float32).mean((0, 1)) for i in images]))
+    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        self.prepared += len(images)
+        return pixels_of(images)
+
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        self.seen += len(pixels)
+        return pixels.mean((2, 3))
 
 
 def picture(path: Path, level: int) -> Path:
@@ -57,6 +61,30 @@ def test_a_picture_is_decoded_once_for_all_encoders(pictures: list[Path], monkey
     list(embed(both, pictures))
     assert sorted(opened) == sorted(pictures)
     assert all(len(views.kept) == 5 and views.encoder.seen == 5 for views in both)
+
+
+def test_a_picture_is_made_ready_once_for_all_encoders_that_are_shown_the_same(pictures: list[Path]) -> None:
+    encoders = [Means(), Means("e" * 32), Means("d" * 32)]
+    encoders[2].shown = "otherwise"  # type: ignore[misc]
+    list(embed([Embeddings(encoder, batch_size=2) for encoder in encoders], pictures))
+    assert [encoder.seen for encoder in encoders] == [5, 5, 5]
+    assert encoders[0].prepared + encoders[1].prepared == 5 and encoders[2].prepared == 5
+
+
+def test_an_encoder_that_lacks_some_pictures_of_a_batch_is_shown_those(pictures: list[Path]) -> None:
+    some, none = Embeddings(Means(), batch_size=5), Embeddings(Means(), batch_size=5)
+    some.images([pictures[1], pictures[3]])
+    list(embed([some, none], pictures))
+    assert some.encoder.seen == 5 and none.encoder.seen == 5  # type: ignore[attr-defined]
+    assert some.images(pictures)[:, 0].tolist() == none.images(pictures)[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_picture_that_fails_fails_after_the_batches_before_it(pictures: list[Path], tmp_path: Path) -> None:
+    views = Embeddings(Means(), batch_size=2)
+    (tmp_path / "note.png").write_text("hello", encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot be scored"):
+        list(embed([views], [*pictures[:4], tmp_path / "note.png"]))
+    assert len(views.kept) == 4
 
 
 def test_a_picture_under_another_name_is_the_same_and_a_changed_one_another(

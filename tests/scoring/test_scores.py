@@ -119,7 +119,7 @@ def test_embeddings_kept_by_one_clip_are_read_by_the_same_and_by_no_other(
     tiny_clip(tmp_path / "other", seed=1)
     other = clip_table(kept(tmp_path / "other"), samples, "", REFERENCES)
     assert (first["value"] != other["value"]).any() and set(first["weights"]).isdisjoint(other["weights"])
-    for name in ("embed_images", "embed_tokens"):
+    for name in ("embed_pixels", "embed_tokens"):
         monkeypatch.setattr(ClipEncoder, name, lambda *_: pytest.fail("embedded again"))
     assert clip_table(kept(clip_folder), samples, "", REFERENCES).equals(first)
 
@@ -288,7 +288,7 @@ def test_judge_reads_every_prompt_of_the_mini_study(judge: Judge) -> None:
 
 
 def test_judge_gives_the_share_of_named_attributes_that_are_seen(judge: Judge, samples: list[Sample]) -> None:
-    [seen] = judge.seen(judge.embed_images([Image.open(samples[0].path)]))
+    [seen] = judge.seen(judge.embed_pixels(judge.pixels([Image.open(samples[0].path)])))
     assert set(seen) == set(ATTRIBUTES)
     values = judge_table(JudgeEmbeddings(judge), samples[:1]).set_index("metric")["value"]
     right = {m.removeprefix("judge_"): v for m, v in values.items() if m != "judge"}

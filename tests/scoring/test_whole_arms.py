@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from caplora.scoring.sample_metrics import all_cosines
 from caplora.scoring.set_metrics import cmmd, kid
 from caplora.scoring.whole_arms import arm_values, closest_pairs, memorisation_limit
 from caplora.statistics.whole_arms import COLUMNS, arm_table
+from tests.tiny import pixels_of
 
 PROMPTS = ("at sea", "in a park", "at night", "in rain")
 SEEDS = (0, 1, 2)
@@ -27,9 +27,13 @@ class Looks:
     """An encoder that sees the sixteen pixels of a picture."""
 
     label, weights, versions, fingerprint = "looks", "0" * 12, "none", "f" * 32
+    shown = "as it is"
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
-        return torch.tensor(np.stack([np.asarray(i, dtype=np.float32).mean(2).ravel() / 255 for i in images]))
+    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        return pixels_of(images)
+
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        return pixels.mean(1).flatten(1) / 255
 
 
 def table_of(*given: Any) -> pd.DataFrame:

@@ -1,0 +1,139 @@
+"""What a study has made so far → `progress.html`: one page that grows while the notebooks run.
+
+Whoever calls it, and when, it shows what lies in the folders of the study: portraits and captions, the losses so far,
+samples arm by arm, scores, figures. A page that cannot be written warns and never stops the work that it is about.
+"""
+
+import base64
+import re
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from caplora.captions import LEDGER, read_ledger
+from caplora.report.contents import FIGURES
+from caplora.report.report import environment
+from caplora.review import jpeg
+from caplora.sampling import wanted_samples
+from caplora.statistics import primary_model, read_scores
+from caplora.study import BASELINE, Study, write_text
+
+EVERY = 10.0  # seconds between two pages of one long work
+CURVE = "cache/losses.png"  # in the folder of a run: the losses while it trains
+PORTRAITS, PROMPTS, ARMS = 12, 3, 8  # how many are shown at most
+T = TypeVar("T")
+
+
+def progress_page(study: Study) -> Path:
+    """Where the page is, or will be."""
+    return study.run / "progress.html"
+
+
+def write_progress(study: Study, doing: str = "") -> Path:
+    """Write the page, whole or not at all; where it is. `doing` is a sentence on what is being done."""
+    page = progress_page(study)
+    with _going_on(page):
+        template = environment().get_template("progress.html")
+        write_text(page, template.render(study=study, doing=doing, **_made(study)))
+    return page
+
+
+def keep_curve(study: Study, png: bytes) -> None:
+    """Keep a picture of the losses so far for the page, until the next."""
+    path = study.run / CURVE
+    with _going_on(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png)
+
+
+@contextmanager
+def _going_on(path: Path) -> Iterator[None]:
+    """Warn where a file cannot be written, whatever the reason."""
+    try:
+        yield
+    except Exception as error:  # the page is not worth a study
+        warnings.warn(f"{path} was not written, and the work goes on: {error!r}", stacklevel=4)
+
+
+def growing(study: Study, work: Iterator[T], doing: str, unit: str, total: int) -> Iterator[T]:
+    """The items of a long work, one after the other; the page is written as it begins, every few seconds, and after."""
+    write_progress(study, doing)
+    began = last = time.monotonic()
+    for number, item in enumerate(work, 1):
+        yield item
+        if time.monotonic() - last >= EVERY:
+            left = (time.monotonic() - began) / number * (total - number) / 60
+            write_progress(study, f"{doing}: {number} of {total} {unit}, about {left:.1f} minutes left")
+            last = time.monotonic()
+    write_progress(study, doing)
+
+
+def _made(study: Study) -> dict[str, Any]:
+    """What the study has made so far, as the page shows it."""
+    ledger = read_ledger(study.dataset) if (study.dataset / LEDGER).is_file() else []
+    shown = [row for row in ledger if row.status != "rejected"][:PORTRAITS]
+    scored = _time(study.scores)
+    figures = [study.figures / f"{name}.png" for name in FIGURES]
+    return {
+        "images": len(ledger),
+        "portraits": [(_picture(study.dataset / row.file_name, 128), row.text) for row in shown],
+        "curve": _picture(study.run / CURVE, 1400),
+        "previews": _previews(study),
+        "samples": _samples(study),
+        "scores": _scores(study) if scored else [],
+        "figures": [(_picture(p, 1400), *FIGURES[p.stem][1:]) for p in figures if 0 < scored <= _time(p)],
+        "report": study.report.name if 0 < scored <= _time(study.report) else "",
+    }
+
+
+def _samples(study: Study) -> list[dict[str, Any]]:
+    """For each suite that is being drawn: its arms, and for its first prompts what each has drawn of the first seed."""
+    folders = sorted((study.run / "samples").glob("*"), key=_in_order)
+    arms = [folder for folder in folders if folder.is_dir() and "@" not in folder.name][:ARMS]
+    suites = []
+    for split in ("development", "test"):
+        seed = study.sampling.seeds[0]
+        wanted = [w for w in wanted_samples(study.sampling) if w.split == split and w.seed == seed][:PROMPTS]
+        own = [arm for arm in arms if any((arm / w.file_name).is_file() for w in wanted)]
+        rows = [(w.prompt, [_picture(arm / w.file_name, 160) for arm in own]) for w in wanted]
+        if own:
+            suites.append({"split": split, "seed": seed, "arms": [arm.name for arm in own], "rows": rows})
+    return suites
+
+
+def _previews(study: Study) -> dict[str, list[str]]:
+    """Variant → what it drew when it last showed what it had learned."""
+    found = {}
+    for folder in sorted(study.run.glob("adapters/*/previews"), key=lambda folder: _in_order(folder.parent))[:ARMS]:
+        drawn = sorted(folder.glob("step_*.png"))
+        last = [path for path in drawn if path.stem.rsplit("_", 1)[0] == drawn[-1].stem.rsplit("_", 1)[0]]
+        found[folder.parent.name] = [_picture(path, 160) for path in last[:ARMS]]
+    return found
+
+
+def _in_order(folder: Path) -> tuple[bool, list[float], str]:
+    """The baseline first, then by the numbers in a name: r4_a8 before r16_a16."""
+    return folder.name != BASELINE, [float(n) for n in re.findall(r"\d+(?:\.\d+)?", folder.name)], folder.name
+
+
+def _scores(study: Study) -> list[tuple[str, float]]:
+    """Each arm with its mean CLIPScore on the test prompts, by the primary CLIP."""
+    scores: pd.DataFrame = read_scores(study.scores)
+    own = (scores["metric"] == "clip_score") & (scores["model"] == primary_model(scores)) & (scores["split"] == "test")
+    means = scores[own].groupby("variant", sort=False)["value"].mean()
+    return [(str(arm), float(mean)) for arm, mean in means.items()]
+
+
+def _picture(path: Path, side: int) -> str:
+    """A picture for the page, in base64; empty where it is not there."""
+    return base64.b64encode(jpeg(path, side)).decode() if path.is_file() else ""
+
+
+def _time(path: Path) -> float:
+    """When a file was written; 0 where there is none."""
+    return path.stat().st_mtime if path.is_file() else 0.0

@@ -1,0 +1,122 @@
+"""The page of progress shows what a study has made so far, as text and pictures, and never stops the study."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from caplora.figures.look import Figure, save_figure
+from caplora.report.progress import growing, keep_curve, progress_page, write_progress
+from caplora.study.study import Study, read_study
+from tests.report.test_report import HOSTILE, Page, scores
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A study with hostile text wherever people write, and nothing made yet."""
+    settings = {
+        "name": "small",
+        "question": f"Is it safe? {HOSTILE}",
+        "images": {"folder": "faces"},
+        "sampling": {"development": [f"one {HOSTILE}"], "test": [f"two {HOSTILE}", "three"], "seeds": [5, 6]},
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return read_study(tmp_path / "small.yaml")
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), "green").save(path)
+
+
+def caption(study: Study) -> None:
+    """Two portraits in the ledger, one of them rejected."""
+    for name in ("a.png", "b.png"):
+        picture(study.dataset / name)
+    rows = [("a.png", HOSTILE, "kept"), ("b.png", "rejected words", "rejected")]
+    pd.DataFrame(rows, columns=["file_name", "text", "status"]).to_csv(study.dataset / "metadata.csv", index=False)
+
+
+def page_of(study: Study, doing: str = "") -> Page:
+    return Page(write_progress(study, doing).read_text(encoding="utf-8"))
+
+
+def refreshes(page: Page) -> bool:
+    return any(attributes.get("http-equiv") == "refresh" for _, attributes in page.tags)
+
+
+def test_the_page_is_there_before_anything_is_made(study: Study) -> None:
+    page = page_of(study, f"it begins {HOSTILE}")
+    assert f"it begins {HOSTILE}" in page.text and study.question in page.text
+    assert refreshes(page) and "img" not in [tag for tag, _ in page.tags]
+
+
+def test_captions_and_prompts_are_text_and_pictures_lie_in_the_page(study: Study) -> None:
+    caption(study)
+    picture(study.samples("r4_a8") / "development_000_5.png")
+    page = page_of(study)
+    assert HOSTILE in page.text and f"one {HOSTILE}" in page.text and "rejected words" not in page.text
+    sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
+    assert len(sources) == 2 and all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "script" not in [tag for tag, _ in page.tags]
+
+
+def test_arms_stand_in_order_with_what_they_have_drawn(study: Study) -> None:
+    for arm in ("r16_a16", "r4_a8", "baseline", "r4_a8@0.5"):
+        picture(study.samples(arm) / "development_000_5.png")
+    picture(study.samples("baseline") / "test_001_5.png")
+    picture(study.samples("baseline") / "test_001_6.png")  # of another seed
+    page = page_of(study)
+    alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert alts == ["baseline", "r4_a8", "r16_a16", "baseline"]
+
+
+def test_the_curve_and_the_last_preview_are_shown(study: Study) -> None:
+    keep_curve(study, save_figure(Figure((2, 2)), study.run, "some").read_bytes())
+    for step, index in ((10, 0), (20, 0), (20, 1)):
+        picture(study.run / "adapters" / "r4_a8" / "previews" / f"step_{step:06d}_{index}.png")
+    page = page_of(study)
+    assert [tag for tag, _ in page.tags].count("img") == 3
+    assert "r4_a8" in page.text
+
+
+def test_figures_are_shown_once_they_are_of_these_scores_and_the_report_ends_it(study: Study) -> None:
+    old = save_figure(Figure((2, 2)), study.figures, "forest")
+    study.run.mkdir(parents=True)
+    table = scores({"r4_a8": 0.25})
+    table.to_csv(study.scores, index=False)
+    later = study.scores.stat().st_mtime + 1
+    page = page_of(study)
+    own = table[(table["metric"] == "clip_score") & (table["model"] == "clip_a") & (table["split"] == "test")]
+    for arm in ("baseline", "r4_a8"):
+        assert f"{arm} {own.loc[own['variant'] == arm, 'value'].mean():.3f}" in page.text
+    assert "img" not in [tag for tag, _ in page.tags] and refreshes(page)
+    os.utime(old, (later, later))
+    assert [tag for tag, _ in page_of(study).tags].count("img") == 1
+    study.report.write_text("done", encoding="utf-8")
+    os.utime(study.report, (later, later))
+    page = page_of(study)
+    assert not refreshes(page) and ("a", {"href": "report.html"}) in page.tags
+
+
+def test_a_page_that_cannot_be_written_stops_nothing(study: Study) -> None:
+    study.run.parent.mkdir(parents=True)
+    study.run.write_text("a file where the folder would be", encoding="utf-8")
+    with pytest.warns(UserWarning, match="was not written, and the work goes on"):
+        assert list(growing(study, iter([1, 2]), "it works", "steps", 2)) == [1, 2]
+    with pytest.warns(UserWarning, match="losses"):
+        keep_curve(study, b"")
+
+
+def test_work_that_fails_fails_as_without_the_page(study: Study) -> None:
+    def work() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("of the work")
+
+    with pytest.raises(RuntimeError, match="of the work"):
+        list(growing(study, work(), "it works", "steps", 2))
+    assert "it works" in progress_page(study).read_text(encoding="utf-8")
