@@ -27,14 +27,16 @@ GRACE = 15  # seconds that a row may go on beyond the limit of its section
 class Session:
     """One measurement of everything, section by section."""
 
-    def __init__(self, book: Book, tiny: bool, minutes: float) -> None:
-        self.book, self.tiny, self.began, self.seconds = book, tiny, time.monotonic(), 60 * minutes - GRACE
+    def __init__(self, book: Book, tiny: bool, minutes: float, worker: Path = HERE / "gpu_worker.py") -> None:
+        self.book, self.tiny, self.script = book, tiny, worker
+        self.began, self.seconds = time.monotonic(), 60 * minutes - GRACE
         self.worker = self.process()
         self.counting = self.worker if tiny else self.process(card=False)
         self.compilers = {name: self.worker if tiny else self.process() for name in COMPILED}
 
     def process(self, card: bool = True) -> Process:
-        return Process(HERE / "gpu_worker.py", self.tiny, self.book.log, card)
+        """A worker that loads its libraries; `card`: whether it sees one."""
+        return Process(self.script, self.tiny, self.book.log, card)
 
     def run(self, names: Sequence[str]) -> None:
         """Measure the sections, each in its share of the time that is left; the forecasts are counted meanwhile."""
@@ -58,6 +60,8 @@ class Session:
     def measure(self, name: str, until: float) -> None:
         """A section; where its process ends, another goes on behind the row that it ended at."""
         done = 0
+        if self.worker.process.poll() is not None:  # it died after its last section
+            self.worker = self.process()
         while time.monotonic() < until:
             self.worker.order(name, until - time.monotonic(), done)
             rows, how = self.listen(self.worker, name, until + GRACE)

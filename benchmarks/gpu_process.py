@@ -1,5 +1,6 @@
 """A process that measures, as gpu.py sees it: orders go in, answers come out, and it may hang or die."""
 
+import contextlib
 import json
 import os
 import queue
@@ -30,7 +31,8 @@ class Process:
                 env=environment,
             )
         self.answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
 
     def _listen(self) -> None:
         for line in self.process.stdout:
@@ -65,3 +67,7 @@ class Process:
         """End it, whatever it does."""
         self.process.kill()
         self.process.wait()
+        self.listener.join(timeout=5)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # of an order that it did not live to read
+                pipe.close()

@@ -22,6 +22,7 @@ class Scale:
     clips: tuple[str, ...]
     tokens: int  # of a caption
     steps: int  # of the training that is resumed, twice as many in all
+    matrix: int  # rows and columns of the large matrices
 
     @property
     def large(self) -> bool:
@@ -29,8 +30,8 @@ class Scale:
         return self.base == "sd15"
 
 
-CARD = Scale("sd15", (384, 512), (1, 4), (9, 1, 3, 18), 9, 0.4, 5, 96, ("ViT-B-32", "ViT-L-14"), 20, 20)
-TINY = Scale("tiny", (32,), (1,), (1, 3), 3, 0.0, 2, 4, ("local-dir:caplora/mini/models/clip_a",), 3, 2)
+CARD = Scale("sd15", (384, 512), (1, 4), (9, 1, 3, 18), 9, 0.4, 5, 96, ("ViT-B-32", "ViT-L-14"), 20, 20, 8192)
+TINY = Scale("tiny", (32,), (1,), (1, 3), 3, 0.0, 2, 4, ("local-dir:caplora/mini/models/clip_a",), 3, 2, 256)
 
 
 @dataclass

@@ -42,14 +42,14 @@ def _beside_diffusers(scale: Scale, pixels: int, batch: int) -> Row:
         milliseconds(s),
         {
             "of it loading images, ms": 1000 * seconds(theirs.load, 10),
-            **{f"{name}, share of the matrix rate": _share(flop, s[name]) for name in s if name != "diffusers"},
+            **{f"{name}, share of the matrix rate": _share(scale, flop, s[name]) for name in s if name != "diffusers"},
         }
         | said,
     )
 
 
-def _share(flop: int, times: list[float]) -> float:
-    return flop / Spread.of(times).median / rate()
+def _share(scale: Scale, flop: int, times: list[float]) -> float:
+    return flop / Spread.of(times).median / rate(scale.matrix)
 
 
 def _watched(run: Run) -> tuple[dict[str, str], Step]:
@@ -88,7 +88,7 @@ def _pack(scale: Scale, count: int, batch: int) -> Row:
         {f"one after another / pack, {way}": ratio(one[way], s[f"pack, {way}"]) for way in held}
         | {"one, eager / graphs": ratio(s["one, eager"], s["one, graphs"])},
         milliseconds(s),
-        {f"pack, {way}, share of the matrix rate": _share(flop, s[f"pack, {way}"]) for way in held}
+        {f"pack, {way}, share of the matrix rate": _share(scale, flop, s[f"pack, {way}"]) for way in held}
         | {f"pack, {way}, peak, GB": gb for way, gb in held.items() if gb}
         | said,
     )

@@ -81,7 +81,7 @@ class Worker:
         sys.stdin.readline()
 
     def _machine(self) -> Row:
-        figures = {"machine": machine(), "matrix rate, TFLOP/s": gpu_training.rate() / 1e12}
+        figures = {"machine": machine(), "matrix rate, TFLOP/s": gpu_training.rate(self.scale.matrix) / 1e12}
         return Row({}, {}, figures)
 
     def say(self, **content: Any) -> None:

@@ -48,7 +48,7 @@ def _peak_memory(name: str, base: str, pixels: int, batch: int) -> float:
 
 def rows(base: str, pixels: int, turn: float, compiled: bool, memory: bool) -> Iterator[str]:
     """The table, row by row."""
-    rate = matrix_rate()
+    rate = matrix_rate(8192 if torch.cuda.is_available() else 2048)
     yield f"Large matrices: {rate / 1e9:,.0f} GFLOP/s.\n"
     heads = ["batch", *RATIOS, *(f"{name}, ms a step" for name in SIDES)]
     heads += [f"{name}, share of the matrix rate" for name in SIDES[1:]] + [f"{n}, GB" for n in SIDES if memory]

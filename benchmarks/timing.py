@@ -99,13 +99,13 @@ def clocked(side: Step, clock: Clock) -> tuple[float, object]:
     return clock.seconds, found
 
 
-def matrix_rate(side: int | None = None) -> float:
+def matrix_rate(side: int) -> float:
     """Operations per second of the product of two large matrices in the precision of training, the best of ten."""
     device = device_of()
-    dtype, n = DTYPES[precision_of(device)], side or (8192 if device.type == "cuda" else 2048)
-    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in "ab")
+    dtype = DTYPES[precision_of(device)]
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in "ab")
     seconds(lambda: a @ b, 3)
-    return 2 * n**3 / min(seconds(lambda: a @ b, 10) for _ in range(10))
+    return 2 * side**3 / min(seconds(lambda: a @ b, 10) for _ in range(10))
 
 
 def freed() -> int:
