@@ -9,17 +9,18 @@ Sides take turns; a figure is the median round. Every side goes from picture to 
 """
 
 import argparse
-import platform
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from timing import machine
 from transformers import (
     BertTokenizer,
     BlipConfig,
@@ -39,46 +40,43 @@ BATCH = Captioning().batch_size
 SIDES = ("transformers one by one", "transformers in batches", "ours one by one", "ours in batches")
 
 
-def blip_large(tokens: int) -> BlipForConditionalGeneration:
-    """The shape of Salesforce/blip-image-captioning-large; always says `tokens` tokens, and the same at every call."""
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # of the image encoder, of the decoder
+    "large": (  # Salesforce/blip-image-captioning-large
+        {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+        | {"image_size": 384, "patch_size": 16},
+        {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
+    ),
+    "tiny": (
+        {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+        | {"image_size": 32, "patch_size": 16},
+        {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
+    ),
+}
+
+
+def blip(tokens: int, shape: str) -> BlipForConditionalGeneration:
+    """A BLIP of random weights, made on the device; always says `tokens` tokens, and the same at every call."""
     torch.manual_seed(0)
-    config = BlipConfig(
-        vision_config={
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "image_size": 384,
-            "patch_size": 16,
-        },
-        text_config={
-            "vocab_size": 30524,
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "encoder_hidden_size": 1024,
-            "bos_token_id": 30522,
-            "sep_token_id": 102,
-            "pad_token_id": 0,
-        },
-    )
-    blip = BlipForConditionalGeneration(config)
-    blip.text_decoder.generation_config.min_new_tokens = tokens
-    return blip.to(device_of(), DTYPES[precision_of(device_of())]).eval()
+    image, text = SHAPES[shape]
+    ids = {"vocab_size": 30524, "bos_token_id": 30522, "sep_token_id": 102, "pad_token_id": 0}
+    config = BlipConfig(vision_config=image, text_config=text | ids | {"encoder_hidden_size": image["hidden_size"]})
+    with torch.device(device_of()):
+        made = BlipForConditionalGeneration(config)
+    made.text_decoder.generation_config.min_new_tokens = tokens
+    return made.to(device_of(), DTYPES[precision_of(device_of())]).eval()
 
 
-def processor() -> BlipProcessor:
-    """BLIP's own pixels, and a word for each of its ids."""
+def processor(side: int) -> BlipProcessor:
+    """BLIP's own pixels, `side` of them a side, and a word for each of its ids."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(30519))]
-    images = BlipImageProcessor(size={"height": 384, "width": 384})
+    images = BlipImageProcessor(size={"height": side, "width": side})
     return BlipProcessor(images, BertTokenizer(vocab={word: i for i, word in enumerate(words)}))
 
 
-def sides(tokens: int) -> dict[str, Callable[[list[Image.Image]], list[str]]]:
+def sides(tokens: int, shape: str = "large") -> dict[str, Callable[[list[Image.Image]], list[str]]]:
     """Side → pictures to captions."""
-    settings, made = Captioning(max_new_tokens=tokens), processor()
-    plain, ours = blip_large(tokens), Captioner(quicken(blip_large(tokens)), made, FAMILIES["blip"])
+    settings, made = Captioning(max_new_tokens=tokens), processor(SHAPES[shape][0]["image_size"])
+    plain, ours = blip(tokens, shape), Captioner(quicken(blip(tokens, shape)), made, FAMILIES["blip"])
 
     @torch.no_grad()
     def theirs(pictures: list[Image.Image]) -> list[str]:
@@ -161,12 +159,7 @@ def main() -> None:
     clock = time.process_time if given.shared else time.perf_counter
     if given.shared:
         torch.set_num_threads(1)
-    machine = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    )
-    print(f"{given.model}, {machine}, torch {torch.__version__}\n", flush=True)
+    print(f"{given.model}, {machine()}\n", flush=True)
     for row in large(given.tokens, given.rounds, clock) if given.model == "large" else mini(given.rounds):
         print(row, flush=True)
 

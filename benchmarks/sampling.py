@@ -3,63 +3,52 @@
     python benchmarks/sampling.py mini                   # the miniature Stable Diffusion, on any machine
     python benchmarks/sampling.py sd15 --pixels 512      # the shape of Stable Diffusion 1.5, random weights, on a GPU
 
-one by one: for each of ten arms, one sample after another, guidance batched; in diffusers the adapter is loaded with
-`load_lora_weights`, in ours it is merged into the weights. pack: ten arms draw a sample together; with --pairs they
-draw so many (prompt, seed) pairs at once, and one by one as many of an arm. From noise to picture, adapters put on
-included.
-Sides take turns; a figure is the median round. Latents of all sides are compared.
+one by one: for each of ten arms, one sample after another, guidance batched; in diffusers the adapters are loaded with
+`load_lora_weights`, in ours they are merged into the weights. pack: ten arms draw a sample together; with --pairs they
+draw so many (prompt, seed) pairs at once, and one by one as many of an arm. From noise to picture; adapters are put on
+beside the clock. Sides take turns; a figure is the median round, with the smallest and the largest. Latents of all
+sides are compared.
 """
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from bases import BASES, MINI, PIXELS, pipeline_of
+from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging
+from loops import GRID
+from timing import ROUNDS, Clock, Spread, clocked, machine, ratio
 from torch import Tensor
-from training import NINE, stable_diffusion_shaped
 
 from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter
 from caplora.lora.adapter_files import write_weights
 from caplora.lora.formats import DIFFUSERS
 from caplora.lora.layers import target_layers
-from caplora.mini.world.words import clip_tokenizer
-from caplora.models.base import load_base, parts_of
-from caplora.models.devices import DTYPES, device_of, precision_of
-from caplora.sampling.drawing import decode, draw_batch, wear
+from caplora.lora.merging import Merged
+from caplora.lora.pack import Pack
+from caplora.models.base import parts_of
+from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.samples import Wanted, wanted_samples
-from caplora.study.study import read_study
+from caplora.study.sampling_settings import Sampling
 from caplora.study.training_settings import Training
 
 SIDES = ("diffusers, one by one", "ours, one by one", "pack of ten")
-STUDY = read_study("mini")
+Draw = Callable[[Sequence[str], Sequence[int]], Tensor]  # prompts and seeds of noise → latents, (arms, n, c, h, w)
 
 
-def pipeline_of(model: str, pixels: int) -> StableDiffusionPipeline:
-    """The mini study's base, or one of the shape of Stable Diffusion 1.5."""
-    if model == "mini":
-        return load_base(STUDY)
-    device, (unet, vae, text_encoder) = device_of(), stable_diffusion_shaped(pixels)
-    dtype = DTYPES[precision_of(device)]
-    scheduler = DPMSolverMultistepScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    made = StableDiffusionPipeline(
-        vae, text_encoder, clip_tokenizer(), unet, scheduler, None, None, requires_safety_checker=False
-    )
-    made.unet.to(device, dtype, memory_format=torch.channels_last)
-    made.text_encoder.to(device, dtype)
-    made.vae.to(device)
-    return made
+def drawing(pipeline: StableDiffusionPipeline, arms: int, settings: Sampling) -> Draw:
+    """What draws batch after batch of `arms` with what the pipeline wears."""
+    return lambda prompts, noises: draw_batch(pipeline, arms, prompts, noises, settings)
 
 
 def trained_like(pipeline: StableDiffusionPipeline) -> list[Adapter]:
     """Nine adapters whose B is not zero, of mixed ranks."""
     layers, g = target_layers(parts_of(pipeline), Training()), torch.Generator().manual_seed(0)
-    fresh = [fresh_adapter(layers, variant, 0) for variant in NINE]
+    fresh = [fresh_adapter(layers, variant, 0) for variant in GRID]
     return [
         Adapter(
             a.variant, {k: (down, 0.02 * torch.randn(up.shape, generator=g)) for k, (down, up) in a.weights.items()}
@@ -69,94 +58,122 @@ def trained_like(pipeline: StableDiffusionPipeline) -> list[Adapter]:
 
 
 class Bench:
-    """The three sides over the same samples."""
+    """The three sides over the same samples, and the clock that counts their drawing."""
 
-    def __init__(self, model: str, pixels: int, samples: int, pairs: int, folder: Path) -> None:
-        self.ours, self.theirs = pipeline_of(model, pixels), pipeline_of(model, pixels)
-        self.theirs.unet.load_state_dict(self.ours.unet.state_dict())
-        self.theirs.vae.load_state_dict(self.ours.vae.state_dict())
-        self.theirs.text_encoder.load_state_dict(self.ours.text_encoder.state_dict())
+    def __init__(
+        self, base: str, pixels: int, batches: list[tuple[Wanted, ...]], folder: Path, settings: Sampling
+    ) -> None:
+        self.ours, self.theirs = pipeline_of(base, pixels), pipeline_of(base, pixels)
         self.theirs.set_progress_bar_config(disable=True)
+        self.batches, self.settings, self.clock = batches, settings, Clock()
         self.adapters = [NOTHING, *trained_like(self.ours)]
-        self.files = [folder / a.variant.name for a in self.adapters[1:]]
-        for adapter, path in zip(self.adapters[1:], self.files, strict=True):
-            write_weights(adapter, path / DIFFUSERS, "diffusers", {})
-        self.batches = [tuple(wanted_samples(STUDY.sampling)[i * 5 : i * 5 + pairs]) for i in range(samples // pairs)]
+        self.names = [a.variant.name for a in self.adapters[1:]]
+        for adapter, name in zip(self.adapters[1:], self.names, strict=True):
+            write_weights(adapter, folder / name / DIFFUSERS, "diffusers", {})
+            self.theirs.load_lora_weights(str(folder / name), adapter_name=name)
+        self.merged = [Merged(self.ours, adapter) for adapter in self.adapters]
+        self.alone = drawing(self.ours, 1, settings)
+        self.together = drawing(self.ours, len(self.adapters), settings)
+        self.worn = Pack(parts_of(self.ours), self.adapters)
+
+    def sides(self) -> dict[str, Callable[[], Tensor]]:
+        """Each gives its latents, (arms, samples, c, h, w)."""
+        return dict(zip(SIDES, (self.diffusers, self.one_by_one, self.pack), strict=True))
 
     def diffusers(self) -> Tensor:
-        """Latents, (arms, samples, c, h, w), one sample after another."""
+        """One sample after another by diffusers."""
         arms = []
-        for file in (None, *self.files):
-            if file:
-                self.theirs.load_lora_weights(str(file), adapter_name=file.name)
+        for name in (None, *self.names):
+            if name is None:
+                self.theirs.disable_lora()
+            else:
+                self.theirs.enable_lora()
+                self.theirs.set_adapters(name)
             arms.append(torch.cat([self._theirs(batch) for batch in self.batches]))
-            self.theirs.unload_lora_weights()
         return torch.stack(arms)
 
     def _theirs(self, batch: tuple[Wanted, ...]) -> Tensor:
-        generators, settings = [torch.Generator().manual_seed(w.noise) for w in batch], STUDY.sampling
-        latents = self.theirs(
-            [w.prompt for w in batch], num_inference_steps=settings.num_inference_steps, output_type="latent",
-            guidance_scale=settings.guidance_scale, generator=generators,
-        ).images  # fmt: skip
-        decode(self.theirs, latents)
+        generators, settings = [torch.Generator().manual_seed(w.noise) for w in batch], self.settings
+        with self.clock:
+            latents = self.theirs(
+                [w.prompt for w in batch], num_inference_steps=settings.num_inference_steps, output_type="latent",
+                guidance_scale=settings.guidance_scale, generator=generators,
+            ).images  # fmt: skip
+            decode(self.theirs, latents)
         return latents
 
     def one_by_one(self) -> Tensor:
         """The same by ours."""
-        return torch.cat([self._drawn([adapter]) for adapter in self.adapters])
+        arms = []
+        self.worn.lift()
+        for merged in self.merged:
+            merged.lay()
+            arms.append(torch.cat([self._drawn(self.alone, batch) for batch in self.batches], 1))
+            merged.lift()
+        return torch.cat(arms)
 
     def pack(self) -> Tensor:
         """The same, all arms together."""
-        return self._drawn(self.adapters)
+        self.worn.lay()
+        drawn = torch.cat([self._drawn(self.together, batch) for batch in self.batches], 1)
+        self.worn.lift()
+        return drawn
 
-    def _drawn(self, adapters: list[Adapter]) -> Tensor:
-        worn, found = wear(self.ours, adapters), []
-        worn.lay()
-        for batch in self.batches:
-            prompts, noises = [w.prompt for w in batch], [w.noise for w in batch]
-            found.append(draw_batch(self.ours, len(adapters), prompts, noises, STUDY.sampling))
-            for arm in found[-1]:
+    def _drawn(self, draw: Draw, batch: tuple[Wanted, ...]) -> Tensor:
+        with self.clock:
+            arms = draw([w.prompt for w in batch], [w.noise for w in batch])
+            for arm in arms:
                 decode(self.ours, arm)
-        worn.lift()
-        return torch.cat(found, 1)
+        return arms
 
 
-def timed(side: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    """Seconds, and what came of them."""
-    began = time.perf_counter()
-    found = side().float().cpu()
-    return time.perf_counter() - began, found
+def batches_of(settings: Sampling, samples: int, pairs: int) -> list[tuple[Wanted, ...]]:
+    """So many samples of each arm, `pairs` at once."""
+    return [tuple(wanted_samples(settings)[i * 5 : i * 5 + pairs]) for i in range(samples // pairs)]
+
+
+def rounds_of(bench: Bench, rounds: int) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each side, round by round after one that warms up, and the largest difference of a latent."""
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    worst = 0.0
+    for number in range(rounds + 1):
+        ran = {name: clocked(side, bench.clock) for name, side in bench.sides().items()}
+        worst = max(worst, *(float((ran[SIDES[2]][1] - ran[s][1]).float().abs().max()) for s in SIDES[:2]))
+        for name, (took, _) in ran.items():
+            seconds[name] += [took] if number else []
+    return seconds, worst
+
+
+def rows(base: str, pixels: int, samples: int, pairs: int, rounds: int) -> Iterator[str]:
+    """The table, row by row."""
+    with TemporaryDirectory() as folder:
+        bench = Bench(base, pixels, batches_of(MINI.sampling, samples, pairs), Path(folder), MINI.sampling)
+        s, worst = rounds_of(bench, rounds)
+    ratios = [ratio(s[side], s[SIDES[2]]) for side in SIDES[:2]]
+    cells = [str(pairs), *(f"**{r.median:.2f}×** ({r.low:.2f}–{r.high:.2f})" for r in ratios)]
+    cells += [Spread.of(s[side]).said(3, 1 / samples / 10) for side in SIDES] + [f"{worst:.1e}"]
+    yield (
+        f"| pairs at once | diffusers one by one / pack | ours one by one / pack | {', s a sample | '.join(SIDES)}, "
+        "s a sample | largest difference of a latent |"
+    )
+    yield "|---" * 7 + "|"
+    yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
+    """Print the machine and the table."""
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("model", choices=("mini", "sd15"))
-    top.add_argument("--pixels", type=int, default=512)
+    top.add_argument("base", choices=BASES)
+    top.add_argument("--pixels", type=int, default=512, help="of sd15")
     top.add_argument("--samples", type=int, default=4, help="of each arm, a round")
     top.add_argument("--pairs", type=int, default=1, help="(prompt, seed) pairs at once")
-    top.add_argument("--rounds", type=int, default=3)
+    top.add_argument("--rounds", type=int, default=ROUNDS)
     given = top.parse_args()
-    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    worst = 0.0
-    with TemporaryDirectory() as folder:
-        bench = Bench(given.model, given.pixels, given.samples, given.pairs, Path(folder))
-        for number in range(given.rounds + 1):  # the first one warms up
-            ran = [timed(side) for side in (bench.diffusers, bench.one_by_one, bench.pack)]
-            worst = max(worst, *(float((ran[2][1] - own).abs().max()) for _, own in ran[:2]))
-            for side, (took, _) in zip(SIDES, ran, strict=True):
-                seconds[side] += [took] if number else []
-    s, count = {side: statistics.median(took) for side, took in seconds.items()}, given.samples * 10
-    ratios = f"**{s[SIDES[0]] / s[SIDES[2]]:.2f}×** | **{s[SIDES[1]] / s[SIDES[2]]:.2f}×**"
-    each = " | ".join(f"{s[side] / count:.3f}" for side in SIDES)
-    sys.stdout.write(
-        f"{device_of().type}, {torch.get_num_threads()} threads, torch {torch.__version__}\n\n"
-        f"| pairs at once | diffusers one by one / pack | ours one by one / pack | {', s a sample | '.join(SIDES)}, "
-        f"s a sample | largest difference of a latent |\n{'|---' * 7}|\n"
-        f"| {given.pairs} | {ratios} | {each} | {worst:.1e} |\n"
-    )
+    sys.stdout.write(f"{given.base}, {machine()}\n\n")
+    for row in rows(given.base, PIXELS.get(given.base, given.pixels), given.samples, given.pairs, given.rounds):
+        sys.stdout.write(f"{row}\n")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ prompts. Raw cosines must agree to 1e-5.
 """
 
 import argparse
-import platform
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from timing import Spread, machine, ratio
 
 from caplora.mini.world.portraits import PORTRAITS
 from caplora.models.devices import device_of
@@ -35,12 +34,13 @@ SIDES = ("one by one", "ours, cold", "ours, warm")
 STUDY = read_study("mini")
 
 
-def pictures(folder: Path, count: int) -> list[Sample]:
-    """Portraits of the mini study, no two alike, each with one of its prompts."""
+def pictures(folder: Path, count: int, side: int = 128) -> list[Sample]:
+    """Portraits of the mini study, `side` pixels wide, no two alike, each with one of its prompts."""
     prompts, portraits = STUDY.sampling.development + STUDY.sampling.test, sorted(PORTRAITS.glob("*.png"))
     rng, made = np.random.default_rng(0), []
     for i in range(count):
-        pixels = np.asarray(Image.open(portraits[i % len(portraits)]).convert("RGB")).astype(int)
+        portrait = Image.open(portraits[i % len(portraits)]).convert("RGB").resize((side, side))
+        pixels = np.asarray(portrait).astype(int)
         path = folder / f"{i:04d}.png"
         Image.fromarray(np.uint8(np.clip(pixels + rng.integers(-8, 9, pixels.shape), 0, 255))).save(path)
         made.append(Sample("baseline", path, prompts[i % len(prompts)], i, "test"))
@@ -86,8 +86,8 @@ def timed(side: Callable[[], list[float]], clock: Callable[[], float]) -> tuple[
     return clock() - began, found
 
 
-def rounds(count: int, times: int, clock: Callable[[], float]) -> tuple[dict[str, float], float]:
-    """Seconds of each side, the median of its rounds, and the largest disagreement of a cosine."""
+def rounds(count: int, times: int, clock: Callable[[], float]) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each side, round by round, and the largest disagreement of a cosine."""
     names = [STUDY.clip_name(clip) for clip in STUDY.scoring.clips]
     alone = [OneByOne(name) for name in names]
     encoders = [ClipEncoder(name, None, name, device_of()) for name in names]
@@ -105,7 +105,7 @@ def rounds(count: int, times: int, clock: Callable[[], float]) -> tuple[dict[str
         worst = max(worst, *(float(np.abs(np.subtract(ran[0][1], own)).max()) for _, own in ran[1:]))
         for side, (took, _) in zip(SIDES, ran, strict=True):
             seconds[side] += [took] if number else []
-    return {side: statistics.median(took) for side, took in seconds.items()}, worst
+    return seconds, worst
 
 
 def main() -> None:
@@ -117,14 +117,13 @@ def main() -> None:
     given = top.parse_args()
     if given.shared:
         torch.set_num_threads(1)
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
+    print(f"{machine()}\n", flush=True)
     s, worst = rounds(given.pictures, given.rounds, time.process_time if given.shared else time.perf_counter)
     print(f"| pictures | one by one / cold | one by one / warm | {', s | '.join(SIDES)}, s | largest difference |")
     print("|---" * 7 + "|")
-    ratios = f"**{s[SIDES[0]] / s[SIDES[1]]:.1f}×** | **{s[SIDES[0]] / s[SIDES[2]]:.1f}×**"
-    print(f"| {given.pictures} | {ratios} | {' | '.join(f'{s[side]:.2f}' for side in SIDES)} | {worst:.1e} |")
+    ratios = [ratio(s[SIDES[0]], s[side]) for side in SIDES[1:]]
+    cells = [str(given.pictures), *(f"**{r.median:.1f}×** ({r.low:.1f}–{r.high:.1f})" for r in ratios)]
+    print(f"| {' | '.join(cells + [Spread.of(s[side]).said() for side in SIDES])} | {worst:.1e} |")
     if worst > 1e-5:
         raise SystemExit("the sides disagree by more than 1e-5")
 
