@@ -1,7 +1,7 @@
 """Adapters + prompts + noise → latents → pictures: the denoising loop with classifier-free guidance.
 
 Several adapters draw together as a pack. One that draws alone is merged into the base's weights meanwhile. What is the
-same at every step is made once a batch, and on a card the UNet is a CUDA graph.
+same at every step is made once a batch. On a card the UNet is a CUDA graph; the cores of a CPU share a batch out.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from caplora.lora import Adapter, Merged, Pack
 from caplora.models import Pipeline, Recorded, base_hashes, conditions, noise_of, parts_of, sent
-from caplora.sampling.prompts import answering, text_layers, texts_of_arms
+from caplora.sampling.prompts import Kept, answering, text_layers, texts_of_arms
 from caplora.sampling.samples import DARKEST
+from caplora.sampling.side_by_side import shares_of, side_by_side
 from caplora.sampling.solvers import named, scheduler_of
 from caplora.study import Sampling
 
@@ -36,9 +37,14 @@ class Denoiser:
     def __init__(self, pipeline: Pipeline, arms: int, settings: Sampling, records: bool = False) -> None:
         self.pipeline, self.arms, self.settings = pipeline, arms, settings
         self.guided = settings.guidance_scale != 1
-        self._layers, self._records = text_layers(pipeline.unet), records and pipeline.device.type == "cuda"
+        self._layers, self._kept = text_layers(pipeline.unet), Kept()
         self._eps: Callable[..., Tensor] = self._guided_eps
+        self._records = records and pipeline.device.type == "cuda"
         self._places: list[int] = []
+
+    def asked(self, prompts: Sequence[str]) -> list[str]:
+        """The texts that are to be read to draw prompts: with guidance the empty one too."""
+        return [""] * self.guided + [*prompts]
 
     @torch.no_grad()
     def latents(
@@ -48,34 +54,39 @@ class Denoiser:
 
         `noises` are what diffusers takes as `generator=torch.Generator().manual_seed(…)`.
         """
-        unet, n, scheduler = self.pipeline.unet, len(noises), scheduler_of(self.pipeline, self.settings.solver)
-        rows = [0] * n * self.guided + list(range(texts.shape[1] - n, texts.shape[1]))
-        texts = texts.expand(self.arms, -1, -1, -1)[:, rows].flatten(0, 1).to(unet.dtype)  # (arms · 2n, rows, d)
-        said = conditions(self.pipeline, texts)
-        told, self._told = tree_flatten(said)
-        kept = [layer(said["encoder_hidden_states"]) for layer in self._layers]
+        shares = shares_of(range(len(noises)), self.pipeline.device)
+        read = [self._read(texts, share) for share in shares]
         self._record()
+        with answering(self._layers, self._kept):
+            each = [(own, [noises[i] for i in share], steps) for own, share in zip(read, shares, strict=True)]
+            return torch.cat(side_by_side(lambda given: self._denoised(*given), each), 1)
+
+    def _read(self, texts: Tensor, share: Sequence[int]) -> list[Tensor]:
+        """What the UNet reads of the texts of a share: what it is told of them, and their keys and values."""
+        rows = [0] * len(share) * self.guided + [self.guided + i for i in share]
+        texts = texts.expand(self.arms, -1, -1, -1)[:, rows].flatten(0, 1)  # (arms · 2n, rows, d)
+        said = conditions(self.pipeline, texts.to(self.pipeline.unet.dtype))
+        told, self._told = tree_flatten(said)
+        return [*told, *(layer(said["encoder_hidden_states"]) for layer in self._layers)]
+
+    @torch.no_grad()
+    def _denoised(self, read: Sequence[Tensor], noises: Sequence[int], steps: int | None) -> Tensor:
+        unet, scheduler = self.pipeline.unet, scheduler_of(self.pipeline, self.settings.solver)
         scheduler.set_timesteps(steps or self.settings.num_inference_steps, device=unet.device)
         scheduler.set_begin_index(0)  # or it would ask the card which step is the first
         size = unet.config.sample_size
         [noise] = sent([initial_noise(noises, (unet.config.in_channels, size, size))], unet.device)
         latents = noise.repeat(self.arms, 1, 1, 1, 1) * scheduler.init_noise_sigma
         for t in scheduler.timesteps:
-            eps = self._eps(scheduler.scale_model_input(latents, t), t, *told, *kept)
-            latents = scheduler.step(eps, t, latents).prev_sample
+            latents = scheduler.step(self._eps(latents, t, *read), t, latents).prev_sample
         return latents
 
-    def asked(self, prompts: Sequence[str]) -> list[str]:
-        """The texts that are to be read to draw prompts: with guidance the empty one too."""
-        return [""] * self.guided + [*prompts]
-
     def _guided_eps(self, latents: Tensor, t: Tensor, *read: Tensor) -> Tensor:
-        """What the UNet predicts with guidance; `read` is what it is told of the texts, and their keys and values."""
-        told, kept = read[: -len(self._layers)], read[-len(self._layers) :]
+        """What the UNet predicts with guidance, a function of tensors alone; `read` is of the texts."""
+        told, self._kept.answers = list(read[: -len(self._layers)]), read[-len(self._layers) :]
         rows = torch.stack([latents] * (1 + self.guided), 1)  # (arms, 2, n, c, h, w)
-        with answering(self._layers, kept):
-            flat = rows.flatten(0, 2).to(self.pipeline.unet.dtype)
-            eps = self.pipeline.unet(flat, t, **tree_unflatten(list(told), self._told)).sample.float().view(rows.shape)
+        flat = rows.flatten(0, 2).to(self.pipeline.unet.dtype)
+        eps = self.pipeline.unet(flat, t, **tree_unflatten(told, self._told)).sample.float().view(rows.shape)
         if not self.guided:
             return eps[:, 0]
         return eps[:, 0] + self.settings.guidance_scale * (eps[:, 1] - eps[:, 0])

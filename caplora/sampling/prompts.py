@@ -1,5 +1,6 @@
 """Prompts → what the UNet reads of them, each made once: text embeddings, keys and values of cross-attention."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -42,12 +43,18 @@ def text_layers(unet: UNet2DConditionModel) -> list[nn.Module]:
     return [layer for attention in crossing for layer in (attention.to_k, attention.to_v)]
 
 
+class Kept(threading.local):
+    """What text layers answer in a thread, in their order, while they are `answering`."""
+
+    answers: Sequence[Tensor] = ()
+
+
 @contextmanager
-def answering(layers: Sequence[nn.Module], kept: Sequence[Tensor]) -> Iterator[None]:
+def answering(layers: Sequence[nn.Module], kept: Kept) -> Iterator[None]:
     """Within it each layer answers with what is kept for it, whatever it is asked."""
     try:
-        for layer, own in zip(layers, kept, strict=True):
-            vars(layer)["forward"] = lambda _, own=own: own
+        for i, layer in enumerate(layers):
+            vars(layer)["forward"] = lambda _, i=i: kept.answers[i]
         yield
     finally:
         for layer in layers:

@@ -15,7 +15,7 @@ from caplora.models.texts import text_encoders
 from caplora.sampling.arms import Arm
 from caplora.sampling.drawing import draw_batch
 from caplora.sampling.jobs import Drawing, plan_jobs, sample
-from caplora.sampling.prompts import Texts, answering, text_layers, texts_of_arms
+from caplora.sampling.prompts import Kept, Texts, answering, text_layers, texts_of_arms
 from caplora.sampling.samples import wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.training_settings import Training
@@ -69,8 +69,9 @@ def test_keys_and_values_are_computed_once_a_batch(monkeypatch: pytest.MonkeyPat
 
 
 def test_layers_compute_again_after_an_error() -> None:
-    layer = nn.Linear(2, 2)
-    with suppress(RuntimeError), answering([layer], [torch.zeros(1)]):
+    layer, kept = nn.Linear(2, 2), Kept()
+    kept.answers = [torch.zeros(1)]
+    with suppress(RuntimeError), answering([layer], kept):
         assert torch.equal(layer(torch.ones(2)), torch.zeros(1))
         raise RuntimeError("on the way")
     assert layer(torch.ones(2)).shape == (2,)
