@@ -19,7 +19,7 @@ SCORING = Group("Scoring", help="As in a study's `scoring`.", sort_key=1, help_f
 PRIMARY = default_of(Scoring, "clips")[0]
 
 
-@flags_of(Sampling, ("seeds", "num_inference_steps", "guidance_scale", "batch_size"))
+@flags_of(Sampling, ("seeds", "num_inference_steps", "solver", "guidance_scale", "batch_size"))
 class DrawingFlags(Flags):
     """How pictures are drawn. A study's prompts and scales have no flag: `sample` is given its own."""
 

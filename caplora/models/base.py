@@ -35,9 +35,9 @@ def named_base(model: str, own: Model) -> Model:
 def load_base(study: Study) -> Pipeline:
     """The study's Stable Diffusion, frozen: UNet and text encoders in the device's precision, the VAE in fp32.
 
-    The VAE stays in fp32 because those of SD 1.5 and SDXL overflow to black pictures in fp16. The scheduler is
-    DPM-Solver++ (2M) over the model's own noise schedule, and pictures are drawn at the resolution that the study
-    trains at. Raises OSError where there is no such model, and ValueError for one of another kind.
+    The VAE stays in fp32 because those of SD 1.5 and SDXL overflow to black pictures in fp16. The scheduler has the
+    model's own noise schedule, from which `sampling.solver` is made, and pictures are drawn at the resolution that the
+    study trains at. Raises OSError where there is no such model, and ValueError for one of another kind.
     """
     from diffusers import DPMSolverMultistepScheduler
 

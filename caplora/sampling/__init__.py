@@ -8,7 +8,8 @@ serves the command `sample`; `class_images` and `training_previews` draw for a t
 from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
-from caplora.sampling.jobs import Job, batch_seconds, plan_jobs, sample
+from caplora.sampling.finishing import Job
+from caplora.sampling.jobs import batch_seconds, plan_jobs, sample
 from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
 from caplora.sampling.samples import (
     SCALED,

@@ -2,35 +2,21 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import torch
-from PIL import Image
+from jaxtyping import Float
+from torch import Tensor
 
-from caplora.lora import Merged, Pack
+from caplora.lora import Adapter
 from caplora.models import Pipeline, even_packs, out_of_memory_names
 from caplora.sampling.arms import Arm
-from caplora.sampling.drawing import decode, draw_batch, wear
-from caplora.sampling.samples import Wanted, lacking, save_sample
+from caplora.sampling.drawing import Denoiser, wear
+from caplora.sampling.finishing import Drawn, Finisher, Job
+from caplora.sampling.prompts import Texts, texts_of_arms
+from caplora.sampling.samples import Wanted, lacking
 from caplora.study import Sampling
-
-
-@dataclass(frozen=True)
-class Job:
-    """Samples that some arms draw in one go."""
-
-    arms: tuple[Arm, ...]
-    wanted: tuple[Wanted, ...]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One wanted sample as the arms of a job drew it."""
-
-    wanted: Wanted
-    images: tuple[Image.Image, ...]  # one per arm
 
 
 def plan_jobs(arms: Sequence[Arm], settings: Sampling) -> list[Job]:
@@ -50,46 +36,78 @@ def plan_jobs(arms: Sequence[Arm], settings: Sampling) -> list[Job]:
     return jobs
 
 
+class Drawing:
+    """Arms that draw job after job together: what is the same in every job is made once. `texts` are of any arms."""
+
+    def __init__(self, pipeline: Pipeline, adapters: Sequence[Adapter], settings: Sampling, texts: Texts) -> None:
+        self.pipeline, self.texts, self.arms = pipeline, texts, len(adapters)
+        self.denoiser = Denoiser(pipeline, self.arms, settings, records=True)
+        self._worn = wear(pipeline, adapters)
+        self._read_alike = all(layer.startswith("unet.") for adapter in adapters for layer in adapter.weights)
+
+    def latents(self, wanted: Sequence[Wanted], steps: int | None = None) -> Float[Tensor, "a n c h w"]:
+        """What each arm draws; the pipeline is the base model again after it."""
+        asked, noises = self.denoiser.asked([w.prompt for w in wanted]), [w.noise for w in wanted]
+        alike = self.texts(asked)[None] if self._read_alike else None
+        try:
+            self._worn.lay()
+            texts = texts_of_arms(self.pipeline, self.arms, asked) if alike is None else alike
+            return self.denoiser.latents(texts, noises, steps)
+        finally:
+            self._worn.lift()
+
+
 def sample(pipeline: Pipeline, jobs: Sequence[Job], settings: Sampling) -> Iterator[list[Drawn]]:
-    """Draw the jobs of a plan, yielding each once its pictures are on disk.
+    """Draw the jobs of a plan, yielding each once its pictures are on disk; the pipeline is the base model then.
 
     One that does not fit into the memory of the device is halved; a single picture that does not raises
     torch.OutOfMemoryError.
     """
+    with Finisher(pipeline) as finisher:
+        for job, latents in drawn_jobs(jobs, settings, Texts(pipeline), finisher):
+            yield from finisher.add(job, latents)
+        yield from finisher.rest()
+
+
+def drawn_jobs(
+    jobs: Sequence[Job], settings: Sampling, texts: Texts, finisher: Finisher
+) -> Iterator[tuple[Job, Tensor]]:
+    """Jobs and what their arms drew, (arms, samples, c, h, w); one that does not fit comes as halves."""
     for _, alike in groupby(jobs, key=lambda job: [arm.folder for arm in job.arms]):
         run = list(alike)
-        adapters = wear(pipeline, [arm.adapter for arm in run[0].arms])
+        drawing = Drawing(texts.pipeline, [arm.adapter for arm in run[0].arms], settings, texts)
         for job in run:
-            yield from draw_job(pipeline, adapters, job, settings)
+            latents = latents_that_fit(drawing, job, finisher)
+            if latents is None:
+                yield from drawn_jobs(halves(job), settings, texts, finisher)
+            else:
+                yield job, latents
 
 
-def draw_job(pipeline: Pipeline, adapters: Pack | Merged, job: Job, settings: Sampling) -> Iterator[list[Drawn]]:
-    """Draw one job, in halves where it does not fit; the pipeline is the base model again when it yields."""
-    arms = None
-    try:
-        arms = draw_arms(pipeline, adapters, job, settings)
-    except torch.OutOfMemoryError:
-        if len(job.arms) * len(job.wanted) == 1:
-            with out_of_memory_names("a single picture", "lower images.resolution (sampling.batch_size is 1 by now)"):
-                raise
-    if arms is None:  # only here, for an exception that is being handled keeps what did not fit
-        torch.cuda.empty_cache()
-        yield from sample(pipeline, halves(job), settings)
-        return
-    for arm, (images, flags) in zip(job.arms, arms, strict=True):
-        for wanted, image, flag in zip(job.wanted, images, flags, strict=True):
-            save_sample(image, flag, arm.folder, wanted, dict(arm.made))
-    pictures = zip(*(images for images, _ in arms), strict=True)
-    yield [Drawn(wanted, images) for wanted, images in zip(job.wanted, pictures, strict=True)]
+def latents_that_fit(drawing: Drawing, job: Job, finisher: Finisher) -> Tensor | None:
+    """What the arms of a job draw, or None where it does not fit; a single picture that does not fit raises."""
+    while True:
+        try:
+            return drawing.latents(job.wanted)
+        except torch.OutOfMemoryError:
+            waited = finisher.wait()  # what was decoded meanwhile may have had its room
+            if not waited and len(job.arms) * len(job.wanted) == 1:
+                way_out = "lower images.resolution (sampling.batch_size is 1 by now)"
+                with out_of_memory_names("a single picture", way_out):
+                    raise
+        torch.cuda.empty_cache()  # only here, for an exception that is being handled keeps what did not fit
+        if not waited:
+            return None
 
 
 def batch_seconds(pipeline: Pipeline, job: Job, settings: Sampling) -> float:
     """How long a job takes to draw, from its first denoising steps, which are measured and not kept."""
-    adapters, spent = wear(pipeline, [arm.adapter for arm in job.arms]), []
-    for steps in (1, 1, 3):  # the first warms up
-        began = time.monotonic()
-        draw_arms(pipeline, adapters, job, settings.model_copy(update={"num_inference_steps": steps}))
-        spent.append(time.monotonic() - began)
+    drawing, spent = Drawing(pipeline, [arm.adapter for arm in job.arms], settings, Texts(pipeline)), []
+    with Finisher(pipeline) as finisher:
+        for steps in (1, 1, 3):  # the first warms up
+            began = time.monotonic()
+            finisher.decoded(drawing.latents(job.wanted, steps).flatten(0, 1))
+            spent.append(time.monotonic() - began)
     step = max(0.0, (spent[2] - spent[1]) / 2)
     return spent[1] + (settings.num_inference_steps - 1) * step
 
@@ -99,16 +117,3 @@ def halves(job: Job) -> list[Job]:
     if len(job.wanted) > 1:
         return [Job(job.arms, half) for half in even_packs(job.wanted, -(-len(job.wanted) // 2))]
     return [Job(half, job.wanted) for half in even_packs(job.arms, -(-len(job.arms) // 2))]
-
-
-def draw_arms(
-    pipeline: Pipeline, adapters: Pack | Merged, job: Job, settings: Sampling
-) -> list[tuple[list[Image.Image], list[str]]]:
-    """What each arm of a job draws, in its order: pictures and flags as of `decode`."""
-    prompts, noises = [w.prompt for w in job.wanted], [w.noise for w in job.wanted]
-    try:
-        adapters.lay()
-        latents = draw_batch(pipeline, len(job.arms), prompts, noises, settings)
-    finally:
-        adapters.lift()
-    return [decode(pipeline, arm) for arm in latents]

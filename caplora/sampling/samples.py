@@ -18,13 +18,13 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from caplora.sampling.solvers import in_words_of_a1111
 from caplora.study import BASELINE, Sampling, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
 DARKEST = 4  # of 255: a picture with nothing above is black
-SAMPLER = "DPM++ 2M"  # what A1111 calls the scheduler of `base.load_base`
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def parameters(wanted: Wanted, size: tuple[int, int], arm: str, made: dict[str, 
     sampling, adapter = made["sampling"], made["adapter"]
     worn = f" <lora:{adapter['name']}:{adapter['scale']:g}>" if adapter else ""
     settings = {
-        "Steps": sampling["num_inference_steps"], "Sampler": SAMPLER, "CFG scale": f"{sampling['guidance_scale']:g}",
+        "Steps": sampling["num_inference_steps"], **in_words_of_a1111(sampling),
+        "CFG scale": f"{sampling['guidance_scale']:g}",
         "Seed": wanted.noise, "Size": "x".join(map(str, size)), "Model": made["model"], "RNG": "CPU",
     } | ({"Lora hashes": f'"{adapter["name"]}: {adapter["sha256"][:10]}"'} if adapter else {})  # fmt: skip
     said = ", ".join(f"{key}: {value}" for key, value in settings.items())

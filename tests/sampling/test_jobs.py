@@ -18,8 +18,9 @@ from caplora.models.base import parts_of
 from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch, initial_noise, sampling_key, wear
-from caplora.sampling.jobs import Job, batch_seconds, halves, plan_jobs, sample
-from caplora.sampling.samples import drawn_samples, said_of, wanted_samples
+from caplora.sampling.finishing import Job
+from caplora.sampling.jobs import Drawing, batch_seconds, halves, plan_jobs, sample
+from caplora.sampling.samples import Wanted, drawn_samples, said_of, wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.study import Study
 from caplora.study.training_settings import Prior
@@ -166,21 +167,21 @@ def test_arms_that_lack_the_same_draw_together_within_the_batch(tmp_path: Path) 
 
 
 def test_what_does_not_fit_into_memory_is_drawn_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline, real, sizes = tiny_pipeline(), draw_batch, []
+    pipeline, real, sizes = tiny_pipeline(), Drawing.latents, []
 
-    def small_device(unused: object, arms: int, prompts: list[str], *rest: object) -> torch.Tensor:
-        sizes.append(arms * len(prompts))
+    def small_device(drawing: Drawing, wanted: tuple[Wanted, ...]) -> torch.Tensor:
+        sizes.append(drawing.arms * len(wanted))
         if sizes[-1] > 1:
             raise torch.OutOfMemoryError
-        return real(pipeline, arms, prompts, *rest)  # type: ignore[arg-type]
+        return real(drawing, wanted)
 
-    monkeypatch.setattr("caplora.sampling.jobs.draw_batch", small_device)
+    monkeypatch.setattr(Drawing, "latents", small_device)
     arms = arms_of(tmp_path, NOTHING, *adapters_of(pipeline, 1))
     list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
     assert plan_jobs(arms, SETTINGS) == [] and sizes.count(1) == 12 and max(sizes) == 4
-    monkeypatch.setattr("caplora.sampling.jobs.draw_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
+    monkeypatch.setattr(Drawing, "latents", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError))
     (arms[0].folder / arms[0].wanted[0].file_name).unlink()
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError, match="a single picture"):
         list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 from transformers import BertTokenizer, BlipForConditionalGeneration, ResNetForImageClassification
 
@@ -60,7 +60,6 @@ def baseline_samples(
     rng = np.random.default_rng(seed)
     wanted = [truth(draw_person(rng), draw_scene(rng, BASE_STYLES)) for _ in range(count)]
     settings = read_study("mini").sampling
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # as every study draws
     images: list[Image.Image] = []
     for start in range(0, count, 16):
         prompts = [caption(shown) for shown in wanted[start : start + 16]]
