@@ -118,8 +118,15 @@ def our_run(
     settings, host = Training(batch_size=batch, compile=compiled), parts_of(pipeline)
     pack = Pack(host, [fresh_adapter(target_layers(host, settings), v, 0) for v in own])
     run = Run(pipeline, pack, inputs_of(base, pixels), settings, [Checkpoints(NOWHERE / v.name) for v in own])
-    run.records = recorded
+    if not recorded:
+        without_graphs(run)
     return run
+
+
+def without_graphs(run: Run) -> None:
+    """Have a card's passes and updates called, not replayed; it must not have taken a step yet."""
+    for own in getattr(run, "recorded", {}).values():
+        own.records = False
 
 
 def steps_of(run: Run) -> Step:
