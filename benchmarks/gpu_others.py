@@ -58,7 +58,7 @@ def _sampling(scale: Scale, made: Callable[[], Bench], pixels: int) -> Row:
         {f"{name}, a sample": spread for name, spread in milliseconds(s, len(bench.adapters)).items()},
         {
             "denoising steps": bench.settings.num_inference_steps,
-            "ours, largest difference of a latent": worst[SIDES[1]],
+            "ours, largest difference": worst[SIDES[1]],
         },
     )
 
