@@ -31,7 +31,8 @@ from caplora.lora.layers import target_layers
 from caplora.lora.merging import Merged
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
-from caplora.sampling.drawing import decode, draw_batch
+from caplora.sampling.drawing import Denoiser, decode
+from caplora.sampling.prompts import texts_of_arms
 from caplora.sampling.samples import Wanted, wanted_samples
 from caplora.study.sampling_settings import Sampling
 from caplora.study.training_settings import Training
@@ -42,7 +43,8 @@ Draw = Callable[[Sequence[str], Sequence[int]], Tensor]  # prompts and seeds of 
 
 def drawing(pipeline: StableDiffusionPipeline, arms: int, settings: Sampling) -> Draw:
     """What draws batch after batch of `arms` with what the pipeline wears."""
-    return lambda prompts, noises: draw_batch(pipeline, arms, prompts, noises, settings)
+    denoiser = Denoiser(pipeline, arms, settings, records=True)
+    return lambda prompts, noises: denoiser.latents(texts_of_arms(pipeline, arms, denoiser.asked(prompts)), noises)
 
 
 def trained_like(pipeline: StableDiffusionPipeline) -> list[Adapter]:
