@@ -7,7 +7,8 @@ one by one: for each of ten arms, one sample after another, guidance batched; in
 `load_lora_weights`, in ours it is merged into the weights. pack: ten arms draw a sample together; with --pairs they
 draw so many (prompt, seed) pairs at once, and one by one as many of an arm. From noise to picture, adapters put on
 included.
-Sides take turns; a figure is the median round. Latents of all sides are compared.
+Sides take turns; a figure is the median round, with the smallest and the largest ratio of a round. Latents of all sides
+are compared.
 """
 
 import argparse
@@ -31,7 +32,10 @@ from caplora.lora.layers import target_layers
 from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import load_base, parts_of
 from caplora.models.devices import DTYPES, device_of, precision_of
-from caplora.sampling.drawing import decode, draw_batch, wear
+from caplora.sampling.drawing import decode
+from caplora.sampling.finishing import Finisher
+from caplora.sampling.jobs import Drawing
+from caplora.sampling.prompts import Texts
 from caplora.sampling.samples import Wanted, wanted_samples
 from caplora.study.study import read_study
 from caplora.study.training_settings import Training
@@ -104,22 +108,27 @@ class Bench:
 
     def one_by_one(self) -> Tensor:
         """The same by ours."""
+        self.texts = Texts(self.ours)
         return torch.cat([self._drawn([adapter]) for adapter in self.adapters])
 
     def pack(self) -> Tensor:
         """The same, all arms together."""
+        self.texts = Texts(self.ours)
         return self._drawn(self.adapters)
 
     def _drawn(self, adapters: list[Adapter]) -> Tensor:
-        worn, found = wear(self.ours, adapters), []
-        worn.lay()
-        for batch in self.batches:
-            prompts, noises = [w.prompt for w in batch], [w.noise for w in batch]
-            found.append(draw_batch(self.ours, len(adapters), prompts, noises, STUDY.sampling))
-            for arm in found[-1]:
-                decode(self.ours, arm)
-        worn.lift()
+        drawing, found = Drawing(self.ours, adapters, STUDY.sampling, self.texts), []
+        with Finisher(self.ours) as finisher:
+            for batch in self.batches:
+                found.append(drawing.latents(batch))
+                finisher.decoded(found[-1].flatten(0, 1))
         return torch.cat(found, 1)
+
+
+def ratio(slow: list[float], fast: list[float]) -> str:
+    """The ratio of the medians, and the smallest and largest of a round."""
+    each = [a / b for a, b in zip(slow, fast, strict=True)]
+    return f"**{statistics.median(slow) / statistics.median(fast):.2f}×** ({min(each):.2f} … {max(each):.2f})"
 
 
 def timed(side: Callable[[], Tensor]) -> tuple[float, Tensor]:
@@ -137,7 +146,7 @@ def main() -> None:
     top.add_argument("--pixels", type=int, default=512)
     top.add_argument("--samples", type=int, default=4, help="of each arm, a round")
     top.add_argument("--pairs", type=int, default=1, help="(prompt, seed) pairs at once")
-    top.add_argument("--rounds", type=int, default=3)
+    top.add_argument("--rounds", type=int, default=5)
     given = top.parse_args()
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     worst = 0.0
@@ -149,7 +158,7 @@ def main() -> None:
             for side, (took, _) in zip(SIDES, ran, strict=True):
                 seconds[side] += [took] if number else []
     s, count = {side: statistics.median(took) for side, took in seconds.items()}, given.samples * 10
-    ratios = f"**{s[SIDES[0]] / s[SIDES[2]]:.2f}×** | **{s[SIDES[1]] / s[SIDES[2]]:.2f}×**"
+    ratios = " | ".join(ratio(seconds[side], seconds[SIDES[2]]) for side in SIDES[:2])
     each = " | ".join(f"{s[side] / count:.3f}" for side in SIDES)
     sys.stdout.write(
         f"{device_of().type}, {torch.get_num_threads()} threads, torch {torch.__version__}\n\n"
