@@ -8,6 +8,7 @@ processes.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -210,15 +211,21 @@ class Run:
         """
         drawn = draw_validation(self.settings, held_out, VALIDATION_DRAWS, self.objective.timesteps)
         total, size = torch.zeros(len(self.own), device=self.device), self.settings.batch_size
+        if "validation" not in self.recorded:
+            work = partial(self.held_out_losses, held_out)
+            self.recorded["validation"] = Recorded(work, [], self.device)
         for rows in drawn.in_parts(1, size):
             repeated = Draw.concatenated([rows] * len(self.own))
-            losses = self.objective.row_losses(held_out, Draw(*sent(repeated.tensors(), self.device)))
-            total += losses.view(len(self.own), -1).sum(1)
+            total += self.recorded["validation"](*sent(repeated.tensors(), self.device))
         found = {}
         for variant, history, mean in zip(self.variants, self.histories, (total / len(drawn.t)).tolist(), strict=True):
             if history.stopped is None:
                 found[variant.name] = history.validation[done] = mean
         return found
+
+    def held_out_losses(self, held_out: Inputs, *drawn: Tensor) -> Float[Tensor, " v"]:
+        """The sum of each variant's losses on some rows of held-out images."""
+        return self.objective.row_losses(held_out, Draw(*drawn)).view(len(self.own), -1).sum(1)
 
     def best_at(self, done: int) -> bool:
         """Whether some variant's best validation is at this step."""
