@@ -5,7 +5,7 @@ Variants that share rank and alpha (rsLoRA, another learning rate, seed or targe
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -27,28 +27,23 @@ EMPTY: dict[str, tuple[str, dict[str, Any]]] = {  # status → what is said wher
     "missing": ("not in the study", {"ec": "#d3d6db", "linestyle": (0, (3, 2))}),
     "failed": ("failed", {"ec": GREY, "hatch": "////"}),
     "judged": ("not a number", {"ec": GREY}),
-    "spared": ("no finalist", {"ec": GREY, "linestyle": (0, (1, 1.5))}),
 }
 STRIP = 0.62  # inches
 WIDE = 5  # alphas up to which an interval is one line
 
 
-def heat_map_table(
-    effects: pd.DataFrame, failed: Mapping[str, str] | None = None, spared: Sequence[str] = ()
-) -> pd.DataFrame:
+def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = None) -> pd.DataFrame:
     """A row per variant and per combination of rank and alpha that has none: `COLUMNS`.
 
-    `effects` are the rows of one metric, model and split of `effect_table`, `failed` is variant → why it cannot be
-    judged, as `failures` has it, and `spared` are those that did not draw these prompts. `kind` is what a variant's
-    name says beside rank and alpha, `status` judged, failed, spared or missing; only what is judged has numbers, and
-    `survives` says that p_corrected is at most 0.05.
+    `effects` are the rows of one metric, model and split of `effect_table`, and `failed` is variant → why it cannot be
+    judged, as `failures` has it. `kind` is what a variant's name says beside rank and alpha, `status` judged, failed or
+    missing; only what is judged has numbers, and `survives` says that p_corrected is at most 0.05.
     """
     judged = effects[["variant", "difference", "low", "high", "p_corrected"]].to_dict("records")
     rows: list[dict[Any, Any]] = [
         _place(str(row["variant"])) | {"status": "judged", **row, "why": ""} for row in judged
     ]
     rows += [_place(name) | {"variant": name, "status": "failed", "why": why} for name, why in (failed or {}).items()]
-    rows += [_place(name) | {"variant": name, "status": "spared", "why": ""} for name in spared]
     if not rows:
         raise ValueError("a heat map needs a variant, judged or failed: there is none")
     there = {(row["rank"], row["alpha"]) for row in rows}
@@ -132,11 +127,12 @@ def _say(axes: Axes, x: float, y: float, above: str, below: str) -> None:
 def _note(table: pd.DataFrame, effects: pd.DataFrame) -> str:
     metric = metric_of(str(effects["metric"].iloc[0])).name
     failed = table.loc[table["status"] == "failed", "variant"].tolist()
+    chose = effects["split"].iloc[0] == "development"
+    star = "★ chosen by these means; the test prompts judge it." if chose else star_note(effects)
     lines = [
         f"{metric} by {effects['model'].iloc[0]}: difference from the baseline, n = {counts(effects)}.",
         "Below it the 95 % t interval, clustered by prompt, not corrected. Frame and *: p ≤ 0.05"
         + (f", corrected over the {len(effects)} variants." if len(effects) > 1 else "."),
-        " ".join(filter(None, [star_note(effects), f"Failed: {', '.join(failed)}." if failed else ""])),
-        "No finalist: it drew the development prompts alone." if (table["status"] == "spared").any() else "",
+        " ".join(filter(None, [star, f"Failed: {', '.join(failed)}." if failed else ""])),
     ]
     return "\n".join(filter(None, lines))

@@ -77,11 +77,11 @@ class Results(Tables):
         return self._saved("forest", forest_plot(self.values, test, self.best), test)
 
     def heat_map(self) -> Figure:
-        """The differences over rank and alpha."""
+        """The differences over rank and alpha: on the test prompts, or where those are for finalists on development."""
         failed = {v.name: self.failed[v.name] for v in self.chosen.candidates if v.name in self.failed}
-        test = self.effects_on("test")
-        table = heat_map_table(test, failed, self.spared)
-        return self._saved("heatmap", rank_alpha_heat_map(table, test, self.best), table)
+        effects = self.effects_on("development" if self.spared else "test")
+        table = heat_map_table(effects, failed)
+        return self._saved("heatmap", rank_alpha_heat_map(table, effects, self.best), table)
 
     def slopes(self) -> Figure:
         """Each prompt as a line from the baseline to the chosen variant."""

@@ -34,11 +34,11 @@ def test_what_is_missing_or_failed_has_no_number() -> None:
     assert table.loc[table["status"] == "failed", "why"].tolist() == ["was not trained"]
 
 
-def test_who_was_spared_these_prompts_is_no_finalist_and_has_no_number() -> None:
-    table = heat_map_table(effects("r4_a4"), None, ["r8_a8"])
-    assert dict(zip(table["variant"], table["status"], strict=True))["r8_a8"] == "spared"
-    texts = [t.get_text() for t in rank_alpha_heat_map(table, effects("r4_a4"), "r4_a4").axes[0].texts]
-    assert "no finalist" in texts and "not in the study" in texts
+def test_on_the_development_prompts_it_says_that_these_chose() -> None:
+    found = effects("r4_a4", "r8_a8").assign(split="development")
+    figure = rank_alpha_heat_map(heat_map_table(found), found, "r8_a8")
+    said = " ".join(t.get_text() for t in figure.texts)
+    assert "8 development prompts" in said and "chosen by these means; the test prompts judge it" in said
 
 
 def test_variants_that_share_rank_and_alpha_are_all_there() -> None:
