@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weights_file, write_weights
 from caplora.models import family_of
 from caplora.study import Study, Variant, file_hash, write_text
@@ -70,9 +68,3 @@ def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:
 def read_records(study: Study, variants: Sequence[Variant]) -> list[dict[str, Any]]:
     """The `settings.json` of each variant."""
     return [json.loads((study.adapter(v) / "settings.json").read_text(encoding="utf-8")) for v in variants]
-
-
-def read_curve(study: Study, variants: Sequence[Variant], name: str) -> pd.DataFrame:
-    """The curves of all variants (variant, step, loss): `losses` or `validation`."""
-    tables = [pd.read_csv(study.adapter(v) / f"{name}.csv").assign(variant=v.name) for v in variants]
-    return pd.concat(tables, ignore_index=True)

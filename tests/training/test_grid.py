@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from caplora.figures.losses import read_curves
 from caplora.lora.adapter_files import read_adapter, weights_file
-from caplora.sampling.arms import Arm
-from caplora.sampling.drawing import wear
-from caplora.sampling.jobs import Job, draw_arms
+from caplora.sampling.drawing import decode
+from caplora.sampling.jobs import Drawing
+from caplora.sampling.prompts import Texts
 from caplora.sampling.samples import wanted_samples
 from caplora.sampling.training_previews import previews
 from caplora.study.files import BusyError, only_writer
@@ -28,7 +29,7 @@ from caplora.training.checkpoints import ChangedError
 from caplora.training.grid import Grid, claim
 from caplora.training.loop import Step
 from caplora.training.packs import plan_packs, train_grid
-from caplora.training.records import read_curve, read_records
+from caplora.training.records import read_records
 from tests.tiny import captioned_inputs, tiny_inputs, tiny_pipeline
 
 SETTINGS = Training(steps=6, batch_size=2, learning_rate=1e-2, checkpointing_steps=2, validation_steps=3)
@@ -105,11 +106,11 @@ def test_grid_becomes_adapters_that_are_proven(tmp_path: Path) -> None:
         assert record["trained_parameters"] == read_adapter(weights_file(grid.study, variant)).parameters()
         assert record["best"]["step"] in (3, 6)
         assert (grid.study.adapter(variant) / record["best"]["checkpoint"]).is_dir()
-    curve = read_curve(grid.study, VARIANTS, "losses")
+    curve = read_curves(grid.study, VARIANTS, "losses")
     assert len(curve) == 12 and curve.loss.tolist()[:6] == pytest.approx(
         [loss for step in steps for _, name, loss in step.losses if name == "r2_a2"]
     )
-    assert read_curve(grid.study, VARIANTS, "validation").step.tolist() == [3, 6, 3, 6]
+    assert read_curves(grid.study, VARIANTS, "validation").step.tolist() == [3, 6, 3, 6]
 
 
 @pytest.mark.parametrize("steps", [1, 3, 5])
@@ -223,8 +224,8 @@ def test_previews_are_what_the_saved_adapter_draws(tmp_path: Path) -> None:
     assert [bool(s.previews) for s in steps] == [False, False, True] * 2
     saved = [read_adapter(weights_file(grid.study, v)) for v in VARIANTS]
     wanted = tuple(w for w in wanted_samples(grid.study.sampling) if w.seed == grid.study.sampling.seeds[0])[:2]
-    arms = tuple(Arm(tmp_path / v.name, a, wanted, {}) for v, a in zip(VARIANTS, saved, strict=True))
-    drawn = draw_arms(grid.pipeline, wear(grid.pipeline, saved), Job(arms, wanted), grid.study.sampling)
+    drawing = Drawing(grid.pipeline, saved, grid.study.sampling, Texts(grid.pipeline))
+    drawn = [decode(grid.pipeline, own) for own in drawing.latents(wanted)]
     for variant, (images, _) in zip(VARIANTS, drawn, strict=True):
         assert [i.tobytes() for i in steps[-1].previews[variant.name]] == [i.tobytes() for i in images]
         kept = grid.study.adapter(variant) / "previews" / "step_000006_1.png"
@@ -244,7 +245,7 @@ def test_stopped_variant_is_written_with_its_last_good_weights_and_says_why(free
     bad, good = read_records(grid.study, variants)
     assert good["stopped"] is None and "at step 2: lower its learning_rate; its weights of step 0" in bad["stopped"]
     assert (
-        len(read_curve(grid.study, [BAD], "losses")) == 1 and len(read_curve(grid.study, VARIANTS[:1], "losses")) == 6
+        len(read_curves(grid.study, [BAD], "losses")) == 1 and len(read_curves(grid.study, VARIANTS[:1], "losses")) == 6
     )
     kept, fresh = read_adapter(weights_file(grid.study, BAD)), grid.fresh_pack([BAD]).adapters()[0]
     assert all(torch.equal(kept.delta(layer), fresh.delta(layer)) for layer in fresh.weights)
@@ -339,8 +340,8 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     command += ["tests.two", str(tmp_path / "two")]
     subprocess.run(command, check=True, cwd=PROJECT, env=env, capture_output=True)
-    for a, b in zip(read_curve(one.study, VARIANTS, "losses").loss,
-                    read_curve(grid_in(tmp_path / "two").study, VARIANTS, "losses").loss, strict=True):  # fmt: skip
+    for a, b in zip(read_curves(one.study, VARIANTS, "losses").loss,
+                    read_curves(grid_in(tmp_path / "two").study, VARIANTS, "losses").loss, strict=True):  # fmt: skip
         assert a == pytest.approx(b, rel=1e-5)
 
 
