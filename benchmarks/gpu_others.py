@@ -70,6 +70,7 @@ class Shaped(ClipEncoder):
         self.label, self.device, self.model, self.preprocess = "shaped", device_of(), alone.model, alone.preprocess
         self.tokenize, self.weights, self.versions = alone.tokenize, "random", "none"
         self.fingerprint = fingerprint_of(self.weights, {}, self.versions, self.device)
+        self.shown = self.label
 
 
 def scoring(scale: Scale) -> Named:
