@@ -34,6 +34,7 @@ from caplora.models.base import parts_of
 from caplora.sampling.drawing import Denoiser, decode
 from caplora.sampling.prompts import texts_of_arms
 from caplora.sampling.samples import Wanted, wanted_samples
+from caplora.sampling.solvers import scheduler_of
 from caplora.study.sampling_settings import Sampling
 from caplora.study.training_settings import Training
 
@@ -67,6 +68,7 @@ class Bench:
     ) -> None:
         self.ours, self.theirs = pipeline_of(base, pixels), pipeline_of(base, pixels)
         self.theirs.set_progress_bar_config(disable=True)
+        self.theirs.scheduler = scheduler_of(self.theirs, settings.solver)
         self.batches, self.settings, self.clock = batches, settings, Clock()
         self.adapters = [NOTHING, *trained_like(self.ours)]
         self.names = [a.variant.name for a in self.adapters[1:]]
