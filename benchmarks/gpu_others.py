@@ -176,10 +176,8 @@ def _flat(adapter: Adapter) -> torch.Tensor:
 
 def forecast(scale: Scale) -> Named:
     """What the planner says that each pack of (b) takes of a card; counted on the processor, beside the others."""
-    for count in scale.packs:
-        yield f"{count}, batch 1", partial(_forecast, scale, count, 1)
-    for batch in scale.batches[1:]:
-        yield f"{scale.pack}, batch {batch}", partial(_forecast, scale, scale.pack, batch)
+    for count, batch in scale.shapes:
+        yield f"{count}, batch {batch}", partial(_forecast, scale, count, batch)
 
 
 def _forecast(scale: Scale, count: int, batch: int) -> Row:

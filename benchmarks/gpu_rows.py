@@ -29,6 +29,11 @@ class Scale:
         """Whether it is for a card."""
         return self.base == "sd15"
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The packs of (b), as variants and batch: each at batch 1, and one with the larger batches."""
+        return [(count, 1) for count in self.packs] + [(self.pack, batch) for batch in self.batches[1:]]
+
 
 CARD = Scale("sd15", (384, 512), (1, 4), (9, 1, 3, 18), 9, 0.4, 5, 96, ("ViT-B-32", "ViT-L-14"), 20, 20, 8192)
 TINY = Scale("tiny", (32,), (1,), (1, 3), 3, 0.0, 2, 4, ("local-dir:caplora/mini/models/clip_a",), 3, 2, 256)

@@ -64,10 +64,8 @@ def _watched(run: Run) -> tuple[dict[str, str], Step]:
 
 def packs(scale: Scale) -> Named:
     """(b) Packs beside as many runs of one variant, one after another; the last with a larger batch."""
-    for count in scale.packs:
-        yield f"{count}, batch 1", partial(_pack, scale, count, 1)
-    for batch in scale.batches[1:]:
-        yield f"{scale.pack}, batch {batch}", partial(_pack, scale, scale.pack, batch)
+    for count, batch in scale.shapes:
+        yield f"{count}, batch {batch}", partial(_pack, scale, count, batch)
 
 
 def _pack(scale: Scale, count: int, batch: int) -> Row:

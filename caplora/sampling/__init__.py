@@ -1,10 +1,10 @@
 """Prompts × seeds × arms → samples: the base model and every adapter draw each prompt from the same noise.
 
 `arms` says who draws, `jobs` what is still to draw and in which batches. `drawing` is the denoising loop: it solves by
-one of the `solvers`, reads `prompts` once and shares a batch out `side_by_side` on a CPU. `finishing` makes pictures of
-latents and writes them. `samples` has the files: PNGs that say how they were drawn, and the table of an arm.
-`scale_zero` is a control. `quick_samples` serves the command `sample`; `class_images` and `training_previews` draw for
-a training.
+one of the `solvers`, reads `prompts` once, and on a CPU deals a batch out to the cores (`sharing`). `finishing` makes
+pictures of latents and writes them. `samples` has the files: PNGs that say how they were drawn, and the table of an
+arm. `scale_zero` is a control. `quick_samples` serves the command `sample`; `class_images` and `training_previews` draw
+for a training.
 """
 
 from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms, write_tables

@@ -17,7 +17,7 @@ from caplora.lora import Adapter, Merged, Pack
 from caplora.models import Pipeline, Recorded, base_hashes, conditions, noise_of, parts_of, sent
 from caplora.sampling.prompts import Kept, answering, text_layers, texts_of_arms
 from caplora.sampling.samples import DARKEST
-from caplora.sampling.side_by_side import shares_of, side_by_side
+from caplora.sampling.sharing import on_all_cores, shares_of
 from caplora.sampling.solvers import named, scheduler_of
 from caplora.study import Sampling
 
@@ -59,7 +59,7 @@ class Denoiser:
         self._record()
         with answering(self._layers, self._kept):
             each = [(own, [noises[i] for i in share], steps) for own, share in zip(read, shares, strict=True)]
-            return torch.cat(side_by_side(lambda given: self._denoised(*given), each), 1)
+            return torch.cat(on_all_cores(lambda given: self._denoised(*given), each), 1)
 
     def _read(self, texts: Tensor, share: Sequence[int]) -> list[Tensor]:
         """What the UNet reads of the texts of a share: what it is told of them, and their keys and values."""

@@ -18,7 +18,7 @@ def shares_of(items: Sequence[T], device: torch.device) -> list[tuple[T, ...]]:
     return even_packs(items, -(-len(items) // lanes))
 
 
-def side_by_side(work: Callable[[T], R], shares: Sequence[T]) -> list[R]:
+def on_all_cores(work: Callable[[T], R], shares: Sequence[T]) -> list[R]:
     """What the work makes of each share, in their order: all at once, each in a thread with its part of the cores.
 
     Work without gradients has to say so itself, because a thread begins with them.

@@ -1,4 +1,4 @@
-"""side_by_side.py: a batch that the cores share out is the same batch."""
+"""sharing.py: a batch that the cores share out is the same batch."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from caplora.lora.adapter import NOTHING
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
 from caplora.sampling.drawing import draw_batch
-from caplora.sampling.side_by_side import shares_of, side_by_side
+from caplora.sampling.sharing import on_all_cores, shares_of
 from caplora.study.sampling_settings import Sampling
 from tests.tiny import tiny_pipeline, trained_like
 
@@ -34,10 +34,10 @@ def test_shares_are_all_the_items_in_order_and_at_most_one_a_core() -> None:
 
 @pytest.mark.usefixtures("two_cores")
 def test_each_share_has_its_part_of_the_cores_and_they_are_given_back() -> None:
-    assert side_by_side(lambda x: (x, torch.get_num_threads()), ["a", "b"]) == [("a", 1), ("b", 1)]
-    assert side_by_side(lambda x: (x, torch.get_num_threads()), ["a"]) == [("a", 2)]
+    assert on_all_cores(lambda x: (x, torch.get_num_threads()), ["a", "b"]) == [("a", 1), ("b", 1)]
+    assert on_all_cores(lambda x: (x, torch.get_num_threads()), ["a"]) == [("a", 2)]
     with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda x: 1 / x, [1, 0])
+        on_all_cores(lambda x: 1 / x, [1, 0])
     assert torch.get_num_threads() == 2
 
 
