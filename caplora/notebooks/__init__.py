@@ -2,7 +2,8 @@
 
 01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores`, and 05 `Results`, whose
 tables are in `tables.py`. The objects are thin: they carry a study and its tables, and call the rooms. Each notebook
-holds a `Keeping` too, which keeps the work in a second folder: Google Drive, on Colab.
+holds a `Keeping` too, which keeps the work in a second folder: Google Drive, on Colab; and `parameters` stops it on a
+name that its parameters cell does not have.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caplora.notebooks.adapters import Adapters
     from caplora.notebooks.keeping import Keeping
+    from caplora.notebooks.parameters import check_parameters
     from caplora.notebooks.portraits import Portraits
     from caplora.notebooks.results import Results
     from caplora.notebooks.samples import Samples
     from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Keeping", "Portraits", "Results", "Samples", "Scores"]
+__all__ = ["Adapters", "Keeping", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+    file = "parameters" if name == "check_parameters" else name.lower()
+    return getattr(import_module(f"{__name__}.{file}"), name)
