@@ -27,21 +27,18 @@ from caplora.captions.ledger import (
 from caplora.captions.matching import compared, imported
 from caplora.captions.open_ledger import Ledger, restore_ledger
 from caplora.captions.tokens import (
-    MOVED,
     Tokenizer,
-    base_path,
     load_tokenizer,
     lost_words,
-    moved_notice,
     token_count,
     token_limit,
 )
 from caplora.captions.words import word_counts, words_of
 
 __all__ = [
-    "LEDGER", "MOVED", "SAYS", "SPLITS", "STATUSES", "Change", "Finding", "Ledger", "LedgerError", "Row", "Said",
-    "Tokenizer", "base_path", "captioned", "compared", "doubt", "findings_table", "held_out", "imported",
-    "later_ledger", "leads_out", "lint", "load_tokenizer", "lost_words", "moved_notice", "read_captions",
+    "LEDGER", "SAYS", "SPLITS", "STATUSES", "Change", "Finding", "Ledger", "LedgerError", "Row", "Said",
+    "Tokenizer", "captioned", "compared", "doubt", "findings_table", "held_out", "imported",
+    "later_ledger", "leads_out", "lint", "load_tokenizer", "lost_words", "read_captions",
     "read_history", "read_ledger", "restore_ledger", "stacks", "token_count", "token_limit", "trained",
     "update_ledger", "word_counts", "words_of", "write_captions",
 ]  # fmt: skip

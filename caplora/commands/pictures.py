@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 
 from caplora.commands.flags import TABLE, Flags, default_of, flags_of, given, shown
 from caplora.commands.say import say
-from caplora.study import Clip, Images, Sampling, Scoring, read_study, replacing, write_text
+from caplora.study import Clip, Images, Sampling, Scoring, moved_notice, read_study, replacing, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,6 @@ def sample(
     from tqdm.auto import tqdm
 
     from caplora import sampling
-    from caplora.captions import moved_notice
     from caplora.models import load_base
 
     if notice := moved_notice(pretrained_model):

@@ -10,11 +10,10 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
 
-from caplora.captions import MOVED, base_path
 from caplora.models.devices import DTYPES, device_of, precision_of
 from caplora.models.family import Pipeline, is_xl, pipeline_class
 from caplora.models.texts import text_encoders
-from caplora.study import Model, Study
+from caplora.study import Model, Study, moved
 
 # What diffusers calls the precision that it reads weights in; the older name warns from 0.42 on.
 DTYPE = "dtype" if tuple(map(int, version("diffusers").split(".")[:2])) >= (0, 42) else "torch_dtype"
@@ -28,8 +27,8 @@ def named_base(model: str, own: Model) -> Model:
     if (folder := Path(model).expanduser()).is_dir():
         return Model(path=str(folder.resolve()))
     name, _, revision = model.partition("@")
-    path = MOVED.get(name, name)
-    return Model(path=path, revision=revision or (own.revision if path == own.path else None))
+    named = moved(Model(path=name, revision=revision or None))
+    return own if named == Model(path=own.path) else named
 
 
 def load_base(study: Study) -> Pipeline:
@@ -43,7 +42,7 @@ def load_base(study: Study) -> Pipeline:
 
     device = device_of()
     dtype = DTYPES[precision_of(device, study.training.mixed_precision)]  # before anything is loaded
-    pipeline = read_pipeline(base_path(study), study.base.revision, dtype)
+    pipeline = read_pipeline(study.model_path(study.base), study.base.revision, dtype)
     pipeline.unet.register_to_config(sample_size=study.images.resolution // pipeline.vae_scale_factor)
     own = {"prediction_type": study.training.prediction_type} if study.training.prediction_type else {}
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, **own)

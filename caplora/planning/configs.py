@@ -6,7 +6,6 @@ from typing import Any
 
 from transformers import CLIPTextConfig
 
-from caplora.captions import base_path
 from caplora.models import config_of
 from caplora.study import Study
 
@@ -27,7 +26,7 @@ class BaseConfigs:
 
 def read_configs(study: Study) -> BaseConfigs:
     """The configs of a study's base model; of the hub only they are fetched, no weights. Raises OSError without any."""
-    path, revision = base_path(study), study.base.revision
+    path, revision = study.model_path(study.base), study.base.revision
     unet, vae = (config_of(path, revision, f"{part}/config.json") for part in ("unet", "vae"))
     folders = ["text_encoder", "text_encoder_2"][: 2 if unet.get("addition_embed_type") == "text_time" else 1]
     texts = [config_of(path, revision, f"{folder}/config.json") for folder in folders]

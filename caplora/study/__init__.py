@@ -2,12 +2,13 @@
 
 `study` reads a study file; it may be `like` another one (`inheritance`). What its parts may say, and every default, is
 in `settings` and in `image_settings`, `training_settings` and `sampling_settings`; `variants` has ranks and alphas.
-`new` begins a study of one's own. `files` writes files that are whole or not there. `names` and `numbers` say how
-metrics and values are written in figures and sentences.
+`new` begins a study of one's own; `moved` knows models that are gone from the hub. `files` writes files that are whole
+or not there. `names` and `numbers` say how metrics and values are written in figures and sentences.
 """
 
 from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
 from caplora.study.image_settings import Curation, Images, Limit
+from caplora.study.moved import moved, moved_notice
 from caplora.study.names import CAPTIONS, METRICS, metric_of, towards
 from caplora.study.new import new_study
 from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
@@ -21,6 +22,6 @@ from caplora.study.variants import BASELINE, TARGETS, Variant, read_variants
 __all__ = [
     "BASELINE", "CAPTIONS", "METRICS", "PROJECT", "TARGETS", "BusyError", "Captioning", "Clip", "Curation", "Images",
     "Limit", "Model", "Prior", "Sampling", "Scoring", "Study", "Training", "Variant", "counted", "file_hash",
-    "metric_of", "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_study", "read_variants",
-    "replacing", "signed", "synced", "towards", "validated", "write_text",
+    "metric_of", "moved", "moved_notice", "new_study", "number", "only_writer", "p_number", "p_value", "percent",
+    "read_study", "read_variants", "replacing", "signed", "synced", "towards", "validated", "write_text",
 ]  # fmt: skip

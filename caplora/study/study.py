@@ -4,6 +4,7 @@ A study is read from `params/studies/<name>.yaml`. Its relative paths start at t
 from any working directory. What its parts may say is in the files whose names end in `settings`.
 """
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from caplora.study.image_settings import Images
 from caplora.study.inheritance import lineage, study_file
+from caplora.study.moved import moved, moved_notice
 from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Scoring, Text
@@ -140,6 +142,8 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     says of its own pictures (images.accept, images.refuse, images.provenance). Relative paths start at the project
     folder of the file that is read. The other study must be valid too, and may itself be like a third.
 
+    A base model that is gone from the hub is read from where its files are now, with a warning that says so.
+
     `turned` replaces values for this once, by part: `training={"steps": 200}`; a value of None stays as the file says.
     """
     *others, (path, content) = lineage(study_file(study, Path.cwd()))
@@ -149,7 +153,11 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
         content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
     read = _named_as_its_file(validated(Study, content, str(path)), path)
     read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
-    return read
+    notice = moved_notice(read.base.path)
+    if not notice or read.path(read.base.path).is_dir():
+        return read
+    warnings.warn(f"{path}: base: {notice}", stacklevel=2)
+    return read.model_copy(update={"base": moved(read.base)})
 
 
 def _named_as_its_file(study: Study, path: Path) -> Study:
