@@ -24,7 +24,7 @@ from caplora.captions.ledger import (
     read_ledger,
     trained,
 )
-from caplora.captions.matching import compared, imported
+from caplora.captions.matching import compared, imported, own_words
 from caplora.captions.open_ledger import Ledger, restore_ledger
 from caplora.captions.tokens import (
     Tokenizer,
@@ -36,9 +36,8 @@ from caplora.captions.tokens import (
 from caplora.captions.words import word_counts, words_of
 
 __all__ = [
-    "LEDGER", "SAYS", "SPLITS", "STATUSES", "Change", "Finding", "Ledger", "LedgerError", "Row", "Said",
-    "Tokenizer", "captioned", "compared", "doubt", "findings_table", "held_out", "imported",
-    "later_ledger", "leads_out", "lint", "load_tokenizer", "lost_words", "read_captions",
-    "read_history", "read_ledger", "restore_ledger", "stacks", "token_count", "token_limit", "trained",
-    "update_ledger", "word_counts", "words_of", "write_captions",
+    "LEDGER", "SAYS", "SPLITS", "STATUSES", "Change", "Finding", "Ledger", "LedgerError", "Row", "Said", "Tokenizer",
+    "captioned", "compared", "doubt", "findings_table", "held_out", "imported", "later_ledger", "leads_out", "lint",
+    "load_tokenizer", "lost_words", "own_words", "read_captions", "read_history", "read_ledger", "restore_ledger",
+    "stacks", "token_count", "token_limit", "trained", "update_ledger", "word_counts", "words_of", "write_captions",
 ]  # fmt: skip

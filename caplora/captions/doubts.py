@@ -75,6 +75,7 @@ SAYS = {facet: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for facet, words i
 IDENTITY = [re.compile(rf"(?<![\w-])(?P<who>{words})(?!\w)", re.IGNORECASE) for words in WHO] + [
     *map(re.compile, NAMES)
 ]
+SPACES = "\t\n\v\f\r\x85"  # control characters that the tokenizer reads as a space
 RULES = ("empty", "long", "same", *(f"lacks_{facet}" for facet in FACETS), "identity", "unknown", "disagrees")
 DOUBTS = {
     "empty": 4.0,
@@ -191,7 +192,7 @@ def _strays(agreement: Mapping[str, float]) -> dict[str, str]:
 
 def _unknown(text: str, tokenizer: Tokenizer) -> Iterator[str]:
     """A message for each part of a text that the tokenizer does not read as it is meant."""
-    if controls := sorted({c for c in text if unicodedata.category(c)[0] == "C"}):
+    if controls := sorted({c for c in text if unicodedata.category(c)[0] == "C" and c not in SPACES}):
         yield f"control characters {', '.join(f'U+{ord(c):04X}' for c in controls)}"
     foreign = re.findall(r"[^\x00-\x7f]+", text)
     if broken := [letters for letters in foreign if "\ufffd" in letters or _misread(letters)]:

@@ -13,7 +13,7 @@ from caplora.captions.cleaning import compose
 from caplora.captions.exchange import nfc
 from caplora.captions.history import MACHINE, UNKNOWN, Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, Said
-from caplora.captions.matching import cells_in, listed, own_words
+from caplora.captions.matching import cells_in, in_one_line, listed, own_words
 from caplora.captions.open_ledger import Ledger
 from caplora.study import Study
 
@@ -141,9 +141,10 @@ def _as_told(rows: Sequence[Row], told: Mapping[str, Cells], file: Path) -> list
     Where nobody corrected the machine's words, these count. An image that the file rejects stays rejected.
     """
     given = {row.file_name: told.get(nfc(row.source), {}) for row in rows}
-    texts = {name: (cells.get("text", "").strip() or cells.get("machine_text", "")) for name, cells in given.items()}
+    said = {name: cells.get("text", "").strip() or cells.get("machine_text", "") for name, cells in given.items()}
+    texts = {name: in_one_line(text) for name, text in said.items()}
     left = {row.file_name for row in rows if (given[row.file_name].get("status") or row.status) == "rejected"}
-    if lost := [row.source for row in rows if row.file_name not in left and not texts[row.file_name].strip()]:
+    if lost := [row.source for row in rows if row.file_name not in left and not texts[row.file_name]]:
         raise LedgerError(f"{file} has no caption of {listed(lost)}: write them there, or take the images away")
     return [
         replace(

@@ -1,4 +1,4 @@
-"""Caption files of other tools ↔ captions: `captions.json`, `metadata.jsonl`, any CSV, a `.txt` beside each image.
+"""Caption files of other tools ↔ captions: any JSON, JSONL or CSV, a `.txt` or `.caption` beside each image.
 
 Reading gives the cells that a file holds of each image; `matching` finds the rows they belong to.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from caplora.captions.history import Cells
 from caplora.captions.ledger import COLUMNS, LedgerError, Row
-from caplora.study import write_text
+from caplora.study import SIDECARS, write_text
 
 BOM = "\ufeff"
 FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "image_path", "path", "img")
@@ -25,8 +25,10 @@ MACHINE_COLUMNS = ("machine_text", "blip_caption", "blip", "raw_caption", "machi
 def read_captions(path: Path) -> list[Cells]:
     """The cells that a file, or a folder of `.txt`, holds of each image: `file_name`, `text` and any other of COLUMNS.
 
-    A CSV may use commas, semicolons or tabs and the column names of other tools; CSV and `.txt` may be CP949 instead of
-    UTF-8. Raises LedgerError naming the file and the place for any other content, and for a name that occurs twice.
+    A JSON file is {"file name": "caption"}, kohya's {"file name": {"caption": …, "tags": …}} or a list of objects. A
+    CSV may use commas, semicolons or tabs. Objects and tables may have the column names of other tools. All but JSON
+    may be CP949 instead of UTF-8. Raises LedgerError naming the file and the place for any other content, and for a
+    name that occurs twice.
     """
     readers = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv}
     if not path.is_dir() and path.suffix.lower() not in readers:
@@ -81,8 +83,8 @@ def _text_of(path: Path) -> str:
 
 
 def text_files(folder: Path) -> list[Cells]:
-    """The text of each `.txt` below `folder`, under the name of the image beside it, without ending."""
-    files = sorted(p for p in folder.rglob("*.txt") if not p.name.startswith("."))
+    """The text of each `.txt` or `.caption` below `folder`, under the name of the image beside it, without ending."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SIDECARS and not p.name.startswith("."))
     return [{"file_name": p.relative_to(folder).with_suffix("").as_posix(), "text": _text_of(p)} for p in files]
 
 
@@ -91,7 +93,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _json(path: Path) -> list[Cells]:
-    """The captions of a JSON object {"file name": "caption"}, or of a list of objects that have a CSV's columns."""
+    """The captions of a JSON object by file name, or of a list of objects that have a CSV's columns."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
     except (OSError, ValueError) as error:
@@ -105,10 +107,20 @@ def _json(path: Path) -> list[Cells]:
 
 
 def _captioned(path: Path, name: str, caption: Any) -> Cells:
-    """The cells of a file name and its caption; raises LedgerError if that is no text."""
+    """The cells of a file name and its caption, words or an object; raises LedgerError if it is neither."""
+    if isinstance(caption, _Pairs):
+        return _record({**_tagged(dict(caption)), "file_name": name}, f"{path}, {name!r}")
     if not isinstance(caption, str):
-        raise LedgerError(f"{path}: the caption of {name!r} must be words, got {caption!r}")
+        raise LedgerError(f"{path}: the caption of {name!r} must be words, got {str(caption)[:80]}")
     return {"file_name": name, "text": caption}
+
+
+def _tagged(record: dict[str, Any]) -> dict[str, Any]:
+    """The object with its tags behind its caption, as kohya's scripts train on it."""
+    if not (tags := record.get("tags")):
+        return record
+    listed = ", ".join(map(str, tags)) if isinstance(tags, list) else tags
+    return record | {"caption": f"{caption}, {listed}" if (caption := record.get("caption")) else listed}
 
 
 def _record(record: dict[str, Any], where: str) -> Cells:
@@ -117,7 +129,7 @@ def _record(record: dict[str, Any], where: str) -> Cells:
     cells = {column: record[names[i]] for column, i in _columns(names, where).items()}
     for column, value in cells.items():
         if value is not None and not isinstance(value, str):
-            raise LedgerError(f"{where}: {column} must be text, got {value!r}")
+            raise LedgerError(f"{where}: {column} must be text, got {str(value)[:80]}")
     return {column: value or "" for column, value in cells.items()}
 
 
@@ -130,19 +142,10 @@ def _jsonl(path: Path) -> list[Cells]:
         except ValueError as error:
             raise LedgerError(f"{path}, line {number} cannot be read: {error}") from error
         if cells is not None:
-            rows.append(_known_cells(cells, f"{path}, line {number}"))
+            if not isinstance(cells, dict):
+                raise LedgerError(f"{path}, line {number} must be an object, got {str(cells)[:80]}")
+            rows.append(_record(cells, f"{path}, line {number}"))
     return rows
-
-
-def _known_cells(cells: Any, where: str) -> Cells:
-    """The cells with a column of the ledger; raises LedgerError if one is not text."""
-    if not isinstance(cells, dict) or not {"file_name", "text"} <= {*cells}:
-        raise LedgerError(f'{where} must be {{"file_name": …, "text": …}}, got {str(cells)[:80]}')
-    known = {key: value for key, value in cells.items() if key in COLUMNS}
-    for key, value in known.items():
-        if not isinstance(value, str):
-            raise LedgerError(f"{where}: {key} must be text, got {value!r}")
-    return known
 
 
 def _csv(path: Path) -> list[Cells]:

@@ -12,9 +12,9 @@ import pandas as pd
 from caplora.captions.exchange import nfc, read_captions, text_files
 from caplora.captions.history import Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
+from caplora.study import CAPTION_FILES, SIDECARS
 
 SHOWN = 10  # names in a message; the rest is only counted
-SOURCES = ("captions.json", "metadata.jsonl", "metadata.csv")  # may lie among a person's own images
 
 
 def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partial: bool = False) -> dict[str, Row]:
@@ -56,13 +56,13 @@ def own_words(folder: Path) -> dict[str, str]:
     Raises LedgerError for a caption without an image; and if two forms disagree, with a list of what each says.
     """
     finder = _finder_below(folder)
-    sources = {name: read_captions(folder / name) for name in SOURCES if (folder / name).is_file()}
+    sources = {name: read_captions(folder / name) for name in CAPTION_FILES if (folder / name).is_file()}
     texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"])]
-    sources |= {"the .txt files": texts} if texts else {}
+    sources |= {"the files beside the images": texts} if texts else {}
     captions: dict[str, dict[str, str]] = {}
     for source, given in sources.items():
         found = _all_matched(finder, given, folder / source)
-        captions[source] = {name: cells["text"] for name, cells in found.items() if cells["text"].strip()}
+        captions[source] = {name: in_one_line(cells["text"]) for name, cells in found.items() if cells["text"].strip()}
     return _agreed(folder, captions)
 
 
@@ -76,7 +76,7 @@ def cells_in(folder: Path, file: Path) -> dict[str, Cells]:
 
 def _finder_below(folder: Path) -> list[dict[str, list[Row]]]:
     """A finder of the files in a folder that may be images."""
-    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() != ".txt"]
+    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() not in SIDECARS]
     return _finder(Row(name, source=name) for name in images)
 
 
@@ -152,13 +152,18 @@ def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
             raise LedgerError(f"{name!r} may be {others}: write its folder and its ending")
         if rows:
             return rows[0]
-    return None
+    return _find(finder, name.replace("\\", "/")) if "\\" in name else None  # a path of Windows
 
 
 def _keys(name: str) -> tuple[str, str, str, str]:
     """A name whole, without ending, without folder, without both."""
     path = PurePosixPath(nfc(name))
     return str(path), str(path.with_suffix("")) if path.name else "", path.name, path.stem
+
+
+def in_one_line(text: str) -> str:
+    """The text in one line, as every text encoder reads it: a caption of several lines is one caption."""
+    return " ".join(text.split())
 
 
 def listed(names: Sequence[str]) -> str:

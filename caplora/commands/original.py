@@ -15,7 +15,19 @@ from pydantic import ConfigDict, Field
 
 from caplora.commands.flags import TABLE, Flags, default_of
 from caplora.commands.say import say
-from caplora.study import Images, Study, Training, Variant, counted, moved_notice, read_study, replacing, write_text
+from caplora.study import (
+    CAPTION_FILES,
+    SIDECARS,
+    Images,
+    Study,
+    Training,
+    Variant,
+    counted,
+    moved_notice,
+    read_study,
+    replacing,
+    write_text,
+)
 
 FOLDER = Group(
     "A folder instead of a study",
@@ -25,7 +37,6 @@ FOLDER = Group(
     help_formatter=TABLE,
 )
 LIKE, STUDY = "original", "study.yaml"
-CAPTIONS = ("captions.json", "metadata.csv", "metadata.jsonl")  # what is looked for, in this order
 HOW = (
     'write {"file name": "caption"}, as datasets/captions_example.json shows, or let a machine caption them and review'
     " that: python -m caplora new NAME --images FOLDER, then notebook 01"
@@ -102,11 +113,12 @@ def caption_file(folder: Path, named: Path | None) -> Path:
             places = " nor ".join(dict.fromkeys(map(str, tried)))
             raise ValueError(f"--caption_file: there is no {places}: {HOW}")
         return found[0]
-    found = [folder / name for name in CAPTIONS if (folder / name).is_file()]
-    if not found and any(folder.glob("*.txt")):
+    found = [folder / name for name in CAPTION_FILES if (folder / name).is_file()]
+    if not found and any(path.suffix.lower() in SIDECARS for path in folder.iterdir()):
         return folder
     if not found:
-        raise ValueError(f"{folder} has no captions (no {', '.join(CAPTIONS)}, no .txt beside the images): {HOW}")
+        beside = f"no {' or '.join(SIDECARS)} beside the images"
+        raise ValueError(f"{folder} has no captions (no {', '.join(CAPTION_FILES)}, {beside}): {HOW}")
     return found[0]
 
 

@@ -100,7 +100,8 @@ def score(
     python -m caplora score --images_dir results
     ```
 
-    Pictures that caplora or A1111 drew say themselves what they should show; for others a metadata.csv says it.
+    Pictures that caplora or A1111 drew say themselves what they should show; for others a metadata.csv says it, or a
+    text beside each (a.png, a.txt), or any other form of captions that `captions` reads.
     Writes the raw cosine and the CLIPScore of each picture, and says their means with intervals. A picture that is
     flagged as black or not finite is named and left out of them. What goes before each text is --prefix, else what
     the model says of itself, else CLIPScore's own words.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from caplora.study import Images
+from caplora.study import CAPTION_FILES, SIDECARS, Images
 
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
@@ -89,7 +89,7 @@ def _damage(path: Path, error: Exception) -> str:
         return f"it cannot be opened: {unreadable.strerror}"
     if not head:
         return "not an image: the file is empty"
-    if path.name in ("captions.json", "metadata.csv", "metadata.jsonl") or path.suffix.lower() == ".txt":
+    if path.name in CAPTION_FILES or path.suffix.lower() in SIDECARS:
         return "not an image: captions are read from it"
     if HEIC.match(head):
         return "HEIC, which is not read here: save it as JPEG or PNG"

@@ -13,7 +13,7 @@ from torch import nn
 from caplora.models.devices import DTYPES, device_of, precision_of
 from caplora.models.family import Pipeline, is_xl, pipeline_class
 from caplora.models.texts import text_encoders
-from caplora.study import Model, Study, moved
+from caplora.study import Model, Study, current_model
 
 # What diffusers calls the precision that it reads weights in; the older name warns from 0.42 on.
 DTYPE = "dtype" if tuple(map(int, version("diffusers").split(".")[:2])) >= (0, 42) else "torch_dtype"
@@ -27,7 +27,7 @@ def named_base(model: str, own: Model) -> Model:
     if (folder := Path(model).expanduser()).is_dir():
         return Model(path=str(folder.resolve()))
     name, _, revision = model.partition("@")
-    named = moved(Model(path=name, revision=revision or None))
+    named = current_model(Model(path=name, revision=revision or None))
     return own if named == Model(path=own.path) else named
 
 

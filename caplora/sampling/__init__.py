@@ -20,6 +20,7 @@ from caplora.sampling.samples import (
     asked_of,
     drawn_samples,
     flagged_sentence,
+    prompt_of,
     read_made,
     read_samples,
     refuse_flagged_baseline,
@@ -33,6 +34,6 @@ from caplora.sampling.training_previews import previews
 __all__ = [
     "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "asked_of", "at_scales", "batch_seconds", "claim",
     "decode", "development_only", "draw_batch", "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs",
-    "previews", "read_made", "read_samples", "refuse_flagged_baseline", "said_of", "sample", "scale_zero_table",
-    "sheet", "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
+    "previews", "prompt_of", "read_made", "read_samples", "refuse_flagged_baseline", "said_of", "sample",
+    "scale_zero_table", "sheet", "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",
 ]  # fmt: skip

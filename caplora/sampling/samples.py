@@ -128,7 +128,12 @@ def asked_of(path: Path) -> str:
             written = str(image.info.get("parameters", ""))
     except (OSError, ValueError, SyntaxError):
         return ""
-    prompt = re.split(r"\n(?:Negative prompt|Steps): ", written, maxsplit=1)[0]
+    return prompt_of(written)
+
+
+def prompt_of(parameters: str) -> str:
+    """The prompt at the head of A1111's words about a picture, without its adapters; a mere prompt is itself."""
+    prompt = re.split(r"\s(?:Negative prompt: |Steps: \d+, )", parameters, maxsplit=1)[0]
     return " ".join(re.sub(r"<lora:[^>]*>", " ", prompt).split())
 
 

@@ -1,19 +1,20 @@
 """Any folder of pictures and what each of them should show → raw cosine and CLIPScore of each, and their means.
 
 The folder need not come from a study: what was asked for stands in its `metadata.csv` (file_name, text), in the
-pictures themselves, as caplora and A1111 write it, or in one text for all.
+pictures themselves, as caplora and A1111 write it, in files of captions among them, or in one text for all.
 """
 
 import csv
 import math
+import unicodedata
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from caplora.captions import LEDGER, leads_out
-from caplora.sampling import asked_of, said_of
+from caplora.captions import LEDGER, leads_out, own_words
+from caplora.sampling import asked_of, prompt_of, said_of
 from caplora.scoring.clip import ClipEmbeddings
 from caplora.scoring.sample_metrics import clip_scores, cosines
 
@@ -32,8 +33,9 @@ class Picture(NamedTuple):
 def read_pictures(folder: Path, text: str | None = None) -> dict[str, Picture]:
     """File name → what is known of every picture of a folder.
 
-    Its text is the `text` given for all, or stands in `metadata.csv`, or in the picture itself. A folder of folders, as
-    `sample` leaves it, is read as all of these. Raises ValueError where there are no pictures, a picture has no text,
+    Its text is the `text` given for all, or stands in `metadata.csv`, or in the picture itself, or in any other form in
+    which captions lie among images, such as `a.txt` beside `a.png`. A folder of folders, as `sample` leaves it, is read
+    as all of these. Raises ValueError where there are no pictures, a picture has no text,
     or a row of the table no picture, stands twice or leads out of the folder.
     """
     if not folder.is_dir():
@@ -48,14 +50,16 @@ def read_pictures(folder: Path, text: str | None = None) -> dict[str, Picture]:
     found = table | {name: _picture(folder / name, text) for name in names if name not in table}
     if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+    if text is None and not table and any(not picture.text for picture in found.values()):
+        words = own_words(folder)
+        found = {name: said if said.text else _in_words(said, words, name) for name, said in found.items()}
     if out := [name for name in found if leads_out(folder, name)]:
         raise ValueError(f"{folder / out[0]} leads out of {folder}: only pictures that lie in it are scored")
     if lost := [name for name, picture in found.items() if not picture.text]:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        where = "no text in" if table else "says no prompt, and there is no"
+        where = f"no text in {LEDGER}" if table else f"says no prompt, and no .txt beside it nor a {LEDGER} does"
         raise ValueError(
-            f"{folder / lost[0]}{more}: {where} {LEDGER} (file_name, text): write what it should show, or give one"
-            " --text for all pictures"
+            f"{folder / lost[0]}{more}: {where}: write there what it should show, or give one --text for all pictures"
         )
     return found
 
@@ -66,8 +70,14 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def _is_arm(folder: Path) -> bool:
-    """Whether a folder has a table of its own, or a picture that says what it should show."""
-    return (folder / LEDGER).is_file() or any(asked_of(folder / name) for name in _pictures(folder))
+    """Whether a folder says what a picture of it should show."""
+    drawn = any(asked_of(folder / name) for name in _pictures(folder))
+    return (folder / LEDGER).is_file() or drawn or bool(own_words(folder))
+
+
+def _in_words(picture: Picture, words: Mapping[str, str], name: str) -> Picture:
+    """A picture that says no prompt, with the words that a file of captions has for it."""
+    return picture._replace(text=prompt_of(words.get(unicodedata.normalize("NFC", name), "")))
 
 
 def _picture(path: Path, text: str | None) -> Picture:

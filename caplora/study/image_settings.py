@@ -7,6 +7,12 @@ from pydantic import Field, model_validator
 
 from caplora.study.settings import Part, Positive, Text
 
+# What may lie among a person's images and is captions of them: files of all, and the endings of a file beside each.
+CAPTION_FILES = (
+    "captions.json", "metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl", "meta_cap.json",
+)  # fmt: skip
+SIDECARS = (".txt", ".caption")
+
 
 class Provenance(Part):
     """Where a study's pictures are from and by what right they are used: what the ledger keeps for each of them."""

@@ -18,7 +18,7 @@ MOVED = {
 }
 
 
-def moved(model: Model) -> Model:
+def current_model(model: Model) -> Model:
     """The model, or the one that has its files now; a revision of the one that is gone means nothing there."""
     return MOVED.get(model.path, model)
 

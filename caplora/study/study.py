@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from caplora.study.image_settings import Images
 from caplora.study.inheritance import lineage, study_file
-from caplora.study.moved import moved, moved_notice
+from caplora.study.moved import current_model, moved_notice
 from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Scoring, Text
@@ -157,7 +157,7 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     if not notice or read.path(read.base.path).is_dir():
         return read
     warnings.warn(f"{path}: base: {notice}", stacklevel=2)
-    return read.model_copy(update={"base": moved(read.base)})
+    return read.model_copy(update={"base": current_model(read.base)})
 
 
 def _named_as_its_file(study: Study, path: Path) -> Study:

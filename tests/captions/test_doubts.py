@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from caplora.captions.doubts import DOUBTS, FACETS, RULES, Finding, doubt, findings_table, identity_words, lint
+from caplora.captions.doubts import DOUBTS, FACETS, RULES, SPACES, Finding, doubt, findings_table, identity_words, lint
 from caplora.captions.tokens import load_tokenizer, lost_words, token_count
 from caplora.mini.world.world import caption, clauses, draw_person, draw_scene, truth
 from caplora.study.reading import PROJECT
@@ -177,7 +177,7 @@ def test_the_words_of_the_studys_subject_are_never_reported(subject: str) -> Non
     ("text", "says"),
     [
         ("long\u200b hair", "U+200B"),
-        ("long\thair", "U+0009"),
+        ("long\x1chair", "U+001C"),
         ("half \ud800", "U+D800"),
         ("a caf\N{REPLACEMENT CHARACTER}", "broken letters"),
         ("a cafÃ©", "broken letters Ã©"),
@@ -189,6 +189,12 @@ def test_the_words_of_the_studys_subject_are_never_reported(subject: str) -> Non
 )
 def test_what_the_tokenizer_does_not_read_as_it_is_meant_is_found(text: str, says: str) -> None:
     assert says in found(text)["unknown"]
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_what_the_tokenizer_reads_as_a_space_is_no_doubt(space: str) -> None:
+    assert TOKENIZER(f"long{space}hair").input_ids == TOKENIZER("long hair").input_ids
+    assert "unknown" not in found(f"long{space}hair")
 
 
 def test_plain_english_is_known() -> None:

@@ -209,9 +209,12 @@ def test_own_words_come_from_any_form_that_people_have(tmp_path: Path) -> None:
         ("captions.json", "[]", "got list"),
         ("captions.json", "{", "cannot be read"),
         ("captions.json", '{"a.jpg": 3}', "'a.jpg' must be words, got 3"),
-        ("captions.json", '{"a.jpg": {"text": "b"}}', "must be words"),
+        ("captions.json", '{"a.jpg": ["b", "c"]}', "'a.jpg' must be words, got "),
+        ("captions.json", '{"a.jpg": {"width": 3}}', "'a.jpg': a column of file names .* got width, file_name"),
+        ("meta_cap.json", '{"a.jpg": {"caption": 3}}', "'a.jpg': text must be text, got 3"),
+        ("m.jsonl", "3", "line 1 must be an object, got 3"),
         ("captions.json", '{"a.jpg": "b", "a.jpg": "c"}', "'a.jpg' stands twice"),
-        ("m.jsonl", '{"file_name": "a.jpg"}', "line 1 must be"),
+        ("m.jsonl", '{"file_name": "a.jpg"}', "line 1: a column of file names .* got file_name"),
         ("m.jsonl", '\n{"file_name": "a.jpg", "text": 3}', "line 2: text must be text, got 3"),
         ("m.csv", "name,words\n", "a column of file names .*got name, words"),
         ("m.csv", "file_name,text\na.jpg,red, long\n", "row 2: 2 cells are needed, got 3"),
@@ -248,3 +251,25 @@ def test_a_list_of_records_is_read_as_a_table_with_the_columns_of_other_tools(tm
         file.write_text(json.dumps(wrong), encoding="utf-8")
         with pytest.raises(LedgerError, match=said):
             read_captions(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("meta_cap.json", {"a.png": {"caption": "a woman", "tags": "red hair, smiling"}}, "a woman, red hair, smiling"),
+        ("meta_cap.json", {"/data/faces/a.png": {"tags": ["1girl", "red hair"]}}, "1girl, red hair"),
+        ("meta_cap.json", {"C:\\faces\\a": {"caption": "a woman", "train_resolution": [512, 512]}}, "a woman"),
+        ("captions.json", {"a.png": {"text": "a woman"}}, "a woman"),
+        ("captions.json", [{"image": "a.png", "caption": "a woman"}], "a woman"),
+        ("captions.jsonl", {"image": "a.png", "caption": "a woman", "id": 7}, "a woman"),
+        ("captions.json", {"a.png": "a woman\nred hair\r\n"}, "a woman red hair"),
+        ("a.txt", "a woman,\n  red hair\n\n", "a woman, red hair"),
+        ("a.caption", "a woman\n", "a woman"),
+    ],
+)
+def test_captions_in_the_forms_of_other_trainers_are_own_words_in_one_line(
+    tmp_path: Path, name: str, content: object, text: str
+) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    assert own_words(tmp_path) == {"a.png": text}

@@ -202,10 +202,41 @@ def test_a_link_that_leads_out_is_refused(
         read_pictures(folder, text)
 
 
+@pytest.mark.parametrize("place", [".", "arm"])
+def test_folder_of_pairs_is_scored_as_one_with_a_table(
+    folder: Path, model: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    assert score(folder, model) == 0
+    means = [line.split(": ")[-1] for line in capsys.readouterr().out.splitlines() if "mean" in line]
+    (folder / "metadata.csv").unlink()
+    (folder / "scores.csv").unlink()
+    (folder / place).mkdir(exist_ok=True)
+    for name, text in TEXTS.items():
+        (folder / name).rename(folder / place / name)
+        (folder / place / name).with_suffix(".txt").write_text(f"{text}\n", encoding="utf-8")
+    assert score(folder, model) == 0
+    assert [line.split(": ")[-1] for line in capsys.readouterr().out.splitlines() if "mean" in line] == means
+
+
+def test_words_of_a1111_beside_a_picture_are_read_up_to_its_settings(folder: Path) -> None:
+    (folder / "metadata.csv").unlink()
+    for name in TEXTS:
+        words = "a woman, <lora:x:1> by the sea\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 1"
+        (folder / name).with_suffix(".txt").write_text(words)
+    assert {picture.text for picture in read_pictures(folder).values()} == {"a woman, by the sea"}
+
+
+def test_a_pair_without_words_is_named(folder: Path) -> None:
+    (folder / "metadata.csv").unlink()
+    (folder / "a.txt").write_text("a man")
+    with pytest.raises(ValueError, match=r"b, two\.png and 1 more: says no prompt"):
+        read_pictures(folder)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ((), "a.png and 2 more: says no prompt, and there is no metadata.csv"),
+        ((), "a.png and 2 more: says no prompt, and no .txt beside it nor a metadata.csv does"),
         (("--text", " "), "--text is empty"),
         (("--text", "a", "--model", "ViT-B-32", "--pretrained", "openai"), "write 'ViT-B-32-quickgelu'"),
         (("--text", "a", "--model", "ViT-B-32"), "needs pretrained"),
