@@ -15,6 +15,11 @@ AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: ma
 # would compile torch and diffusers anew: eleven seconds, ten times.
 export PYTHONDONTWRITEBYTECODE :=
 
+# A misspelt name is an error, or the study that it was meant for would not be the one that runs.
+SETTINGS := NAME IMAGES LIKE VARIANTS WORKERS PYTHON REPOSITORY UPGRADE
+MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
+$(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
+
 .DEFAULT_GOAL := help
 .PHONY: help demo ablation study mini lab test lint repository zip colab lock unlock clean
 

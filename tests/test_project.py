@@ -92,6 +92,15 @@ def test_snakemake_owns_the_five_steps_and_nothing_that_a_person_decided(tmp_pat
     assert [o for o in outputs if not Path(o).is_relative_to(study.run)] == [str(study.dataset / ".captioned")]
 
 
+@pytest.mark.parametrize(("words", "rc"), [(("VARIANT=r4_a8",), 2), (("VARIANTS=r4_a8", "-j", "2"), 0)])
+def test_make_stops_on_a_misspelt_setting(words: tuple[str, ...], rc: int) -> None:
+    run = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "demo", *words], cwd=PROJECT, capture_output=True, check=False
+    )
+    assert run.returncode == rc, run.stderr
+    assert (b"there is no setting VARIANT: make takes NAME" in run.stderr) == bool(rc)
+
+
 def test_the_package_asks_for_lower_bounds_only() -> None:
     loose = [str(r) for r in CORE + EXTRA if [s.operator for s in r.specifier] != [">="]]
     assert loose == []

@@ -102,7 +102,7 @@ class Results(Tables):
 
     def metrics(self) -> Figure:
         """Every metric, every variant; drift is drawn as not tested."""
-        test = ("clip_score", "clip_i", "identity", "judge", "memorisation")
+        test = ("clip_score", "clip_i", "identity", "face_similarity", "face_found", "judge", "memorisation")
         effects, drift = self.effects, self.effects["metric"].eq("drift")
         drawn = effects["metric"].isin(test) & effects["split"].eq("test") | drift & effects["split"].eq("unrelated")
         others = effects[drawn].assign(p_corrected=effects["p_corrected"].mask(drift))

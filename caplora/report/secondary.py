@@ -15,18 +15,25 @@ from caplora.statistics import EXACT, LEVEL, Row, verdict
 from caplora.study import BASELINE, counted, metric_of, number, p_value, signed
 
 SECONDARY_METRICS = (
-    "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "judge", "memorisation", "diversity", "drift",
+    "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest", "face_found",
+    "judge", "memorisation", "diversity", "drift",
 )  # fmt: skip
 GROUPS = {
     "Alignment with the prompt": ("clip_score", "ref_clip_score", "judge"),
-    "Fidelity to the person": ("clip_i", "identity", "kid", "cmmd"),
+    "Fidelity to the person": ("clip_i", "identity", "face_similarity", "face_nearest", "face_found", "kid", "cmmd"),
     "Memorisation": ("memorisation", "memorised"),
     "Diversity": ("diversity",),
     "Drift": ("drift",),
 }
-COLUMNS = ("clip_i", "identity", "judge", "memorisation", "memorised", "diversity", "drift", "kid", "cmmd")
-SCALED = ("clip_score", "judge", "identity", "drift")  # of the table of scales
-SUITES = {"edits": ("clip_score", "judge", "clip_i", "identity"), "unrelated": ("clip_score", "judge")}
+COLUMNS = (
+    "clip_i", "identity", "face_similarity", "face_found", "judge", "memorisation", "memorised", "diversity", "drift",
+    "kid", "cmmd",
+)  # fmt: skip
+SCALED = ("clip_score", "judge", "identity", "face_similarity", "drift")  # of the table of scales
+SUITES = {
+    "edits": ("clip_score", "judge", "clip_i", "identity", "face_similarity", "face_found"),
+    "unrelated": ("clip_score", "judge"),
+}
 
 
 def read_table(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:

@@ -48,8 +48,8 @@ def ellipse(covariance: Float[Array, "2 2"], level: float = LEVEL) -> tuple[floa
 
 
 def fidelity_metrics(scores: pd.DataFrame) -> list[str]:
-    """What fidelity to the held-out portraits can be read from, the best first: identity, CLIP-I; empty if neither."""
-    return [metric for metric in ("identity", "clip_i") if (scores["metric"] == metric).any()]
+    """What fidelity to the held-out portraits can be read from, the best first: face, identity, CLIP-I; empty if none."""
+    return [metric for metric in ("face_similarity", "identity", "clip_i") if (scores["metric"] == metric).any()]
 
 
 def model_of(scores: pd.DataFrame, metric: str) -> str:

@@ -24,6 +24,13 @@ METRICS = {
     "ref_clip_score": Metric("RefCLIPScore", "RefCLIPScore", f"RefCLIPScore, with the captions of {REAL},"),
     "clip_i": Metric("CLIP-I", f"cosine to {REAL}", f"CLIP-I, the CLIP cosine to the {REAL},"),
     "identity": Metric("identity", f"cosine to {REAL}", f"The cosine to the {REAL}"),
+    "face_similarity": Metric(
+        "face", f"cosine to the mean face of {REAL}", f"The cosine of the face to the mean face of {REAL}, 0 without one,"
+    ),
+    "face_nearest": Metric(
+        "nearest face", f"cosine to the nearest of {REAL}", f"The cosine of the face to the nearest of {REAL}"
+    ),
+    "face_found": Metric("face found", "share of samples", "The share of samples in which a face was found"),
     "judge": Metric("attributes shown", "share of those named", "The share of the named attributes that samples show"),
     "memorisation": Metric(
         "nearest trained", "cosine to the nearest training image", "The cosine to the nearest training image", "less"
