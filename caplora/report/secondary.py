@@ -15,8 +15,8 @@ from caplora.statistics import EXACT, LEVEL, Row, verdict
 from caplora.study import BASELINE, counted, metric_of, number, p_value, signed
 
 SECONDARY_METRICS = (
-    "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest", "face_found",
-    "judge", "memorisation", "diversity", "drift",
+    "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest",
+    "face_found", "judge", "memorisation", "diversity", "drift",
 )  # fmt: skip
 GROUPS = {
     "Alignment with the prompt": ("clip_score", "ref_clip_score", "judge"),

@@ -12,7 +12,8 @@ from caplora.statistics.intervals import LEVEL, Array
 from caplora.statistics.variance import sample_array
 
 TRUTH = "judge"
-TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity", "face_similarity")  # of which more is better, as of the truth
+# Of which more is better, as of the truth.
+TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity", "face_similarity")
 RESAMPLES = 2000
 FEWEST = 3  # variants whose order says anything
 

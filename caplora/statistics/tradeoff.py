@@ -48,7 +48,7 @@ def ellipse(covariance: Float[Array, "2 2"], level: float = LEVEL) -> tuple[floa
 
 
 def fidelity_metrics(scores: pd.DataFrame) -> list[str]:
-    """What fidelity to the held-out portraits can be read from, the best first: face, identity, CLIP-I; empty if none."""
+    """What fidelity to the held-out portraits can be read from, the best first: the face, identity, CLIP-I; or none."""
     return [metric for metric in ("face_similarity", "identity", "clip_i") if (scores["metric"] == metric).any()]
 
 

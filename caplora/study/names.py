@@ -25,7 +25,7 @@ METRICS = {
     "clip_i": Metric("CLIP-I", f"cosine to {REAL}", f"CLIP-I, the CLIP cosine to the {REAL},"),
     "identity": Metric("identity", f"cosine to {REAL}", f"The cosine to the {REAL}"),
     "face_similarity": Metric(
-        "face", f"cosine to the mean face of {REAL}", f"The cosine of the face to the mean face of {REAL}, 0 without one,"
+        "face", f"cosine to the mean of {REAL}", f"The cosine of the face to the mean of {REAL} (0: no face)"
     ),
     "face_nearest": Metric(
         "nearest face", f"cosine to the nearest of {REAL}", f"The cosine of the face to the nearest of {REAL}"
