@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -53,9 +55,23 @@ def validated(kind: type[P], content: Any, where: str) -> P:
     except (ValidationError, TypeError) as error:
         if isinstance(error, TypeError):
             raise StudyError(f"{where}: {error}") from error
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
-            + ("" if e["type"] in ("missing", "value_error") else f", got {e['input']!r}")
-            for e in error.errors()
-        ]
-        raise StudyError(f"{where}: " + "; ".join(lines)) from error
+        raise StudyError(f"{where}: " + "; ".join(_said(kind, dict(e)) for e in error.errors())) from error
+
+
+def _said(kind: type[Part], error: dict[str, Any]) -> str:
+    """One error of pydantic in plain words: the key, what is wrong with it, and the value or the key that was meant."""
+    key, wrong = ".".join(map(str, error["loc"])) or "the file", error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        nearest = get_close_matches(str(error["loc"][-1]), _keys(kind, error["loc"][:-1]), 1)
+        wrong = "there is no such key" + (f" (did you mean {nearest[0]}?)" if nearest else "")
+    return f"{key}: {wrong}" + ("" if error["type"] in ("missing", "value_error") else f", got {error['input']!r}")
+
+
+def _keys(annotation: Any, place: Sequence[str | int]) -> list[str]:
+    """The keys of the part of a study that stands at a place below an annotation; none where there is no part."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        fields = annotation.model_fields
+        return _keys(fields[str(place[0])].annotation, place[1:]) if place else list(fields)
+    inside = place[1:] if place and isinstance(place[0], int) else place  # the number of an item of a list
+    inner = [_keys(part, inside) for part in get_args(annotation)]
+    return next(filter(None, inner), [])

@@ -374,3 +374,17 @@ def test_a_margin_is_a_positive_number_for_a_metric(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(SMALLEST | {"claims": {"margin": {"clip_score": 0.0}}}), encoding="utf-8")
     with pytest.raises(StudyError, match=r"claims\.margin\.clip_score: .*greater than 0, got 0"):
         read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("turned", "says"),
+    [
+        ({"training": {"stepz": 3}}, r"training\.stepz: there is no such key \(did you mean steps\?\), got 3"),
+        ({"training": {"prior": {"prompt": "a", "wight": 1}}}, r"prior\.wight: .*did you mean weight\?"),
+        ({"scoring": {"clips": [{"name": "a", "prefx": "b"}]}}, r"clips\.0\.prefx: .*did you mean prefix\?"),
+        ({"sampling": {"qqqq": 3}}, r"sampling\.qqqq: there is no such key, got 3$"),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_one_that_was_meant(turned: dict[str, dict[str, Any]], says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        read_study("mini", **turned)
