@@ -19,8 +19,8 @@ from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from caplora.lora.adapter import NOTHING
-from caplora.lora.adapter_files import read_adapter
 from caplora.lora.pack import Pack
+from caplora.lora.reading import read_adapter
 from caplora.models.base import load_base, parts_of
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.samples import wanted_samples

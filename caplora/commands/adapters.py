@@ -22,7 +22,7 @@ def merge(adapter: Path, /, *, base: str, strength: float = 1.0, out: Path) -> N
     The strength may be negative: the adapter is then taken away.
 
     Args:
-        adapter: A file in any form.
+        adapter: A file in any form, or the folder it lies in.
         base: The model: a folder, or owner/name@revision.
         strength: What the change is multiplied by.
         out: The folder of the merged model.
@@ -30,7 +30,7 @@ def merge(adapter: Path, /, *, base: str, strength: float = 1.0, out: Path) -> N
     from caplora import lora
 
     pipeline = pipeline_at(base)
-    lora.merge(pipeline, lora.read_adapter(adapter), strength)
+    lora.merge(pipeline, adapter_at(adapter), strength)
     pipeline.save_pretrained(out)
     say(str(out))
 
@@ -75,13 +75,13 @@ def resize(adapter: Path, /, *, rank: int, out: Path) -> None:
     Says the largest share of a change that the lower rank loses.
 
     Args:
-        adapter: A file in any form.
+        adapter: A file in any form, or the folder it lies in.
         rank: The new, lower rank.
         out: The .safetensors file.
     """
     from caplora import lora
 
-    smaller, lost = lora.resize(lora.read_adapter(adapter), rank)
+    smaller, lost = lora.resize(adapter_at(adapter), rank)
     save_adapter(smaller, out, "kohya", "")
     say(f"{out}: the largest share of a change that is lost is {lost:.3f}")
 
@@ -96,14 +96,22 @@ def convert(adapter: Path, /, *, to: Literal["diffusers", "kohya"], out: Path) -
     Reads the file again and says how far its change of the weights is from the adapter's.
 
     Args:
-        adapter: A file in any form.
+        adapter: A file in any form, or the folder it lies in.
         to: The form of the new file; kohya's is also read by ComfyUI, A1111 and Forge.
         out: The .safetensors file.
     """
+    save_adapter(adapter_at(adapter), out, to, "")
+    say(str(out))
+
+
+def adapter_at(path: Path) -> "Adapter":
+    """The adapter at a path, after saying what its file leaves unclear."""
     from caplora.lora import read_adapter
 
-    save_adapter(read_adapter(adapter), out, to, "")
-    say(str(out))
+    adapter = read_adapter(path.expanduser())
+    for note in adapter.notes:
+        say(note)
+    return adapter
 
 
 def save_adapter(adapter: "Adapter", path: Path, form: str, base: str) -> None:

@@ -61,7 +61,7 @@ def sample(
     """
     from tqdm.auto import tqdm
 
-    from caplora import sampling
+    from caplora import lora, sampling
     from caplora.models import load_base
 
     if notice := moved_notice(pretrained_model):
@@ -69,9 +69,11 @@ def sample(
     usual = {name: default_of(Sampling, name) for name in DrawingFlags.model_fields}  # sd15 has its own
     turned = usual | given(drawing)
     study = sampling.study_on(read_study("sd15", sampling=turned), pretrained_model, resolution)
-    weights, out = sampling.adapter_file(lora_weights.expanduser()), output_dir.expanduser()
+    weights, out = lora.adapter_file(lora_weights.expanduser()), output_dir.expanduser()
     pipeline, settings = load_base(study), study.sampling
     arms = sampling.two_arms(pipeline, weights, scale, prompt, settings, out)
+    for note in arms[1].adapter.notes:
+        say(note)
     jobs = [job for arm in arms for job in sampling.plan_jobs([arm], settings)]  # in turn: convolutions are merged
     for _ in tqdm(sampling.sample(pipeline, jobs, settings), total=len(jobs), desc="sampling", unit="batch"):
         pass

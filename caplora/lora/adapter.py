@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ class Adapter:
 
     variant: Variant
     weights: dict[str, tuple[Float[Tensor, "r i *k"], Float[Tensor, "o r *ones"]]]
+    notes: tuple[str, ...] = ()  # what its file leaves unclear, a sentence each
 
     def delta(self, layer: str) -> Float[Tensor, "o ik"]:
         """What the adapter adds to the weight of `layer`, in float64, a convolution's kernel flat."""
@@ -37,7 +38,8 @@ def rescaled(adapter: Adapter, factor: float) -> Adapter:
     """The adapter with ΔW multiplied by `factor`: what a LoRA scale other than 1 uses."""
     if factor == 1:
         return adapter
-    return Adapter(adapter.variant, {layer: (down, factor * up) for layer, (down, up) in adapter.weights.items()})
+    weights = {layer: (down, factor * up) for layer, (down, up) in adapter.weights.items()}
+    return replace(adapter, weights=weights)
 
 
 NOTHING = Adapter(Variant(rank=1, alpha=1), {})  # as an arm of a pack, the baseline: its rows pass unchanged

@@ -1,20 +1,18 @@
-"""Adapters ↔ `.safetensors` files that load everywhere; each file is read again and compared when it is written.
+"""Adapters → `.safetensors` files that load everywhere; each is read again and compared when it is written.
 
-Two forms are written, that of diffusers and that of kohya (`formats`); other people's files of any form are read.
+Two forms are written, that of diffusers and that of kohya (`formats`).
 """
 
 import hashlib
 import json
-import math
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from caplora.lora.adapter import Adapter
 from caplora.lora.formats import FORMS, family_of_adapter, kohya_key
-from caplora.lora.layer_names import layer_and_role, published
+from caplora.lora.layer_names import published
 from caplora.study import Study, Variant, replacing
 
 
@@ -45,8 +43,15 @@ def with_hashes(state: dict[str, Tensor], metadata: dict[str, str]) -> dict[str,
 
 
 def write_weights(adapter: Adapter, path: Path, form: str, metadata: dict[str, str]) -> float:
-    """Write the adapter in one of `FORMS` and read it again; the largest |ΔW_file − ΔW| of any weight."""
+    """Write the adapter in one of `FORMS` and read it again; the largest |ΔW_file − ΔW| of any weight.
+
+    Raises ValueError, and writes nothing, where the adapter has no layers or numbers that are not finite.
+    """
     state = FORMS[form](adapter)
+    if not state:
+        raise ValueError(f"{path} is not written: the adapter has no layers")
+    if bad := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise ValueError(f"{path} is not written: {len(bad)} tensors are NaN or infinite, {bad[0]!r} first")
     metadata = {"format": "pt"} | (with_hashes(state, metadata) if form == "kohya" else {})
     with replacing(path) as part:
         part.write_bytes(safetensors_bytes(state, metadata))
@@ -78,45 +83,3 @@ def deltas_of(path: Path) -> dict[str, Tensor]:
     if not deltas:
         raise ValueError(f"{path} holds no LoRA in diffusers or kohya form (first key: {next(iter(state), None)!r})")
     return deltas
-
-
-def read_adapter(path: Path) -> Adapter:
-    """The adapter in a file, ours or other people's, in any form of diffusers, kohya or peft.
-
-    Where all layers have one rank and one alpha, the variant has them; else alpha is the largest rank and what a
-    layer's own alpha says is folded into its B. Raises ValueError naming the file and the key that is not LoRA.
-    """
-    layers: dict[str, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
-        layer, role = layer_and_role(key, path)
-        layers.setdefault(layer, {})[role] = value
-    stated = stated_scales(path)
-    weights, scales = {}, {}
-    for layer, kept in layers.items():
-        if missing := {"down", "up"} - kept.keys():
-            raise ValueError(f"{path}: layer {layer} lacks its {' and '.join(sorted(missing))} weight")
-        rank = kept["down"].shape[0]
-        weights[layer] = (kept["down"], kept["up"])
-        scales[layer] = float(kept["alpha"]) / rank if "alpha" in kept else stated.get(layer.partition(".")[0], 1.0)
-    if not weights:
-        raise ValueError(f"{path} holds no tensors")
-    ranks = {down.shape[0] for down, _ in weights.values()}
-    if len(ranks) == len(set(scales.values())) == 1:
-        [rank] = ranks
-        return Adapter(Variant(rank=rank, alpha=rank * next(iter(scales.values()))), weights)
-    folded = {layer: (down.float(), up.float() * scales[layer]) for layer, (down, up) in weights.items()}
-    return Adapter(Variant(rank=max(ranks), alpha=max(ranks)), folded)
-
-
-def stated_scales(path: Path) -> dict[str, float]:
-    """Part → the scale that diffusers (≥ 0.34) states in the metadata of a file without alphas."""
-    with safe_open(path, framework="pt") as file:
-        stated = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
-    scales = {}
-    for part in ("unet", "text_encoder", "text_encoder_2"):
-        if f"{part}.lora_alpha" in stated:
-            rank = stated[f"{part}.r"]
-            scales[part] = stated[f"{part}.lora_alpha"] / (
-                math.sqrt(rank) if stated.get(f"{part}.use_rslora") else rank
-            )
-    return scales

@@ -12,7 +12,7 @@ from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch
 from caplora.sampling.finishing import Job
 from caplora.sampling.jobs import batch_seconds, plan_jobs, sample
-from caplora.sampling.quick_samples import adapter_file, sheet, study_on, two_arms
+from caplora.sampling.quick_samples import sheet, study_on, two_arms
 from caplora.sampling.samples import (
     SCALED,
     TABLE,
@@ -32,7 +32,7 @@ from caplora.sampling.scale_zero import scale_zero_table
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED", "TABLE", "Arm", "Job", "Sample", "adapter_file", "asked_of", "at_scales", "batch_seconds", "claim",
+    "SCALED", "TABLE", "Arm", "Job", "Sample", "asked_of", "at_scales", "batch_seconds", "claim",
     "decode", "development_only", "draw_batch", "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs",
     "previews", "prompt_of", "read_made", "read_samples", "refuse_flagged_baseline", "said_of", "sample",
     "scale_zero_table", "sheet", "study_arms", "study_on", "suite_hashes", "two_arms", "wanted_samples", "write_tables",

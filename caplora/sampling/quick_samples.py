@@ -28,19 +28,6 @@ def study_on(study: Study, model: str, resolution: int) -> Study:
     return study.model_copy(update={"base": named_base(model, study.base), "images": images})
 
 
-def adapter_file(path: Path) -> Path:
-    """The adapter at a path: a file, or in a folder the one that diffusers or this project leaves there.
-
-    Raises ValueError where there is none, or several.
-    """
-    if path.is_file():
-        return path
-    files = [path / DIFFUSERS] if (path / DIFFUSERS).is_file() else sorted(path.glob("*.safetensors"))
-    if len(files) != 1:
-        raise ValueError(f"--lora_weights: {path} holds {len(files)} adapters (.safetensors), and one is needed")
-    return files[0]
-
-
 def two_arms(
     pipeline: Pipeline,
     weights: Path,

@@ -7,8 +7,9 @@ import torch
 
 from caplora.commands import main
 from caplora.commands.adapters import pipeline_at
-from caplora.lora.adapter_files import read_adapter, write_weights
+from caplora.lora.adapter_files import write_weights
 from caplora.lora.pack import Pack
+from caplora.lora.reading import read_adapter
 from caplora.models.base import parts_of
 from tests.lora.test_adapter_files import picture
 from tests.lora.test_merging import small

@@ -19,8 +19,8 @@ import yaml
 from caplora.captions.ledger import read_ledger
 from caplora.commands import main
 from caplora.commands.original import FolderFlags, caption_file, in_steps
-from caplora.lora.adapter_files import read_adapter
 from caplora.lora.formats import DIFFUSERS
+from caplora.lora.reading import read_adapter
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
 from caplora.study.training_settings import Training

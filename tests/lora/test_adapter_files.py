@@ -13,11 +13,12 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from caplora.lora.adapter import Adapter, fresh_adapter
-from caplora.lora.adapter_files import deltas_of, read_adapter, write_weights
+from caplora.lora.adapter_files import deltas_of, write_weights
 from caplora.lora.formats import FORMS, kohya_metadata, tag_frequency
 from caplora.lora.layer_names import in_memory, published
 from caplora.lora.layers import target_layers
 from caplora.lora.pack import Pack
+from caplora.lora.reading import read_adapter
 from caplora.models.base import parts_of
 from caplora.study.reading import PROJECT
 from caplora.study.training_settings import Training
@@ -144,26 +145,6 @@ def test_text_encoder_is_named_as_this_transformers_names_it() -> None:
     assert published("text_encoder.encoder.layers.0.self_attn.q_proj").startswith("text_encoder.text_model.encoder")
 
 
-@pytest.mark.parametrize(
-    ("form", "scale"),
-    [
-        ("unet.{}.lora.{}.weight", 1.0),  # what diffusers' scripts wrote
-        ("unet.{}.lora_{}.weight", 2.0),  # its newer form, with the alpha in the metadata
-        ("base_model.model.{}.lora_{}.weight", 1.0),  # bare peft
-        ("unet.{}.lora_{}.default.weight", 1.0),
-    ],
-)
-def test_other_peoples_forms_are_read(form: str, scale: float, tmp_path: Path) -> None:
-    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0"
-    a, b = torch.randn(4, 8), torch.randn(16, 4)
-    words = ("down", "up") if "lora.{}" in form else ("A", "B")
-    stated = {"unet.r": 4, "unet.lora_alpha": 8, "unet.use_rslora": False}
-    metadata = {"lora_adapter_metadata": json.dumps(stated)} if scale == 2 else {}
-    path = tmp_path / "theirs.safetensors"
-    save_file({form.format(name, words[0]): a, form.format(name, words[1]): b}, path, metadata=metadata)
-    torch.testing.assert_close(read_adapter(path).delta(f"unet.{name}"), scale * b.double() @ a.double())
-
-
 def test_layers_of_other_ranks_and_alphas_keep_their_own_scale(tmp_path: Path) -> None:
     tensors, expected = {}, {}
     for i, (rank, alpha) in enumerate([(4, 2.0), (8, 16.0)]):
@@ -182,19 +163,19 @@ def test_layers_of_other_ranks_and_alphas_keep_their_own_scale(tmp_path: Path) -
             torch.testing.assert_close(again.delta(layer), delta, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("tensors", "said"),
-    [
-        ({"lora_unet_x.dora_scale": torch.ones(1)}, r"lora_unet_x\.dora_scale' is no part of a LoRA"),
-        ({"lora_unet_conv_in.lora_down.weight": torch.ones(1, 2)}, r"layer unet\.conv_in lacks its up weight"),
-        ({"lora_unet_input_blocks_4.alpha": torch.ones(1)}, "is no layer of SDXL"),
-        ({}, "holds no tensors"),
-    ],
-)
-def test_file_that_is_no_lora_names_the_key(tensors: dict, said: str, tmp_path: Path) -> None:
-    save_file(tensors, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=said):
-        read_adapter(tmp_path / "a.safetensors")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_written(form: str, bad: float, tmp_path: Path) -> None:
+    adapter = trained_like(parts_of(tiny_pipeline()), 4, 8)
+    layer, (down, up) = list(adapter.weights.items())[3]
+    write_weights(adapter, path := tmp_path / "a.safetensors", form, {})
+    before = path.read_bytes()
+    up[2, 1] = bad
+    with pytest.raises(
+        ValueError, match=r"a\.safetensors is not written: 1 tensors are NaN or infinite, '.*to_v.*' first"
+    ):
+        write_weights(Adapter(adapter.variant, adapter.weights | {layer: (down, up)}), path, form, {})
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_tags_are_counted_as_kohya_counts_them() -> None:

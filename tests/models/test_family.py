@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 
 from benchmarks.shapes import PARAMETERS, meta_unet
 from caplora.lora.adapter import fresh_adapter
-from caplora.lora.adapter_files import read_adapter, write_weights
+from caplora.lora.adapter_files import write_weights
 from caplora.lora.formats import FORMS, family_of_adapter, kohya_key, kohya_metadata
 from caplora.lora.layer_names import in_memory
 from caplora.lora.layers import target_layers
 from caplora.lora.merging import merge
 from caplora.lora.pack import Pack
+from caplora.lora.reading import read_adapter
 from caplora.lora.sdxl_names import authors_name, pipeline_name
 from caplora.models.base import base_hashes, load_base, parts_of
 from caplora.models.family import SD1, SD2, SD2_V, SDXL, Pipeline, family_of, pipeline_class

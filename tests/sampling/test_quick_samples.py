@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from caplora.lora.formats import DIFFUSERS
-from caplora.sampling.quick_samples import adapter_file, study_on
+from caplora.lora.opening import adapter_file
+from caplora.sampling.quick_samples import study_on
 from caplora.study.reading import StudyError
 from caplora.study.study import read_study
 

@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from caplora.figures.losses import read_curves
-from caplora.lora.adapter_files import read_adapter, weights_file
+from caplora.lora.adapter_files import weights_file
+from caplora.lora.reading import read_adapter
 from caplora.sampling.drawing import decode
 from caplora.sampling.jobs import Drawing
 from caplora.sampling.prompts import Texts
