@@ -9,6 +9,7 @@ import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure
+from caplora.images import Absent
 from caplora.models import device_of
 from caplora.report import growing, write_progress
 from caplora.scoring import (
@@ -21,15 +22,18 @@ from caplora.scoring import (
     diversity_table,
     drift_table,
     embed,
+    face_table,
     judge_table,
     likeness_table,
     load_clip,
+    load_faces,
     load_identity,
     load_judges,
     memorisation_table,
     paths_of,
     scorable_samples,
     shuffled_prompts_table,
+    without_faces,
     write_scores,
 )
 from caplora.statistics import arm_table, checks, read_choice, shuffled_control, write_controls
@@ -81,6 +85,11 @@ class Scores:
         return load_identity(self.study, self.device)
 
     @cached_property
+    def faces(self) -> Embeddings | Absent:
+        """The face recogniser, or why there is none."""
+        return load_faces(self.study)
+
+    @cached_property
     def judges(self) -> list[JudgeEmbeddings]:
         """The judge, where the study has one."""
         return load_judges(self.study, self.device)
@@ -103,7 +112,8 @@ class Scores:
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""
         pictures = paths_of(self.everything) + self.portraits + self.unseen
-        work = embed([*self.clips, self.identity, *self.judges], pictures)
+        faces = [] if isinstance(self.faces, Absent) else [self.faces]
+        work = embed([*self.clips, self.identity, *faces, *self.judges], pictures)
         yield from growing(self.study, work, SCORING, "batches", self.batches)
 
     def alignment(self) -> pd.DataFrame:
@@ -111,10 +121,16 @@ class Scores:
         return self._kept("alignment", [clip_table(c, self.everything, c.prefix, self.captions) for c in self.clips])
 
     def likeness(self) -> pd.DataFrame:
-        """Likeness to the held-out portraits, as means by arm."""
+        """Likeness to the held-out portraits, as means by arm; of faces too where there is a recogniser."""
         by = {"clip_i": self.clips[-1], "identity": self.identity}
         tables = [likeness_table(metric, views, self.everything, self.unseen) for metric, views in by.items()]
+        if not self.without_faces():
+            tables.append(face_table(self.faces, self.everything, self.unseen))
         return self._kept("likeness", tables)
+
+    def without_faces(self) -> str:
+        """Why faces are not compared, in a sentence; empty where they are."""
+        return without_faces(self.faces, self.unseen)
 
     def side_effects(self) -> pd.DataFrame:
         """Memorisation, diversity and drift, as means by arm."""

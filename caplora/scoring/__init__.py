@@ -1,6 +1,6 @@
 """Samples → scores: what CLIP, the identity encoder and the judge say of each sample, and of each arm as a whole.
 
-`embeddings` puts every picture through a model once; the models are `clip`, `identity` and `judge`. `sample_metrics`
+`embeddings` puts every picture through a model once; the models are `clip`, `identity`, `faces` and `judge`. `sample_metrics`
 has the formulas for one sample, CLIPScore among them, and `scores` the tables that they make; `set_metrics` and
 `whole_arms` do the same for a whole arm (KID, CMMD, diversity). `shuffled_prompts` is a control. `folder` scores any
 folder.
@@ -8,6 +8,7 @@ folder.
 
 from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip
 from caplora.scoring.embeddings import Embeddings, embed
+from caplora.scoring.faces import face_table, load_faces, without_faces
 from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
@@ -28,8 +29,8 @@ from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
     "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "arm_values", "caption_agreement",
-    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "judge_table",
-    "left_out", "likeness_table", "load_clip", "load_identity", "load_judges", "memorisation_table",
-    "named_attributes", "paths_of", "read_pictures", "scorable_samples", "score_folder", "scored_paths",
-    "shuffled_prompts_table", "write_scores",
+    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "face_table",
+    "judge_table", "left_out", "likeness_table", "load_clip", "load_faces", "load_identity", "load_judges",
+    "memorisation_table", "named_attributes", "paths_of", "read_pictures", "scorable_samples", "score_folder",
+    "scored_paths", "shuffled_prompts_table", "without_faces", "write_scores",
 ]  # fmt: skip
