@@ -1,4 +1,4 @@
-"""A detector of red squares in the file format of YuNet, so that faces are tested with a real network in OpenCV.
+"""A detector of red squares in YuNet's file format, and an encoder of colours in SFace's: real networks in OpenCV.
 
 ONNX is protocol buffers: a message is a row of fields, each a number and a value (onnx.proto, IR version 8).
 """
@@ -35,7 +35,27 @@ def red_square_detector() -> bytes:
             nodes += _node("Transpose", [f"c_{out}"], f"t_{out}", perm=[0, 2, 3, 1])
             nodes += _node("Reshape", [f"t_{out}", f"s_{out}"], out)
             outputs += _field(12, _value(out, [1, (640 // stride) ** 2, n]))
-    graph = nodes + _field(2, b"red") + tensors + _field(11, _value("input", [1, 3, 640, 640])) + outputs
+    return _model(nodes, b"red", tensors, _value("input", [1, 3, 640, 640]), outputs)
+
+
+COLOURS = (
+    np.array(  # of an embedding, per cell: what it adds of red, green and blue; each sums to 0, so grey is nothing
+        [[1, -1, 0], [0, 1, -1], [-1, 0, 1], [2, -1, -1], [-1, 2, -1], [-1, -1, 2], [1, 1, -2], [-2, 1, 1]], np.float32
+    )
+)
+PATCH = 28  # pixels of the 112 × 112 input: 4 × 4 cells of eight numbers are an embedding of 128
+
+
+def colour_encoder() -> bytes:
+    """The ONNX file: the mean of every cell's pixels, in the mixtures of COLOURS, channel by channel."""
+    weight = np.repeat(COLOURS[:, :, None], PATCH * PATCH, 2).reshape(8, 3, PATCH, PATCH) / PATCH**2
+    tensors = _tensor("w", weight.astype(np.float32)) + _tensor("s", np.array([1, 128], np.int64))
+    nodes = _node("Conv", ["data", "w"], "c", strides=[PATCH, PATCH]) + _node("Reshape", ["c", "s"], "fc1")
+    return _model(nodes, b"colours", tensors, _value("data", [1, 3, 112, 112]), _field(12, _value("fc1", [1, 128])))
+
+
+def _model(nodes: bytes, name: bytes, tensors: bytes, takes: bytes, outputs: bytes) -> bytes:
+    graph = nodes + _field(2, name) + tensors + _field(11, takes) + outputs
     return _field(1, 8) + _field(8, _field(2, 13)) + _field(7, graph)
 
 

@@ -7,19 +7,18 @@ everything else works, and the reader is told why no faces were looked for. This
 import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import huggingface_hub
 import numpy as np
-from huggingface_hub import constants
 from PIL import Image
 
-from caplora.study import Study, replacing
+from caplora.images.pinned import Absent, Pinned, Source, open_pinned
+from caplora.study import Study
 
-REPOSITORY = "opencv/face_detection_yunet"  # on the hub, the OpenCV Zoo's own copy; MIT licence
-REVISION, FILE = "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310", "face_detection_yunet_2023mar.onnx"
+SOURCE = Source(  # the OpenCV Zoo's own copy; MIT licence
+    "opencv/face_detection_yunet", "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310", "face_detection_yunet_2023mar.onnx"
+)
 SIDE = 640  # pixels; the network was exported for this input, and OpenCV's newer engines take no other
 PROTRUSION = 0.6  # how far the tip of the nose lies in front of the eyes, in eye distances; faces vary
 
@@ -75,23 +74,17 @@ class Face:
         return math.degrees(math.atan2(along, PROTRUSION * distance))
 
 
-@dataclass(frozen=True)
-class Absent:
-    """There is no detector, and why: faces are not looked for, everything else works."""
-
-    reason: str
-
-
 class Detector:
-    """YuNet, or another network that OpenCV's FaceDetectorYN can run, from the bytes of its file."""
+    """YuNet, or another network that OpenCV's FaceDetectorYN can run, from the bytes of its file.
+
+    `fingerprint` is a hash of the file and of all else that decides which faces it finds in a picture.
+    """
 
     def __init__(self, onnx: bytes, confidence: float) -> None:
+        said = f"{hashlib.sha256(onnx).hexdigest()} {confidence} {SIDE}"
+        self.fingerprint = hashlib.sha256(said.encode()).hexdigest()
         weights, nothing = np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8)
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of its own default
-        try:
-            self._network = cv2.FaceDetectorYN.create("onnx", weights, nothing, (SIDE, SIDE), confidence)
-        finally:
-            cv2.utils.logging.setLogLevel(level)
+        self._network = cv2.FaceDetectorYN.create("onnx", weights, nothing, (SIDE, SIDE), confidence)
 
     def faces(self, image: Image.Image) -> tuple[Face, ...]:
         """The faces of an upright RGB picture, the largest first."""
@@ -120,43 +113,10 @@ def _face(row: np.ndarray, scale: float, image: Image.Image) -> Face:
 def open_detector(study: Study) -> Detector | Absent:
     """The study's detector, fetched first if the study asks for it; or the reason why there is none."""
     faces = study.images.faces
-    path = study.path(faces.model)
-    if not path.is_file():
-        if not faces.fetch:
-            return Absent(f"{path} is not there: images.faces.fetch: true gets it once")
-        if problem := fetch_detector(path, faces.sha256):
-            return Absent(problem)
-    try:
-        content = path.read_bytes()
-        if digest := _other_hash(content, faces.sha256):
-            wanted = f"not {faces.sha256} (images.faces.sha256)"
-            return Absent(f"{path} has SHA-256 {digest}, {wanted}: remove it, or correct the study")
-        return Detector(content, faces.confidence)
-    except (OSError, cv2.error) as error:
-        return Absent(f"{path} cannot be used: {error}")
-
-
-def fetch_detector(path: Path, sha256: str) -> str:
-    """Fetch the detector from the hub to `path`, whole or not at all; returns why that failed, or nothing."""
-    if constants.HF_HUB_OFFLINE:
-        return f"{path} is not there and HF_HUB_OFFLINE forbids to fetch it"
-    try:
-        content = Path(huggingface_hub.hf_hub_download(REPOSITORY, FILE, revision=REVISION)).read_bytes()
-        if digest := _other_hash(content, sha256):
-            return f"{REPOSITORY} sent SHA-256 {digest}, not {sha256} (images.faces.sha256): it was thrown away"
-        with replacing(path) as part:
-            part.write_bytes(content)
-    except Exception as error:  # no network, no space, whatever it is: the run goes on without faces
-        return f"{path} could not be fetched: {error}"
-    return ""
+    pinned = Pinned(study.path(faces.model), faces.sha256, "images.faces.sha256", SOURCE)
+    return open_pinned(pinned, faces.fetch, lambda onnx: Detector(onnx, faces.confidence))
 
 
 def faces_note(detector: Detector | Absent) -> str:
     """A sentence for the reader: whether faces were looked for, and if not, why."""
     return f"faces were not looked for: {detector.reason}" if isinstance(detector, Absent) else "faces were looked for"
-
-
-def _other_hash(content: bytes, sha256: str) -> str:
-    """The SHA-256 of `content` if it is not `sha256`, else nothing."""
-    digest = hashlib.sha256(content).hexdigest()
-    return "" if digest == sha256 else digest

@@ -17,8 +17,9 @@ from PIL import Image
 from caplora.images.cropping import square
 from caplora.images.curation import Flag, duplicates, flags
 from caplora.images.decoding import UnfitError, upright
-from caplora.images.faces import Absent, Detector, open_detector
+from caplora.images.faces import Detector, open_detector
 from caplora.images.measuring import Measure, measure
+from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash, write_image
 from caplora.study import Curation, Images, Study, write_text
 

@@ -1,7 +1,7 @@
 """A face recogniser that embeds the largest face of a picture: two pictures of one person's face are near each other.
 
-YuNet finds the face, its landmarks align it, and SFace embeds it (`caplora.images`). A picture in which no face is found
-has the embedding 0, whose cosine to any other is 0.
+YuNet finds the face, its landmarks align it, and SFace embeds it (`caplora.images`). A picture in which no face is
+found has the embedding 0, whose cosine to any other is 0.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from torch import Tensor
 from caplora.images import Absent, Detector, FaceEncoder, open_detector, open_face_encoder
 from caplora.sampling import Sample
 from caplora.scoring.embeddings import Embeddings, fingerprint_of, shown_of
-from caplora.scoring.sample_metrics import cosines, nearest
+from caplora.scoring.sample_metrics import all_cosines, nearest
 from caplora.scoring.scores import paths_of, score_rows
 from caplora.study import Study
 
@@ -74,7 +74,7 @@ def face_table(views: Embeddings, samples: Sequence[Sample], portraits: Sequence
         return score_rows([], "face_similarity", [], views.encoder)
     faces = views.images(paths_of(samples))
     found = {
-        "face_similarity": cosines(faces, known.mean(0, keepdim=True)),
+        "face_similarity": all_cosines(faces, known.mean(0, keepdim=True))[:, 0],
         "face_nearest": torch.where(faces.any(1), nearest(faces, known)[0], 0.0),
         "face_found": faces.any(1).float(),
     }

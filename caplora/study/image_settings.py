@@ -67,19 +67,33 @@ class Curation(Part):
     """Beyond ±: degrees by which the head is turned, as estimated."""
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FaceEncoder(Part):
+    """What tells persons apart: a file for OpenCV's FaceRecognizerSF, used only if it has this hash."""
+
+    model: Text = "~/.cache/caplora/face_recognition_sface_2021dec.onnx"
+    """The file of the encoder."""
+    sha256: Sha256 = "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79"
+    """Its SHA-256."""
+    same: Annotated[float, Field(gt=-1, lt=1)] = 0.363
+    """Mean cosine from which faces are one person's; 0.363 is OpenCV's own for SFace."""
+
+
 class Faces(Part):
     """The detector of faces: a file for OpenCV's FaceDetectorYN, used only if it has this hash."""
 
     model: Text = "~/.cache/caplora/face_detection_yunet_2023mar.onnx"
     """The file of the detector."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = (
-        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-    )
+    sha256: Sha256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
     """Its SHA-256."""
     fetch: bool = False
-    """Get the default file (232 kB) when it is not there."""
+    """Get the default files, detector (232 kB) and encoder (39 MB), when they are not there."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.7
     """How sure the detector must be of a face, 0 to 1."""
+    encoder: FaceEncoder = FaceEncoder()
+    """What tells whose face it is."""
 
 
 class Images(Part):

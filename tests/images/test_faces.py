@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,15 +17,15 @@ from PIL import Image
 
 from caplora.images.faces import (
     PROTRUSION,
-    Absent,
+    SOURCE,
     Box,
     Detector,
     Face,
     Point,
     faces_note,
-    fetch_detector,
     open_detector,
 )
+from caplora.images.pinned import Absent, Pinned, fetch
 from caplora.study.image_settings import Faces, Images
 from caplora.study.study import Study, read_study
 from tests.detector import BOX, LANDMARKS, red_square_detector
@@ -164,17 +165,19 @@ def test_what_was_sent_is_kept_whole_or_not_at_all(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     path = tmp_path / "cache" / "detector.onnx"
-    assert says in fetch_detector(path, hashlib.sha256(red_square_detector()).hexdigest())
+    pinned = Pinned(path, hashlib.sha256(red_square_detector()).hexdigest(), "images.faces.sha256", SOURCE)
+    assert says in fetch(pinned)
     assert not path.exists()
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, revision: str(tmp_path / "sent"))
-    assert fetch_detector(path, hashlib.sha256((tmp_path / "sent").read_bytes()).hexdigest()) == ""
+    assert fetch(replace(pinned, sha256=hashlib.sha256((tmp_path / "sent").read_bytes()).hexdigest())) == ""
     assert path.read_bytes() == (tmp_path / "sent").read_bytes()
     assert [p.name for p in path.parent.iterdir()] == ["detector.onnx"]
 
 
-def test_opening_a_detector_leaves_the_log_level_of_opencv_alone() -> None:
-    before = cv2.utils.logging.getLogLevel()
-    Detector(red_square_detector(), 0.7)
+def test_opening_a_detector_leaves_the_log_level_of_opencv_alone(tmp_path: Path) -> None:
+    content, before = red_square_detector(), cv2.utils.logging.getLogLevel()
+    (tmp_path / "detector.onnx").write_bytes(content)
+    open_detector(study_with(tmp_path, sha256=hashlib.sha256(content).hexdigest()))
     assert cv2.utils.logging.getLogLevel() == before
 
 

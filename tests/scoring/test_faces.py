@@ -13,8 +13,8 @@ from caplora.images.pinned import Absent
 from caplora.sampling.samples import Sample
 from caplora.scoring.embeddings import Embeddings, Encoder
 from caplora.scoring.faces import LargestFace, face_table, load_faces, without_faces
-from caplora.study.image_settings import Faces, Images
 from caplora.study.image_settings import FaceEncoder as Encoding
+from caplora.study.image_settings import Faces, Images
 from caplora.study.study import Study, read_study
 from tests.detector import colour_encoder, red_square_detector
 
