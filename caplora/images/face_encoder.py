@@ -63,7 +63,7 @@ def open_face_encoder(study: Study) -> FaceEncoder | Absent:
     encoder = study.images.faces.encoder
     path = study.path(encoder.model)
     pinned = Pinned(path, encoder.sha256, "images.faces.encoder.sha256", SOURCE)
-    return open_pinned(pinned, study.images.faces.fetch, lambda onnx: FaceEncoder(onnx, Path(path).stem))
+    return open_pinned(pinned, study.images, lambda onnx: FaceEncoder(onnx, Path(path).stem))
 
 
 def _row(face: Face, scale: float) -> Float[np.ndarray, "1 15"]:

@@ -114,7 +114,7 @@ def open_detector(study: Study) -> Detector | Absent:
     """The study's detector, fetched first if the study asks for it; or the reason why there is none."""
     faces = study.images.faces
     pinned = Pinned(study.path(faces.model), faces.sha256, "images.faces.sha256", SOURCE)
-    return open_pinned(pinned, faces.fetch, lambda onnx: Detector(onnx, faces.confidence))
+    return open_pinned(pinned, study.images, lambda onnx: Detector(onnx, faces.confidence))
 
 
 def faces_note(detector: Detector | Absent) -> str:

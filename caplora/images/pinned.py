@@ -13,7 +13,7 @@ import cv2
 import huggingface_hub
 from huggingface_hub import constants
 
-from caplora.study import replacing
+from caplora.study import Images, replacing
 
 Network = TypeVar("Network")
 
@@ -49,10 +49,12 @@ class Pinned:
         return "" if digest == self.sha256 else digest
 
 
-def open_pinned(pinned: Pinned, fetched: bool, made: Callable[[bytes], Network]) -> Network | Absent:
-    """What `made` makes of the file's bytes; or the reason why not. If it is not there and `fetched`, it is got first."""
+def open_pinned(pinned: Pinned, images: Images, made: Callable[[bytes], Network]) -> Network | Absent:
+    """What `made` makes of the file's bytes, or the reason why not; fetched first if `images.faces` asks for it."""
+    if not images.photographs:
+        return Absent("images.photographs is false, and in drawings no faces are looked for")
     if not pinned.path.is_file():
-        if not fetched:
+        if not images.faces.fetch:
             return Absent(f"{pinned.path} is not there: images.faces.fetch: true gets it once")
         if problem := fetch(pinned):
             return Absent(problem)

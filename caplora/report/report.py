@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from caplora.images import Absent
 from caplora.report import provenance, secondary, sentences
 from caplora.report.contents import placed
 from caplora.report.findings import Findings
+from caplora.scoring import load_faces
 from caplora.statistics import alarm, checks, training_sentence
 from caplora.study import (
     CAPTIONS,
@@ -123,6 +125,9 @@ def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Map
         said.append("No unrelated prompts were drawn: what the adapter does to other pictures is not known.")
     if "identity" in metrics:
         said.append(f"Likeness is to {counted(data['held_out'], 'held-out portrait')}, and to no more of the person.")
+    if "face_similarity" not in metrics:
+        faces, early = load_faces(study), "no held-out portrait shows one, or notebook 04 ran before there was an encoder"
+        said.append(f"Faces are not compared: {faces.reason if isinstance(faces, Absent) else early}.")
     if pending:
         said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as the machine wrote them.")
     return said

@@ -111,6 +111,8 @@ class Images(Part):
     """Pixels in all; a larger image is refused unopened."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.17
     """Share kept from training, for identity and validation."""
+    photographs: bool = True
+    """Whether they are photographs; in drawings no faces are looked for."""
     provenance: Provenance = Provenance()
     """Where they are from and by what right they are used."""
     curation: Curation = Curation()

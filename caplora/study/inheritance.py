@@ -9,7 +9,7 @@ from typing import Any
 from caplora.study.reading import PROJECT, StudyError, read_yaml
 
 OWN = ("name", "question")  # of one study, never taken over; the default question is true of every study
-OF_ITS_FILES = ("accept", "refuse", "provenance")  # of `images`: what a study says of its own pictures
+OF_ITS_FILES = ("accept", "refuse", "photographs", "provenance")  # of `images`: what a study says of its own pictures
 
 
 def study_file(study: str | Path, folder: Path) -> Path:

@@ -139,7 +139,7 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     A file may say `like:`, the name of another study or a path from this file to its, and then only what differs:
     mappings are merged key by key, lists and values replace. Null in place of a mapping drops it, so that the default
     holds; a model that is named by its `path` replaces whole. Never taken over are `name`, `question` and what a study
-    says of its own pictures (images.accept, images.refuse, images.provenance). Relative paths start at the project
+    says of its own pictures (images.accept, images.refuse, images.photographs, images.provenance). Relative paths start at the project
     folder of the file that is read. The other study must be valid too, and may itself be like a third.
 
     A base model that is gone from the hub is read from where its files are now, with a warning that says so.

@@ -195,3 +195,13 @@ def test_yunet_is_fetched_by_its_hash_and_finds_the_one_face_of_a_portrait(tmp_p
     assert abs(face.roll) < 20
     (turned,) = detector.faces(portrait.rotate(-15, Image.Resampling.BICUBIC))
     assert turned.roll - face.roll == pytest.approx(15, abs=4)
+
+
+def test_in_drawings_no_faces_are_looked_for_though_the_files_are_there(tmp_path: Path) -> None:
+    content = red_square_detector()
+    (tmp_path / "detector.onnx").write_bytes(content)
+    study = study_with(tmp_path, sha256=hashlib.sha256(content).hexdigest())
+    assert isinstance(open_detector(study), Detector)
+    drawn = study.model_copy(update={"images": study.images.model_copy(update={"photographs": False})})
+    assert open_detector(drawn) == Absent("images.photographs is false, and in drawings no faces are looked for")
+    assert read_study("mini").images.photographs is read_study("mini_reviewed").images.photographs is False

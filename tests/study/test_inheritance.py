@@ -26,6 +26,7 @@ FULL: dict[str, Any] = {
     "sampling": {"development": ["a"], "test": ["b", "c"], "seeds": [5, 6]},
 }
 FASTER: dict[str, Any] = {
+    "images": {"photographs": False},
     "training": {"steps": 240, "validation_steps": 60},
     "sampling": {"num_inference_steps": 10, "solver": "dpmsolver++_karras", "finalists": 1, "batch_size": 28},
 }
