@@ -1,8 +1,9 @@
 """What the five notebooks hold: one object each, named for what the notebook makes.
 
 01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores`, and 05 `Results`, whose
-tables are in `tables.py`. The objects are thin: they carry a study and its tables, and call the rooms. Each notebook
-holds a `Keeping` too, which keeps the work in a second folder: Google Drive, on Colab.
+tables are in `tables.py`, and the `Card` of the adapter that it chose. The objects are thin: they carry a study and its
+tables, and call the rooms. Each notebook holds a `Keeping` too, which keeps the work in a second folder: Google Drive,
+on Colab.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from caplora.notebooks.adapters import Adapters
+    from caplora.notebooks.card import Card
     from caplora.notebooks.keeping import Keeping
     from caplora.notebooks.portraits import Portraits
     from caplora.notebooks.results import Results
     from caplora.notebooks.samples import Samples
     from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Keeping", "Portraits", "Results", "Samples", "Scores"]
+__all__ = ["Adapters", "Card", "Keeping", "Portraits", "Results", "Samples", "Scores"]
 
 
 def __getattr__(name: str) -> Any:
