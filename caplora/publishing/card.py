@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from caplora.lora import DIFFUSERS
-from caplora.publishing.facts import Facts, all_hashes, metric_rows
+from caplora.publishing.facts import Facts, all_hashes, interval, metric_rows
 from caplora.publishing.pictures import Chosen
 from caplora.publishing.words import code, escaped, literal, plain
 from caplora.report import (
@@ -136,5 +136,6 @@ def environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     own = (code, literal, listed, counted, signed, power_sentence)
+    found.globals |= {"interval": interval}
     found.filters |= {function.__name__: function for function in own}
     return found

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from safetensors import safe_open
 from caplora.captions import MOVED
 from caplora.lora import weights_file
 from caplora.report import Findings, data_facts, hashes, read_json, rows_of
-from caplora.study import Study, Variant, counted, metric_of, number, p_number, signed
+from caplora.study import Study, Variant, metric_of, number, p_number, signed
 
 LICENCES = {  # of base models, as the hub names them
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
@@ -22,6 +22,7 @@ LICENCES = {  # of base models, as the hub names them
 }
 BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # of a training's record, what has a hash
 UNKNOWN = "not recorded"
+UNBROKEN = "\u00a0"  # a space at which no line ends
 METRICS = ("clip_score", "ref_clip_score", "clip_i", "identity", "judge", "memorisation", "diversity")
 
 
@@ -157,34 +158,34 @@ def metric_rows(found: Findings, arms: pd.DataFrame) -> list[dict[str, str]]:
     return [*map(_sample_row, samples), *map(_arm_row, wholes)]
 
 
+def interval(low: float, high: float, shown: Callable[[float], str] = signed) -> str:
+    """`+0.131 to +0.314`, in one piece, for the narrow column of a table."""
+    return f"{shown(low)} to {shown(high)}".replace(" ", UNBROKEN)
+
+
 def _sample_row(e: dict[Hashable, Any]) -> dict[str, str]:
-    drift = e["metric"] == "drift"  # a distance from the baseline, which is not tested
-    low, high = ("adapter_low", "adapter_high") if drift else ("low", "high")
-    shown = number if drift else signed
-    return _row(e, "0" if drift else number(e["baseline"]), number(e["adapter"])) | {
-        "difference": "–" if drift else signed(e["difference"]),
-        "interval": f"{shown(e[low])} to {shown(e[high])}",
-        "p": "–" if drift else p_number(e["p_corrected"]),
-        "of": f"{counted(e['n_prompts'], 'prompt')} × {counted(e['n_seeds'], 'seed')}",
-    }
+    n = f"{e['n_prompts']} × {e['n_seeds']}".replace(" ", UNBROKEN)
+    if e["metric"] == "drift":  # a distance from the baseline, which is not tested
+        own = {"difference": "–", "interval": interval(e["adapter_low"], e["adapter_high"], number), "p": "–"}
+        return _row(e, "0", number(e["adapter"]), n) | own
+    own = {"difference": signed(e["difference"]), "interval": interval(e["low"], e["high"]), "p": _p(e)}
+    return _row(e, number(e["baseline"]), number(e["adapter"]), n) | own
 
 
 def _arm_row(e: dict[Hashable, Any]) -> dict[str, str]:
-    return _row(e, number(e["baseline"]), number(e["value"])) | {
-        "difference": signed(e["difference"]), "interval": "–", "p": p_number(e["p_corrected"]),
-        "of": counted(e["n"], "sample"),
-    }  # fmt: skip
+    own = {"difference": signed(e["difference"]), "interval": "–", "p": _p(e)}
+    return _row(e, number(e["baseline"]), number(e["value"]), str(e["n"])) | own
 
 
-def _row(e: dict[Hashable, Any], baseline: str, adapter: str) -> dict[str, str]:
+def _p(e: dict[Hashable, Any]) -> str:
+    return p_number(e["p_corrected"]).replace(" ", UNBROKEN)
+
+
+def _row(e: dict[Hashable, Any], baseline: str, adapter: str, n: str) -> dict[str, str]:
     name = str(e["metric"])
     metric = metric_of("diversity_ratio" if name == "diversity" and "n" in e else name)
-    return {
-        "metric": f"{metric.name} {metric.arrow}".strip(),
-        "by": e["model"],
-        "baseline": baseline,
-        "adapter": adapter,
-    }
+    what = f"{metric.name} {metric.arrow}".strip()
+    return {"metric": what, "by": e["model"], "baseline": baseline, "adapter": adapter, "n": n}
 
 
 def opening(captions: Sequence[str]) -> str:

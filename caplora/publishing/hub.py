@@ -109,7 +109,8 @@ def push_to_hub(
 def send(hub: HfApi, sending: Sending) -> str:
     """One commit with everything; the address of the repository."""
     folder = sending.folder
-    url = hub.create_repo(sending.repository, private=sending.private, exist_ok=sending.there.exists)
+    if not sending.there.exists:
+        hub.create_repo(sending.repository, private=sending.private)
     files = [CommitOperationAdd(path_in_repo=folder.name(p), path_or_fileobj=p) for p in folder.files]
     hub.create_commit(
         sending.repository,
@@ -117,7 +118,7 @@ def send(hub: HfApi, sending: Sending) -> str:
         commit_message=f"{folder.facts.title}, with its model card",
         parent_commit=sending.there.commit,  # what changed since it was looked at is not written over
     )
-    return str(url)
+    return f"{hub.endpoint}/{sending.repository}"
 
 
 def refuse_unstated(facts: Facts, private: bool) -> None:

@@ -23,7 +23,7 @@ MEANT = r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])"  # of Markdown; an underscore
 
 def plain(text: str) -> str:
     """The text in one line, without control characters and without what is `LEFT_OUT`."""
-    line = re.sub(r"\s+", " ", text)
+    line = re.sub(r"[^\S\u00a0]+", " ", text)
     kept = "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cs") and c not in TURNED)
     for pattern, instead in LEFT_OUT.items():
         kept = pattern.sub(instead, kept)
