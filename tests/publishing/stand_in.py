@@ -128,7 +128,9 @@ class Handler(BaseHTTPRequestHandler):
                 assert hashlib.sha256(content).hexdigest() == value["oid"]
                 found["files"][value["path"]] = content
         found["commits"].append(header)
-        return self.answer({"success": True, "commitOid": "c" * 40, "commitUrl": f"{self.server.endpoint}/{name}/commit/{40 * 'c'}"})
+        return self.answer(
+            {"success": True, "commitOid": "c" * 40, "commitUrl": f"{self.server.endpoint}/{name}/commit/{40 * 'c'}"}
+        )
 
 
 def mode(name: str) -> str:

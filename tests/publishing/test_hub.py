@@ -1,8 +1,8 @@
 """hub.py: what arrives at a local stand-in of the hub is what lies in the folder, private, and after a yes alone."""
 
+import io
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +11,17 @@ import pytest
 from huggingface_hub import HfApi, constants
 from safetensors.torch import load
 
+from caplora.commands import main
 from caplora.publishing.facts import Facts
 from caplora.publishing.folder import PublishError, card_folder
 from caplora.publishing.hub import push_to_hub, size
-from caplora.study.reading import PROJECT
+from caplora.study.study import read_study
 
 from .small import VARIANT, finished, small_facts, small_study
 from .stand_in import TOKEN, Hub, local_hub
+
+# huggingface_hub hands its files to its own HTTP client in a way that this client deprecates
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 YES: Callable[[str], bool] = lambda said: True  # noqa: E731
 NO: Callable[[str], bool] = lambda said: False  # noqa: E731
@@ -36,8 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def facts(made: Path, tmp_path: Path) -> Facts:
     shutil.rmtree(tmp_path)
     shutil.copytree(made, tmp_path)
-    from caplora.study.study import read_study
-
     return small_facts(read_study(tmp_path / "small.yaml"))
 
 
@@ -198,14 +200,14 @@ def test_without_a_token_or_a_network_the_way_out_is_said(
     ],
 )
 def test_the_command_asks_first(
-    more: list[str], typed: str, status: int, said: str, arrives: bool, hub: Hub, facts: Facts, tmp_path: Path
-) -> None:
-    line = [sys.executable, "-m", "caplora", "publish", str(tmp_path / "small.yaml"), "--to", "me/faces", *more]
-    surroundings = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0"}
-    surroundings |= {"PYTHONPATH": str(PROJECT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(line, input=typed, env=surroundings, capture_output=True, text=True)
-    assert done.returncode == status, done.stderr
-    assert said in done.stdout + done.stderr and TOKEN not in done.stdout + done.stderr
+    more: list[str], typed: str, status: int, said: str, arrives: bool, hub: Hub, facts: Facts, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert main(["publish", str(tmp_path / "small.yaml"), "--to", "me/faces", *more]) == status
+    printed = "".join(capsys.readouterr())
+    assert said in printed and "me/faces on the Hugging Face Hub, as me: private" in printed and TOKEN not in printed
     assert ("me/faces" in hub.repositories) == arrives
     assert all(repository["private"] for repository in hub.repositories.values())
 
