@@ -44,8 +44,6 @@ def _opening(name: str, images: Path, like: str, model: Study) -> str:
 {_yaml({"name": name, "like": like, "images": {"folder": str(images)}})}\
   # Where the pictures are from and by what right you use them; notebook 01 asks for it. For example:
 {_hint({"provenance": provenance}, "  ")}
-# The licence of the adapter, should you share it (python -m caplora publish); that of Stable Diffusion 1.5 is:
-{_hint({"publishing": {"licence": "creativeml-openrail-m"}})}
 # What every caption starts with: the style, a rare word for the person, the class. Prompts use the same words.
 {_hint({"captioning": {"subject": model.captioning.subject}})}
 # Prompts of development choose the best variant, those of test judge it; the more, the better.
