@@ -1,9 +1,9 @@
 """What the five notebooks hold: one object each, named for what the notebook makes.
 
 01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores`, and 05 `Results`, whose
-tables are in `tables.py`. The objects are thin: they carry a study and its tables, and call the rooms. Each notebook
-holds a `Keeping` too, which keeps the work in a second folder: Google Drive, on Colab; and `parameters` stops it on a
-name that its parameters cell does not have.
+tables are in `tables.py`, and the `Card` of the adapter that it chose. The objects are thin: they carry a study and its
+tables, and call the rooms. Each notebook holds a `Keeping` too, which keeps the work in a second folder: Google Drive,
+on Colab; and `parameters` stops it on a name that its parameters cell does not have.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from caplora.notebooks.adapters import Adapters
+    from caplora.notebooks.card import Card
     from caplora.notebooks.keeping import Keeping
     from caplora.notebooks.parameters import check_parameters
     from caplora.notebooks.portraits import Portraits
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from caplora.notebooks.samples import Samples
     from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Keeping", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
+__all__ = ["Adapters", "Card", "Keeping", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
 
 
 def __getattr__(name: str) -> Any:

@@ -124,7 +124,7 @@ class Scores:
         """Likeness to the held-out portraits, as means by arm; of faces too where there is a recogniser."""
         by = {"clip_i": self.clips[-1], "identity": self.identity}
         tables = [likeness_table(metric, views, self.everything, self.unseen) for metric, views in by.items()]
-        if not self.without_faces():
+        if not isinstance(self.faces, Absent):
             tables.append(face_table(self.faces, self.everything, self.unseen))
         return self._kept("likeness", tables)
 

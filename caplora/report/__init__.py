@@ -9,13 +9,16 @@ from caplora.report.contents import FIGURES
 from caplora.report.findings import Findings
 from caplora.report.pdf import write_pdf
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
-from caplora.report.report import write_report
+from caplora.report.provenance import address, hashes, read_json, versions
+from caplora.report.report import as_run, data_facts, limits, write_report
 from caplora.report.secondary import (
     SECONDARY_METRICS,
     SUITES,
     agreement_sentence,
+    cost_sentence,
     memorised_sentence,
     read_table,
+    rows_of,
     secondary_sentences,
     suite_sentences,
     tracking_sentence,
@@ -23,7 +26,9 @@ from caplora.report.secondary import (
 from caplora.report.sentences import errors_sentence, power_sentence
 
 __all__ = [
-    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "agreement_sentence", "errors_sentence", "growing",
-    "keep_curve", "memorised_sentence", "power_sentence", "progress_page", "read_table", "secondary_sentences",
-    "suite_sentences", "tracking_sentence", "write_pdf", "write_progress", "write_report",
+    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "address", "agreement_sentence", "as_run",
+    "cost_sentence", "data_facts", "errors_sentence", "growing", "hashes", "keep_curve", "limits",
+    "memorised_sentence", "power_sentence", "progress_page", "read_json", "read_table", "rows_of",
+    "secondary_sentences", "suite_sentences", "tracking_sentence", "versions", "write_pdf", "write_progress",
+    "write_report",
 ]  # fmt: skip

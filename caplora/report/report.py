@@ -126,7 +126,8 @@ def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Map
     if "identity" in metrics:
         said.append(f"Likeness is to {counted(data['held_out'], 'held-out portrait')}, and to no more of the person.")
     if "face_similarity" not in metrics:
-        faces, early = load_faces(study), "no held-out portrait shows one, or notebook 04 ran before there was an encoder"
+        early = "no held-out portrait shows one, or notebook 04 ran before there was an encoder"
+        faces = load_faces(study)
         said.append(f"Faces are not compared: {faces.reason if isinstance(faces, Absent) else early}.")
     if pending:
         said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as the machine wrote them.")

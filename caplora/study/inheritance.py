@@ -8,7 +8,7 @@ from typing import Any
 
 from caplora.study.reading import PROJECT, StudyError, read_yaml
 
-OWN = ("name", "question")  # of one study, never taken over; the default question is true of every study
+OWN = ("name", "question", "publishing")  # of one study, never taken over; the default question is true of every one
 OF_ITS_FILES = ("accept", "refuse", "photographs", "provenance")  # of `images`: what a study says of its own pictures
 
 
@@ -60,7 +60,7 @@ def _like(path: Path, seen: dict[Path, dict[str, Any]]) -> Path | None:
 
 
 def _passed_on(says: dict[str, Any]) -> dict[str, Any]:
-    """What a study like this one takes over: all but its name, its question and what is said of its own pictures."""
+    """What a study like this one takes over: all but what is of one study and what is said of its own pictures."""
     passed = {key: value for key, value in says.items() if key not in OWN}
     if isinstance(images := passed.get("images"), dict):
         passed["images"] = {key: value for key, value in images.items() if key not in OF_ITS_FILES}

@@ -87,6 +87,15 @@ class Scoring(Part):
     """Pictures embedded at once."""
 
 
+class Publishing(Part):
+    """What an adapter's model card says that nobody but its author can say."""
+
+    licence: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.+-]*)?$")] = ""
+    """Of the adapter, as the hub names licences: creativeml-openrail-m, apache-2.0. Nothing is sent without."""
+    about: str = ""
+    """What people should know of it, in your own words: the card opens with it."""
+
+
 class Claims(Part):
     """What is said in advance of the differences that a study looks for."""
 

@@ -15,7 +15,7 @@ from caplora.study.inheritance import lineage, study_file
 from caplora.study.moved import current_model, moved_notice
 from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.sampling_settings import Sampling
-from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Scoring, Text
+from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Publishing, Scoring, Text
 from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
 
@@ -34,6 +34,7 @@ class Study(Part):
     sampling: Sampling
     scoring: Scoring = Scoring()
     claims: Claims = Claims()
+    publishing: Publishing = Publishing()
     _root: Path = PrivateAttr(default=PROJECT)
 
     def path(self, path: str) -> Path:
@@ -138,9 +139,10 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
 
     A file may say `like:`, the name of another study or a path from this file to its, and then only what differs:
     mappings are merged key by key, lists and values replace. Null in place of a mapping drops it, so that the default
-    holds; a model that is named by its `path` replaces whole. Never taken over are `name`, `question` and what a study
-    says of its own pictures (images.accept, images.refuse, images.photographs, images.provenance). Relative paths start at the project
-    folder of the file that is read. The other study must be valid too, and may itself be like a third.
+    holds; a model that is named by its `path` replaces whole. Never taken over are `name`, `question`, `publishing`
+    and what a study says of its own pictures (images.accept, images.refuse, images.photographs, images.provenance).
+    Relative paths start at the project folder of the file that is read. The other study must be valid too, and may
+    itself be like a third.
 
     A base model that is gone from the hub is read from where its files are now, with a warning that says so.
 

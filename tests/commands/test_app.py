@@ -140,6 +140,12 @@ SAMPLED = {"pretrained_model": "base", "lora_weights": Path("a.safetensors"), "p
             {"images_dir": Path("r"), "model": "local-dir:m", "pretrained": "w.pt"},
         ),
         (["report", "s", "--pdf"], "report", {"study": "s", "pdf": True}),
+        (["publish", "s"], "publish", {"study": "s"}),
+        (
+            ["publish", "s", "--variant=r4_a8", "--to", "o/n", "--public", "--consent", "by letter", "--dry-run"],
+            "publish",
+            {"study": "s", "variant": "r4_a8", "to": "o/n", "public": True, "consent": "by letter", "dry_run": True},
+        ),
         (
             ["merge", "a", "--base", "o/n@r", "--strength", "-0.5", "--out", "m"],
             "merge",
@@ -214,6 +220,7 @@ def test_refusal_is_one_line_with_the_way_out(
         (["train", "mini", "--lr_step_rules", "1:9,0.1"], "lr_step_rules go with lr_scheduler piecewise_constant"),
         (["captions", "nowhere", "--lint"], "there is no study 'nowhere'"),
         (["report", "nowhere"], "there is no study 'nowhere'"),
+        (["publish", "nowhere"], "there is no study 'nowhere'"),
     ],
 )
 def test_error_of_a_study_is_said_as_it_is(line: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from caplora.lora.formats import DIFFUSERS
 from caplora.mini.world.portraits import PORTRAITS
 from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
 from caplora.study.variants import read_variants
+from tests.publishing.stand_in import TOKEN, local_hub
 
 VARIANTS = [{"rank": 4, "alpha": 8}, {"rank": 4, "alpha": 8, "captions": "shuffled"}]
 
@@ -217,3 +219,25 @@ def test_report_says_of_each_control_whether_it_passed(ran: tuple[Study, set[str
         own = [r["passed"] for r in rows if r["control"] == control and not r["variant"].endswith("shuffled")]
         state = "passed" if set(own) == {"True"} else "FAILED"
         assert f'<span class="state {state}">{state}</span> <b>{control}.</b>' in page
+
+
+def test_card_of_the_chosen_adapter_is_written_and_sent_nowhere(ran: tuple[Study, set[str]], tmp_path: Path) -> None:
+    study, names = ran
+    folder = study.run / "card" / "r4_a8"
+    page, files = (folder / "README.md").read_text(encoding="utf-8"), [p.name for p in folder.rglob("*") if p.is_file()]
+    assert "# small_r4_a8" in page and "r4_a8 " in page and {DIFFUSERS, "small_r4_a8.safetensors"} <= {*files}
+    kept = {path.read_bytes() for path in study.dataset.glob("*.png")}
+    assert not any(path.read_bytes() in kept for path in folder.rglob("*.png")) and not {*names} & {*files}
+
+
+def test_a_notebook_without_anybody_to_ask_sends_nothing_and_says_so(
+    ran: tuple[Study, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _ = ran
+    with local_hub() as hub, chdir(tmp_path):
+        for name, value in {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0"}.items():
+            monkeypatch.setenv(name, value)
+        parameters = {"study": str(study.path("small.yaml")), "variants": VARIANTS, "push_to": "me/faces"}
+        with pytest.raises(papermill.PapermillExecutionError, match="nobody can answer here, so nothing was sent"):
+            run_notebook("05_analysis", parameters)
+        assert hub.requests and hub.sent == []

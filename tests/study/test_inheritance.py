@@ -24,11 +24,13 @@ FULL: dict[str, Any] = {
     "base": {"path": "some/model", "revision": "abc"},
     "training": {"steps": 7, "learning_rate": 0.01, "prior": {"prompt": "a person"}},
     "sampling": {"development": ["a"], "test": ["b", "c"], "seeds": [5, 6]},
+    "publishing": {"licence": "mit"},
 }
 FASTER: dict[str, Any] = {
     "images": {"photographs": False},
     "training": {"steps": 240, "validation_steps": 60},
     "sampling": {"num_inference_steps": 10, "solver": "dpmsolver++_karras", "finalists": 1, "batch_size": 28},
+    "publishing": {"licence": "apache-2.0"},
 }
 CHANGED: dict[str, dict[str, Any]] = {  # since 0.4.0
     "sd15": {"sampling": {"num_inference_steps": 20, "finalists": 1}},
@@ -65,7 +67,7 @@ def test_the_reviewed_mini_study_differs_from_mini_in_name_and_question_alone() 
 
 
 def test_what_is_not_said_is_as_in_the_other_study(write: Write) -> None:
-    own = {"name", "question", "images"}
+    own = {"name", "question", "images", "publishing"}
     mine, full = read_study(write()), read_study(write().with_name("full.yaml"))
     assert mine.model_dump(exclude=own) == full.model_dump(exclude=own)
     assert (mine.images.folder, mine.images.resolution, mine.images.curation) == ("pictures", 64, full.images.curation)
@@ -75,6 +77,7 @@ def test_name_question_and_what_is_said_of_files_are_not_taken_over(write: Write
     mine = read_study(write())
     assert (mine.name, mine.question) == ("mine", Study.model_fields["question"].default)
     assert (mine.images.accept, mine.images.refuse, mine.images.provenance.consent) == ((), (), "")
+    assert mine.publishing == Study.model_fields["publishing"].default
 
 
 def test_mappings_merge_key_by_key_and_lists_and_values_replace(write: Write) -> None:

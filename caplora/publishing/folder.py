@@ -1,0 +1,99 @@
+"""A variant → a folder that is what a repository of the hub would hold: card, pictures and both files of the adapter.
+
+What lies there is looked at first and sent as it is (`hub`), so nothing is sent that nobody could see.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from caplora.lora import DIFFUSERS, read_adapter, weights_file, write_weights
+from caplora.publishing.card import model_card
+from caplora.publishing.facts import Facts
+from caplora.publishing.pictures import chosen_pictures, save_bare
+from caplora.study import Study, Variant, file_hash, only_writer, write_text
+
+CARD = "README.md"
+
+
+class PublishError(RuntimeError):
+    """What cannot be published, or not like this; the message names the way out."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is ready to be looked at, and to be sent."""
+
+    path: Path
+    facts: Facts
+
+    @property
+    def files(self) -> list[Path]:
+        """Everything in it, the card first."""
+        found = sorted(p for p in self.path.rglob("*") if p.is_file())
+        return sorted(found, key=lambda p: (p.name != CARD, p.suffix != ".safetensors", p))
+
+    def name(self, file: Path) -> str:
+        """A file as the repository calls it."""
+        return file.relative_to(self.path).as_posix()
+
+
+def card_folder(study: Study, variant: Variant) -> Path:
+    """Where the card of a variant lies."""
+    return study.run / "card" / variant.name
+
+
+def write_folder(facts: Facts, repository: str = "") -> Folder:
+    """Write the folder anew, whole or not at all. Raises PublishError for an adapter that must not be published."""
+    check_adapter(facts)
+    path = card_folder(facts.study, facts.variant)
+    part = path.with_name(f".{path.name}.part")
+    with only_writer(path):
+        shutil.rmtree(part, ignore_errors=True)
+        pictures = chosen_pictures(facts.study, facts.variant.name)
+        for pair in pictures.pairs:
+            save_bare(pair.baseline, part / pair.baseline_name)
+            save_bare(pair.adapter, part / pair.file_name)
+        copy_weights(facts, part)
+        files = {p.name: file_hash(p) for p in sorted(part.glob("*.safetensors"))}
+        write_text(part / CARD, model_card(facts, pictures, files, repository))
+        shutil.rmtree(path, ignore_errors=True)
+        part.rename(path)
+    return Folder(path, facts)
+
+
+def check_adapter(facts: Facts) -> None:
+    """Raise PublishError where a file of the adapter is not there, not what was trained, or holds what is no number."""
+    kohya, again = weights_file(facts.study, facts.variant), "run 02_train_lora again"
+    for path in (kohya.with_name(DIFFUSERS), kohya):
+        if not path.is_file():
+            raise PublishError(f"{path} is not there: {again}")
+        if file_hash(path) != facts.record.get("sha256", {}).get(path.name):
+            raise PublishError(
+                f"{path} is not the file that its training left (another SHA-256 in settings.json): {again}"
+            )
+        try:
+            bad = [key for key, value in load_file(path).items() if not torch.isfinite(value).all()]
+        except SafetensorError as error:
+            raise PublishError(f"{path} cannot be read ({error}): {again}") from error
+        if bad:
+            raise PublishError(
+                f"{path} holds what is not finite, first in {bad[0]}: lower its learning rate and {again}"
+            )
+
+
+def copy_weights(facts: Facts, folder: Path) -> None:
+    """Both files of the adapter, byte for byte; one that names a folder of this machine is written without its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kohya = weights_file(facts.study, facts.variant)
+    shutil.copyfile(kohya.with_name(DIFFUSERS), folder / DIFFUSERS)
+    with safe_open(kohya, framework="pt") as file:
+        said = dict(file.metadata() or {})
+    if said.get("ss_sd_model_name", "") in ("", facts.base):
+        shutil.copyfile(kohya, folder / kohya.name)
+    else:
+        write_weights(read_adapter(kohya), folder / kohya.name, "kohya", said | {"ss_sd_model_name": facts.base})

@@ -1,0 +1,86 @@
+"""Samples of a study → the few pictures of a model card, chosen by a rule that does not look at how good they are.
+
+The first test prompts with the first seed, where baseline and adapter both drew them; of a variant that was spared the
+test prompts, the development prompts. A picture must say itself that it was drawn for its prompt, so no portrait gets
+in, and one that is as near to a training image as a copy of it is left out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from caplora.report import read_table
+from caplora.sampling import said_of, wanted_samples
+from caplora.study import BASELINE, Study, replacing
+
+COUNT = 4  # prompts
+FOLDER = "images"
+SUITES = ("test", "development")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What the base model and the adapter drew for a prompt from the same noise."""
+
+    prompt: str
+    seed: int
+    baseline: Path
+    adapter: Path
+
+    @property
+    def file_name(self) -> str:
+        """Of the adapter's picture on the card."""
+        return f"{FOLDER}/{self.adapter.name}"
+
+    @property
+    def baseline_name(self) -> str:
+        """Of the base model's."""
+        return f"{FOLDER}/{BASELINE}_{self.baseline.name}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pictures of a card, and how many were left out because they are as near to a training image as a copy."""
+
+    pairs: tuple[Pair, ...]
+    split: str = ""
+    left_out: int = 0
+
+
+def chosen_pictures(study: Study, variant: str) -> Chosen:
+    """The pictures of `variant` by the rule; none where samples were not drawn."""
+    copies = near_copies(study, variant)
+    for split in SUITES:
+        pairs = drawn_pairs(study, variant, split)
+        kept = [pair for pair in pairs if (pair.prompt, pair.seed) not in copies]
+        if kept:
+            before = pairs[: pairs.index(kept[:COUNT][-1])]
+            return Chosen(tuple(kept[:COUNT]), split, sum(pair not in kept for pair in before))
+    return Chosen(())
+
+
+def drawn_pairs(study: Study, variant: str, split: str) -> list[Pair]:
+    """The prompts of a suite that both arms drew with the first seed, in the study's order."""
+    wanted = [w for w in wanted_samples(study.sampling) if w.split == split and w.seed == study.sampling.seeds[0]]
+    pairs = [
+        Pair(w.prompt, w.seed, study.samples(BASELINE) / w.file_name, study.samples(variant) / w.file_name)
+        for w in wanted
+    ]
+    return [p for p in pairs if said_of(p.baseline).get("prompt") == said_of(p.adapter).get("prompt") == p.prompt]
+
+
+def near_copies(study: Study, variant: str) -> set[tuple[str, int]]:
+    """Prompt and seed of the samples nearer to a training image than 95 % of the held-out portraits are."""
+    closest, scores = read_table(study.closest), read_table(study.scores, [variant])
+    if not len(closest) or not len(scores):
+        return set()
+    own = scores[(scores["metric"] == "memorisation") & (scores["value"] > float(closest["limit"].iloc[0]))]
+    return set(own[["prompt", "seed"]].itertuples(index=False, name=None))
+
+
+def save_bare(source: Path, path: Path) -> None:
+    """The same pixels without anything that the file says beside them, whole or not at all."""
+    with Image.open(source) as image, replacing(path) as part:
+        Image.fromarray(np.asarray(image.convert("RGB"))).save(part, format="PNG")
