@@ -1,4 +1,4 @@
-"""A file of weights that is no part of caplora: where it lies, fetched once if the study says so, used by its hash alone.
+"""A file of weights that is no part of caplora: fetched once if the study says so, and used only if its hash is right.
 
 Without it everything else works, and the reader is told why. This file does not know what the weights are for.
 """
@@ -50,7 +50,7 @@ class Pinned:
 
 
 def open_pinned(pinned: Pinned, fetched: bool, made: Callable[[bytes], Network]) -> Network | Absent:
-    """What `made` makes of the file's bytes; or the reason why not. If it is not there and `fetched`, it is got first."""
+    """What `made` makes of the file's bytes, which are got first if they are not there and `fetched`; or why not."""
     if not pinned.path.is_file():
         if not fetched:
             return Absent(f"{pinned.path} is not there: images.faces.fetch: true gets it once")
