@@ -14,11 +14,11 @@ from caplora.images.intake import Refused, Stored, import_images, look_at_faces,
 from caplora.images.persons import Persons, persons_note
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash
-from caplora.images.sheets import contact_sheet
+from caplora.images.sheets import contact_sheet, marked
 from caplora.images.table import image_table
 
 __all__ = [
     "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",
-    "contact_sheet", "faces_note", "image_table", "import_images", "look_at_faces", "open_detector",
+    "contact_sheet", "faces_note", "image_table", "import_images", "look_at_faces", "marked", "open_detector",
     "open_face_encoder", "persons_note", "pixels_hash", "upright", "write_refused",
 ]  # fmt: skip

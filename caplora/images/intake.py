@@ -141,7 +141,8 @@ def import_images(
     """Import the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
 
     An image that already lies there with the same pixels is not written again. Without a `detector` the study's own
-    is opened. `persons` says whose the faces are, if it is known. Raises ImagesError as `scan` does, and if one of the two folders lies inside the other.
+    is opened. `persons` says whose the faces are, if it is known. Raises ImagesError as `scan` does, and if one of the
+    two folders lies inside the other.
     """
     folder, dataset = study.images_folder.resolve(), study.dataset.resolve()
     if folder.is_relative_to(dataset) or dataset.is_relative_to(folder):

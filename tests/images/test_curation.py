@@ -150,7 +150,7 @@ def test_sharpness_and_light_are_those_of_the_face() -> None:
     blurred = measure(image, 200, [face(20, 40, 40, 40)])
     assert blurred.light_x == pytest.approx((120 - 60) / (120 + 60))
     assert blurred.sharpness < 1000
-    assert (blurred.faces, blurred.face_share) == (1, pytest.approx(1600 / 60000))
+    assert (blurred.faces, blurred.face_share) == (1, pytest.approx(1600 / 200**2))
 
 
 def test_faces_that_were_not_looked_for_differ_from_faces_that_are_not_there() -> None:
