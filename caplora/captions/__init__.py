@@ -1,8 +1,8 @@
 """Captions of machines and persons → the ledger of a study: one caption per image, and what a person decided about it.
 
 `ledger` reads and writes `metadata.csv`. `open_ledger` changes it and takes changes back, with the past that `history`
-reads; `copies` says which of two copies is the later. `enrolment` brings images and machine captions into it;
-`cleaning` makes a machine's text the caption of a study.
+reads; `copies` says which of two copies is the later. `enrolment` brings images and machine captions into it, `splits`
+says which of them are held out; `cleaning` makes a machine's text the caption of a study.
 `exchange` reads and writes the caption files of other tools, and `matching` finds their images in the ledger. `doubts`
 says which captions a person should look at, `tokens` how much of a caption the model reads; `words` counts its words.
 """

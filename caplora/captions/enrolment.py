@@ -1,10 +1,8 @@
 """Images and machine captions → rows of the ledger.
 
-Decided here: which images get a row, which rows are removed, which images are held out from training, and that nothing
-which a person wrote is lost.
+Decided here: which images get a row, which rows are removed, and that nothing which a person wrote is lost.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from caplora.captions.history import MACHINE, UNKNOWN, Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, Said
 from caplora.captions.matching import cells_in, in_one_line, listed, own_words
 from caplora.captions.open_ledger import Ledger
+from caplora.captions.splits import assign_splits, by_hand
 from caplora.study import Study
 
 
@@ -24,11 +23,13 @@ def update_ledger(
     refused: Collection[str] = (),
     flags: Mapping[str, str] | None = None,
     captions: Path | None = None,
+    clusters: Mapping[str, int] | None = None,
 ) -> list[Row]:
     """The rows of the study's ledger, brought up to date with its images.
 
     `sources` maps the images in the dataset to the files they came from; `refused` names files that were not used;
-    `flags` says what is doubtful about an image. New images get a pending row, and captions that lie among the person's
+    `flags` says what is doubtful about an image; `clusters` gives near-duplicates the same number, and they go into one
+    split. New images get a pending row, and captions that lie among the person's
     images are taken as their own words. What a person decided stays. The row of an image that is gone is removed,
     unless its caption was kept or edited: then LedgerError says so and nothing changes.
 
@@ -42,7 +43,8 @@ def update_ledger(
     def updated(before: Mapping[str, Row]) -> dict[str, Row | None]:
         gone.extend(_gone(study, before.values(), sources, refused))
         left = [row for row in before.values() if row not in gone]
-        rows = [_known(study, row, flags or {}) for row in enrolled(left, sources, study.images.held_out)]
+        splits = assign_splits(left, sources, study.images.held_out, clusters or {}, by_hand(ledger.history))
+        rows = [_known(study, row, flags or {}) for row in enrolled(left, sources, splits)]
         if not rows:
             why = study.dataset / "refused.csv"
             raise LedgerError(f"no image of {study.images_folder} could be used: {why} says why")
@@ -58,26 +60,11 @@ def update_ledger(
     return list(ledger.rows.values())
 
 
-def enrolled(rows: Sequence[Row], sources: Mapping[str, str], share: float) -> list[Row]:
-    """`rows`, then a pending row for each image of `sources` that has none. The split of a row never changes."""
-    known = {row.file_name: row.split for row in rows}
-    splits = assign_splits(sources, share, known)
-    new = [Row(name, split=splits[name], source=source) for name, source in sources.items() if name not in known]
-    return [*(replace(row, source=sources.get(row.file_name, row.source)) for row in rows), *new]
-
-
-def assign_splits(file_names: Iterable[str], share: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """File name → "train" or "held_out". `known` splits stay; new names are held out until `share` of all is reached.
-
-    A hash of the name decides which ones. If the share is above 0 and there are two images, at least one is held out;
-    never are all.
-    """
-    known = known or {}
-    new = sorted({*file_names} - {*known}, key=lambda name: hashlib.sha256(name.encode()).digest())
-    count = len(known) + len(new)
-    wanted = min(max(round(share * count), 1 if share > 0 else 0), count - 1)
-    lacking = wanted - list(known.values()).count("held_out")
-    return {**known, **{name: "held_out" if i < lacking else "train" for i, name in enumerate(new)}}
+def enrolled(rows: Sequence[Row], sources: Mapping[str, str], splits: Mapping[str, str]) -> list[Row]:
+    """`rows`, then a pending row for each image of `sources` that has none, each in its split."""
+    known = {row.file_name for row in rows}
+    now = [replace(row, source=sources.get(row.file_name, row.source), split=splits[row.file_name]) for row in rows]
+    return [*now, *(Row(name, split=splits[name], source=src) for name, src in sources.items() if name not in known)]
 
 
 def captioned(folder: Path, machine: Mapping[str, Said], subject: str) -> list[Row]:

@@ -1,23 +1,24 @@
 """A folder of pictures as people have them → safe, square, measured and flagged images in the dataset of a study.
 
 `intake` walks the folder and says what is accepted and what is refused. For each picture it asks `decoding` (any format
-to upright sRGB), `faces` (where the face is), `face_encoder` (whose it is; `pinned` opens the files of both), `cropping`
-(the square), `measuring` (sharpness, light, colour) and `curation` (what is flagged, and near-duplicates). `table` writes
-what was measured, `pixels` hashes and stores pixels, `sheets` shows many pictures in one.
+to upright sRGB), `faces` (where the face is), `face_encoder` and `persons` (whose it is; `pinned` opens their files),
+`cropping` (the square), `measuring` (sharpness, light, colour) and `curation` (what is flagged, and near-duplicates).
+`table` writes what was measured, `pixels` hashes and stores pixels, `sheets` shows many pictures in one.
 """
 
 from caplora.images.curation import RULES, Rule
 from caplora.images.decoding import UnfitError, upright
 from caplora.images.face_encoder import FaceEncoder, open_face_encoder
 from caplora.images.faces import Detector, Face, faces_note, open_detector
-from caplora.images.intake import Refused, Stored, import_images, write_refused
+from caplora.images.intake import Refused, Stored, import_images, look_at_faces, write_refused
+from caplora.images.persons import Persons, persons_note
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash
-from caplora.images.sheets import contact_sheet
+from caplora.images.sheets import contact_sheet, marked
 from caplora.images.table import image_table
 
 __all__ = [
-    "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Refused", "Rule", "Stored", "UnfitError", "contact_sheet",
-    "faces_note", "image_table", "import_images", "open_detector", "open_face_encoder", "pixels_hash", "upright",
-    "write_refused",
+    "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",
+    "contact_sheet", "faces_note", "image_table", "import_images", "look_at_faces", "marked", "open_detector",
+    "open_face_encoder", "persons_note", "pixels_hash", "upright", "write_refused",
 ]  # fmt: skip

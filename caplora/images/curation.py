@@ -25,22 +25,25 @@ class Rule:
     side: Literal["below", "above", "beyond"]  # beyond: further from 0, to either side
     noun: str
     unit: str = ""
+    placed: bool = False  # whether it is measured on the face where there is one
 
 
 RULES = {
     "small": Rule("enlarged", "above", "enlargement to the resolution", " ×"),
-    "blurry": Rule("sharpness", "below", "sharpness"),
-    "dark": Rule("brightness", "below", "brightness"),
-    "bright": Rule("brightness", "above", "brightness"),
-    "clipped": Rule("clipped", "above", "share of black and white pixels"),
-    "flat": Rule("contrast", "below", "contrast"),
-    "cast": Rule("cast", "above", "colour cast"),
-    "side_lit": Rule("light_x", "beyond", "light from the right"),
+    "blurry": Rule("sharpness", "below", "sharpness", placed=True),
+    "dark": Rule("brightness", "below", "brightness", placed=True),
+    "bright": Rule("brightness", "above", "brightness", placed=True),
+    "clipped": Rule("clipped", "above", "share of black and white pixels", placed=True),
+    "flat": Rule("contrast", "below", "contrast", placed=True),
+    "cast": Rule("cast", "above", "colour cast", placed=True),
+    "side_lit": Rule("light_x", "beyond", "light from the right", placed=True),
     "no_face": Rule("faces", "below", "number of faces"),
     "many_faces": Rule("faces", "above", "number of faces"),
     "small_face": Rule("face_share", "below", "the face's share"),
+    "cut_face": Rule("face_cut", "above", "share of the face outside the square"),
     "rolled": Rule("roll", "beyond", "roll", "°"),
     "turned": Rule("yaw", "beyond", "yaw", "°"),
+    "other_person": Rule("likeness", "below", "likeness to the folder's person"),
 }  # `duplicate` is not among them, because it takes two pictures
 
 
@@ -55,7 +58,7 @@ class Flag:
 
 def flags(measure: Measure, curation: Curation) -> tuple[Flag, ...]:
     """A flag for each limit that a picture exceeds by itself, in the order of RULES."""
-    found = (_flag(word, rule, getattr(measure, rule.column), curation) for word, rule in RULES.items())
+    found = (_flag(word, rule, measure, curation) for word, rule in RULES.items())
     return tuple(flag for flag in found if flag)
 
 
@@ -98,7 +101,8 @@ def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"
     return np.array([numbers.get(label, 0) for label in labels.tolist()], np.int64)
 
 
-def _flag(word: str, rule: Rule, value: float | None, curation: Curation) -> Flag | None:
+def _flag(word: str, rule: Rule, measure: Measure, curation: Curation) -> Flag | None:
+    value: float | None = getattr(measure, rule.column)
     if value is None:
         return None
     reached = _reached(getattr(curation, word), lambda bound: _exceeds(value, rule.side, bound))
@@ -106,7 +110,8 @@ def _flag(word: str, rule: Rule, value: float | None, curation: Curation) -> Fla
         return None
     bound, refuses = reached
     sign = "±" if rule.side == "beyond" else ""
-    says = f"{rule.noun} {_number(value, bound)}{rule.unit} is {rule.side} {sign}{bound:g}{rule.unit}"
+    where = f" on the {measure.measured_on}" if rule.placed else ""
+    says = f"{rule.noun} {_number(value, bound)}{rule.unit} is {rule.side} {sign}{bound:g}{rule.unit}{where}"
     return Flag(word, f"{says} (images.curation.{word})", refuses)
 
 

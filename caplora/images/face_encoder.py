@@ -1,7 +1,8 @@
-"""A face, found and upright or not → 128 numbers by SFace in OpenCV (Zhong et al. 2021): near for one person's faces.
+"""A face that was found → 128 numbers by SFace in OpenCV (Zhong et al. 2021): near for the faces of one person.
 
-The face is first laid on a pattern of 112 × 112 pixels by its five landmarks, as the network was trained. It is one file
-of 39 MB, which a study names and pins by its hash as it does the detector's. This file does not know who is who.
+The face is first laid on a pattern of 112 × 112 pixels by its five landmarks, as the network was trained. The network
+is one file of 39 MB, which a study names and pins by its hash as it does the detector's. This file does not know who
+is who.
 """
 
 import hashlib

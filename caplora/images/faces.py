@@ -20,6 +20,7 @@ SOURCE = Source(  # the OpenCV Zoo's own copy; MIT licence
     "opencv/face_detection_yunet", "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310", "face_detection_yunet_2023mar.onnx"
 )
 SIDE = 640  # pixels; the network was exported for this input, and OpenCV's newer engines take no other
+BORDER = 32  # of them on every side: so the box of a face that the picture cuts goes on beyond its edge
 PROTRUSION = 0.6  # how far the tip of the nose lies in front of the eyes, in eye distances; faces vary
 
 
@@ -30,6 +31,20 @@ class Box(NamedTuple):
     y: float
     width: float
     height: float
+
+    def within(self, other: "Box") -> "Box":
+        """The part of it that lies in another rectangle; of no size where none does."""
+        left, top = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = (
+            min(self.x + self.width, other.x + other.width),
+            min(self.y + self.height, other.y + other.height),
+        )
+        return Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
+
+    @property
+    def area(self) -> float:
+        """Its area, in pixels."""
+        return self.width * self.height
 
 
 class Point(NamedTuple):
@@ -43,18 +58,13 @@ class Point(NamedTuple):
 class Face:
     """One face; left and right are as the picture shows them."""
 
-    box: Box
+    box: Box  # of the whole face: it goes on beyond the edge of the picture where that cuts it
     left_eye: Point
     right_eye: Point
     nose: Point
     left_mouth: Point
     right_mouth: Point
     confidence: float
-
-    @property
-    def area(self) -> float:
-        """The area of the box, in pixels."""
-        return self.box.width * self.box.height
 
     @property
     def roll(self) -> float:
@@ -88,26 +98,24 @@ class Detector:
 
     def faces(self, image: Image.Image) -> tuple[Face, ...]:
         """The faces of an upright RGB picture, the largest first."""
-        scale = SIDE / max(image.size)
+        scale = (SIDE - 2 * BORDER) / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         small = cv2.resize(np.asarray(image.convert("RGB")), size, interpolation=cv2.INTER_AREA)
         padded = np.zeros((SIDE, SIDE, 3), np.uint8)
-        padded[: size[1], : size[0]] = small[..., ::-1]  # BGR
+        padded[BORDER : BORDER + size[1], BORDER : BORDER + size[0]] = small[..., ::-1]  # BGR
         rows = self._network.detect(padded)[1]
-        found = [_face(np.asarray(row, np.float64), scale, image) for row in ([] if rows is None else rows)]
-        return tuple(sorted(found, key=lambda face: -face.area))
+        found = [_face(np.asarray(row, np.float64), scale) for row in ([] if rows is None else rows)]
+        return tuple(sorted(found, key=lambda face: -face.box.area))
 
 
-def _face(row: np.ndarray, scale: float, image: Image.Image) -> Face:
+def _face(row: np.ndarray, scale: float) -> Face:
     """The face in a row of FaceDetectorYN.
 
     A row holds the box, the person's right eye, left eye, nose, right and left corner of the mouth, and the confidence.
     """
-    x, y, width, height = (row[:4] / scale).tolist()
-    left, top, right, bottom = max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
-    eye, eye2, nose, mouth, mouth2 = (Point(px, py) for px, py in (row[4:14] / scale).reshape(5, 2).tolist())
-    box = Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
-    return Face(box, eye, eye2, nose, mouth, mouth2, float(row[14]))
+    corner, size = (row[:2] - BORDER) / scale, row[2:4] / scale
+    eye, eye2, nose, mouth, mouth2 = (Point(x, y) for x, y in ((row[4:14] - BORDER) / scale).reshape(5, 2).tolist())
+    return Face(Box(*corner.tolist(), *size.tolist()), eye, eye2, nose, mouth, mouth2, float(row[14]))
 
 
 def open_detector(study: Study) -> Detector | Absent:

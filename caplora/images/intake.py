@@ -7,18 +7,20 @@ not know captions, splits or models.
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
-from caplora.images.cropping import square
+from caplora.images.cropping import frame, square
 from caplora.images.curation import Flag, duplicates, flags
 from caplora.images.decoding import UnfitError, upright
-from caplora.images.faces import Detector, open_detector
+from caplora.images.face_encoder import FaceEncoder
+from caplora.images.faces import Box, Detector, Face, open_detector
 from caplora.images.measuring import Measure, measure
+from caplora.images.persons import Persons, Sighting, sightings
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash, write_image
 from caplora.study import Curation, Images, Study, write_text
@@ -28,7 +30,8 @@ from caplora.study import Curation, Images, Study, write_text
 class Accepted:
     """A file that can be used: `source` is its path in the scanned folder, `image` the square cut from it.
 
-    `width` and `height` are those of the whole upright picture.
+    `width` and `height` are those of the whole upright picture. `boxes` are its faces in parts of the square, the one
+    first that it is cut around.
     """
 
     source: Path
@@ -38,6 +41,7 @@ class Accepted:
     height: int
     measure: Measure
     flags: tuple[Flag, ...]
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Stored:
     height: int
     measure: Measure
     flags: tuple[Flag, ...]
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,44 +78,80 @@ class _Seen:
     looks: dict[Path, str] = field(default_factory=dict)
 
 
-def scan(folder: Path, settings: Images, detector: Detector | Absent | None = None) -> Iterator[Accepted | Refused]:
+@dataclass(frozen=True)
+class _Look:
+    """What finds faces in a picture, and what was found in all of them before, where that was done."""
+
+    detector: Detector | None
+    persons: Persons | None
+
+    def faces(self, source: Path, image: Image.Image) -> tuple[Sequence[Face] | None, int | None, float | None]:
+        """The faces, the one first that is cut around, and of it whose it is and how like the folder's person."""
+        if self.persons is not None and source in self.persons.pictures:
+            found = self.persons.of(source)
+            return [face for face, _, _ in found], *(found[0][1:] if found else (None, None))
+        return self.detector.faces(image) if self.detector else None, None, None
+
+
+def scan(
+    folder: Path,
+    settings: Images,
+    detector: Detector | Absent | None = None,
+    persons: Persons | Absent | None = None,
+) -> Iterator[Accepted | Refused]:
     """Each file below `folder`, sorted by name: accepted, with its image, or refused, with the reason.
 
-    Hidden files are skipped. Nothing is written. Faces are looked for if there is a detector. Raises ImagesError if
-    the folder is missing or empty, or lacks a file that the study accepts or refuses by name.
+    Hidden files are skipped. Nothing is written. Faces are looked for if there is a detector, or taken from `persons`.
+    Raises ImagesError if the folder is missing or empty, or lacks a file that the study accepts or refuses by name.
     """
     files = _files(folder)
     sources = {_name(path.relative_to(folder)) for path in files}
     for key, names in (("accept", settings.accept), ("refuse", settings.refuse)):
         if lost := [name for name in names if _name(Path(name)) not in sources]:
             raise ImagesError(f"images.{key} names {lost[0]!r}, which is no file below {folder}: correct the study")
+    known = persons if isinstance(persons, Persons) else None
+    look = _Look(detector if isinstance(detector, Detector) else None, known)
     seen = _Seen()
     for path in files:
         source = path.relative_to(folder)
         try:
-            item = _accepted(path, source, settings, detector if isinstance(detector, Detector) else None, seen)
+            item = _accepted(path, source, settings, look, seen)
         except UnfitError as refusal:
             yield Refused(source, str(refusal))
         else:
             yield item
 
 
+def look_at_faces(
+    study: Study, limit: int, detector: Detector, encoder: FaceEncoder
+) -> Iterator[tuple[Path, list[Sighting]]]:
+    """Each picture of the study's folder, as its path below it, with its faces; those refused by name are left out."""
+    folder, settings = study.images_folder, study.images
+    paths = [p for p in _files(folder)[: limit or None] if not _named(p.relative_to(folder), settings.refuse)]
+    for path, found in sightings(paths, settings, detector, encoder):
+        yield path.relative_to(folder), found
+
+
 def import_images(
-    study: Study, limit: int = 0, detector: Detector | Absent | None = None
+    study: Study,
+    limit: int = 0,
+    detector: Detector | Absent | None = None,
+    persons: Persons | Absent | None = None,
 ) -> Iterator[Stored | Refused]:
     """Import the study's own images into its dataset; yields each file as stored or refused, `limit` files at most.
 
     An image that already lies there with the same pixels is not written again. Without a `detector` the study's own
-    is opened. Raises ImagesError as `scan` does, and if one of the two folders lies inside the other.
+    is opened. `persons` says whose the faces are, if it is known. Raises ImagesError as `scan` does, and if one of the
+    two folders lies inside the other.
     """
     folder, dataset = study.images_folder.resolve(), study.dataset.resolve()
     if folder.is_relative_to(dataset) or dataset.is_relative_to(folder):
         raise ImagesError(f"images.folder {folder} and the dataset {dataset} must lie apart: move your images")
-    items = scan(study.images_folder, study.images, detector or open_detector(study))
+    items = scan(study.images_folder, study.images, detector or open_detector(study), persons)
     for item in islice(items, limit or None):
         if isinstance(item, Accepted):
             write_image(item.image, study.dataset / item.file_name)
-            yield Stored(item.source, item.file_name, item.width, item.height, item.measure, item.flags)
+            yield Stored(item.source, item.file_name, item.width, item.height, item.measure, item.flags, item.boxes)
         else:
             yield item
 
@@ -141,7 +182,7 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _accepted(path: Path, source: Path, settings: Images, detector: Detector | None, seen: _Seen) -> Accepted:
+def _accepted(path: Path, source: Path, settings: Images, look: _Look, seen: _Seen) -> Accepted:
     """The accepted file, remembered in `seen`; raises UnfitError with the reason if it is refused."""
     if _shown(source) != source.as_posix():
         raise UnfitError("its name is not valid Unicode: rename it")
@@ -151,16 +192,24 @@ def _accepted(path: Path, source: Path, settings: Images, detector: Detector | N
         raise UnfitError("refused in the study (images.refuse)")
     wanted = _named(source, settings.accept)
     image = upright(path, settings.model_copy(update={"smallest": 1}) if wanted else settings)
-    faces = detector.faces(image) if detector else None
-    crop = square(image, settings.resolution, faces[0].box if faces else None)
+    faces, person, likeness = look.faces(source, image)
+    share = settings.curation.small_face.flag
+    cut = frame(image.size, settings.resolution, faces[0].box if faces else None, share)
+    crop = square(image, settings.resolution, cut)
     stem, pixels = _stem_key(source), pixels_hash(crop)
     _refuse_second(seen.stems, stem, "the same name, apart from folder, ending and case, as")
     _refuse_second(seen.squares, pixels, "the same pixels as")
-    measured = measure(image, settings.resolution, faces)
+    measured = replace(measure(image, settings.resolution, faces, cut), person=person, likeness=likeness)
     found = () if wanted else _flags(measured, settings.curation, seen)
     seen.stems[stem], seen.squares[pixels], seen.looks[source] = source, source, measured.look
     name = unicodedata.normalize("NFC", source.stem) + ".png"
-    return Accepted(source, name, crop, *image.size, measured, found)
+    return Accepted(source, name, crop, *image.size, measured, found, _in_square(faces or (), cut))
+
+
+def _in_square(faces: Iterable[Face], cut: Box) -> tuple[Box, ...]:
+    """The boxes of faces, in parts of the square."""
+    side, boxes = cut.width, (face.box for face in faces)
+    return tuple(Box((b.x - cut.x) / side, (b.y - cut.y) / side, b.width / side, b.height / side) for b in boxes)
 
 
 def _flags(measured: Measure, curation: Curation, seen: _Seen) -> tuple[Flag, ...]:

@@ -1,23 +1,29 @@
 """An upright picture → its measures: sharpness, exposure, contrast, light, colour cast, perceptual hash, face.
 
-The picture is first scaled so that its shorter side is `images.resolution`, the size that is trained; so pictures of
-one study can be compared. Sharpness and light are measured on the largest face, or on the middle half where none is
-known; the rest on the whole picture. Luma is that of Rec. 601, in [0, 1]. This file does not know limits.
+What a picture is like is measured on its face, an ellipse in the box and a little around it, so that neither a white
+backdrop nor its light counts; where no face is known, on the whole picture, and sharpness and light on its middle
+half. All is measured at the size at which it is trained, so that pictures of one study can be compared. Only sharpness
+grows as a face gets smaller, because it then has more edges per pixel: a small face is never the blurry one, and
+`small_face` says what is wrong with it. Luma is that of Rec. 601, in [0, 1]. This file does not know limits.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import imagehash
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from caplora.images.cropping import frame
 from caplora.images.faces import Box, Face
 
 BLACK, WHITE = 2, 253  # of 255: luma up to BLACK, or from WHITE on, shows no detail
+MARGIN = 0.1  # of the box on every side of a face
+SKIN = (6.0, 15.0)  # a*, b*: amid the ten tones of the Monk Skin Tone Scale (2022), none more than 13 away
 LONGEST = 4  # a strip longer than 4:1 is scaled by its longer side instead, to 4 × the resolution
 
 
@@ -35,12 +41,16 @@ class Measure:
     light_y: float  # (top − bottom) / (top + bottom), in [-1, 1]
     cast_a: float  # mean a* of CIELAB (D65): green below 0, magenta above
     cast_b: float  # mean b*: blue below 0, yellow above
-    look: str  # perceptual hash of 64 bits in hexadecimal (ImageHash, phash)
+    look: str  # perceptual hash of 64 bits in hexadecimal (ImageHash, phash), of the whole picture
+    measured_on: str = "picture"  # or face: what all of them but the first and the last were measured on
     faces: int | None = None
-    face_share: float | None = None  # of the picture, in [0, 1]
+    face_share: float | None = None  # of the square, in [0, 1]
+    face_cut: float | None = None  # share of the face's box that lies outside the square, in [0, 1]
     confidence: float | None = None  # of the detector, in [0, 1]
     roll: float | None = None  # degrees clockwise
     yaw: float | None = None  # degrees to the right of the picture, estimated
+    person: int | None = None  # whose face it is: 1 the folder's person, 2 … another
+    likeness: float | None = None  # cosine to the mean of the folder's person, in [-1, 1]
 
     @property
     def clipped(self) -> float:
@@ -49,8 +59,9 @@ class Measure:
 
     @property
     def cast(self) -> float:
-        """The distance of the mean colour from grey in the plane of a* and b*."""
-        return math.hypot(self.cast_a, self.cast_b)
+        """The distance in the plane of a* and b* of the mean colour from grey, or on a face from SKIN."""
+        a, b = SKIN if self.measured_on == "face" else (0.0, 0.0)
+        return math.hypot(self.cast_a - a, self.cast_b - b)
 
     @property
     def light_angle(self) -> float:
@@ -63,54 +74,125 @@ class Measure:
         return math.hypot(self.light_x, self.light_y)
 
 
-def measure(image: Image.Image, resolution: int, faces: Sequence[Face] | None = None) -> Measure:
-    """The measures of an upright RGB picture at `resolution`.
+@dataclass(frozen=True)
+class _Part:
+    """A part of a picture at the size it is measured at: its pixels, which of them count, and their places.
 
-    `faces` has the largest first; None means that faces were not looked for.
+    `x` and `y` are columns and rows, counted from the middle.
     """
-    pixels = _scaled(image, resolution)
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    shares = np.bincount(luma.ravel(), minlength=256) / luma.size
-    low, high = np.searchsorted(np.cumsum(shares), [0.05, 0.95])
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    inside: Bool[np.ndarray, "h w"]
+    x: Float[np.ndarray, "1 w"]
+    y: Float[np.ndarray, "h 1"]
+
+    @property
+    def luma(self) -> UInt8[np.ndarray, "h w"]:
+        return cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY)
+
+
+def measure(
+    image: Image.Image, resolution: int, faces: Sequence[Face] | None = None, cut: Box | None = None
+) -> Measure:
+    """The measures of an upright RGB picture, of which the square `cut` (else the largest) is trained at `resolution`.
+
+    `faces` has the one first that is cut around; None means that faces were not looked for.
+    """
     face = faces[0] if faces else None
-    part = _part(luma, face.box if face else None, luma.shape[1] / image.width)
-    cast = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).mean((0, 1), dtype=np.float64)
+    cut = cut or frame(image.size, resolution, face.box if face else None)
+    whole = _scaled(image, min(resolution / min(image.size), LONGEST * resolution / max(image.size)))
+    if face:
+        part = detail = _ellipse(image, face.box, resolution / cut.width)
+    else:
+        part, detail = _all(whole), _middle(whole)
     return Measure(
-        enlarged=resolution / min(image.size),
-        sharpness=float(cv2.Laplacian(part, cv2.CV_32F).var()),
-        brightness=float(shares @ np.arange(256) / 255),
-        black=float(shares[: BLACK + 1].sum()),
-        white=float(shares[WHITE:].sum()),
-        contrast=float(high - low) / 255,
-        light_x=_imbalance(part[:, (part.shape[1] + 1) // 2 :], part[:, : part.shape[1] // 2]),
-        light_y=_imbalance(part[: part.shape[0] // 2], part[(part.shape[0] + 1) // 2 :]),
-        cast_a=float(cast[1]),
-        cast_b=float(cast[2]),
-        look=str(imagehash.phash(Image.fromarray(pixels))),
+        enlarged=resolution / cut.width,
+        look=str(imagehash.phash(Image.fromarray(whole))),
+        measured_on="face" if face else "picture",
         faces=None if faces is None else len(faces),
-        face_share=face.area / (image.width * image.height) if face else None,
-        confidence=face.confidence if face else None,
-        roll=face.roll if face else None,
-        yaw=face.yaw if face else None,
+        **_tones(part),
+        **_detail(detail),
+        **(_of_face(face, cut) if face else {}),
     )
 
 
-def _scaled(image: Image.Image, resolution: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of the picture with its shorter side at `resolution`."""
-    scale = min(resolution / min(image.size), LONGEST * resolution / max(image.size))
+def _of_face(face: Face, cut: Box) -> dict[str, Any]:
+    """The measures of the face itself."""
+    seen = face.box.within(cut).area
+    return {
+        "face_share": seen / cut.area,
+        "face_cut": max(0.0, 1 - seen / max(face.box.area, 1e-9)),
+        "confidence": face.confidence,
+        "roll": face.roll,
+        "yaw": face.yaw,
+    }
+
+
+def _tones(part: _Part) -> dict[str, Any]:
+    """Exposure, contrast and colour of the pixels that count."""
+    shares = np.bincount(part.luma[part.inside], minlength=256) / part.inside.sum()
+    low, high = np.searchsorted(np.cumsum(shares), [0.05, 0.95])
+    lab = cv2.cvtColor(part.pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[part.inside].mean(0, dtype=np.float64)
+    return {
+        "brightness": float(shares @ np.arange(256) / 255),
+        "black": float(shares[: BLACK + 1].sum()),
+        "white": float(shares[WHITE:].sum()),
+        "contrast": float(high - low) / 255,
+        "cast_a": float(lab[1]),
+        "cast_b": float(lab[2]),
+    }
+
+
+def _detail(part: _Part) -> dict[str, Any]:
+    """Sharpness, and where the light comes from."""
+    luma, inside = part.luma, part.inside
+    right, left = (luma[inside & side] for side in (part.x > 0, part.x < 0))
+    top, bottom = (luma[inside & side] for side in (part.y < 0, part.y > 0))
+    sharpness = cv2.Laplacian(luma, cv2.CV_32F)[inside].var(dtype=np.float64)
+    return {
+        "sharpness": float(sharpness),
+        "light_x": _imbalance(right, left),
+        "light_y": _imbalance(top, bottom),
+    }
+
+
+def _scaled(image: Image.Image, scale: float) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a picture, made larger or smaller; at least two either way."""
     size = max(2, round(image.width * scale)), max(2, round(image.height * scale))
     return cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _part(luma: UInt8[np.ndarray, "h w"], box: Box | None, scale: float) -> UInt8[np.ndarray, "y x"]:
-    """The part of the picture that its face covers; without a face, the middle half."""
-    height, width = luma.shape
-    x, y, w, h = (v * scale for v in box) if box else (width / 4, height / 4, width / 2, height / 2)
-    left, top = min(int(x), width - 2), min(int(y), height - 2)
-    return luma[top : max(round(y + h), top + 2), left : max(round(x + w), left + 2)]
+def _all(pixels: UInt8[np.ndarray, "h w 3"]) -> _Part:
+    """The part that is all of it."""
+    height, width = pixels.shape[:2]
+    x, y = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2
+    return _Part(pixels, np.ones((height, width), bool), x[None], y[:, None])
 
 
-def _imbalance(one: UInt8[np.ndarray, "h w"], other: UInt8[np.ndarray, "h w"]) -> float:
-    """How much brighter `one` is than `other`, in [-1, 1]."""
+def _middle(pixels: UInt8[np.ndarray, "h w 3"]) -> _Part:
+    """The part that is the middle half, either way."""
+    height, width = pixels.shape[:2]
+    left, top = min(width // 4, width - 2), min(height // 4, height - 2)
+    return _all(pixels[top : max(round(height * 3 / 4), top + 2), left : max(round(width * 3 / 4), left + 2)])
+
+
+def _ellipse(image: Image.Image, box: Box, scale: float) -> _Part:
+    """The part that is an ellipse in the box of a face and MARGIN around it, as far as the picture shows it."""
+    x, y, width, height = box
+    grown = Box(x - MARGIN * width, y - MARGIN * height, (1 + 2 * MARGIN) * width, (1 + 2 * MARGIN) * height)
+    seen = grown.within(Box(0, 0, *image.size))
+    left, top = min(int(seen.x), image.width - 1), min(int(seen.y), image.height - 1)
+    right, bottom = max(math.ceil(seen.x + seen.width), left + 1), max(math.ceil(seen.y + seen.height), top + 1)
+    pixels = _scaled(image.crop((left, top, right, bottom)), scale)
+    across = left + (np.arange(pixels.shape[1]) + 0.5) * (right - left) / pixels.shape[1] - (x + width / 2)
+    down = top + (np.arange(pixels.shape[0]) + 0.5) * (bottom - top) / pixels.shape[0] - (y + height / 2)
+    inside = (2 * across[None] / grown.width) ** 2 + (2 * down[:, None] / grown.height) ** 2 <= 1
+    return _Part(pixels, inside if inside.any() else ~inside, across[None], down[:, None])
+
+
+def _imbalance(one: UInt8[np.ndarray, " n"], other: UInt8[np.ndarray, " m"]) -> float:
+    """How much brighter `one` is than `other`, in [-1, 1]; 0 where one of them shows nothing."""
+    if not (one.size and other.size):
+        return 0.0
     first, second = one.mean(), other.mean()
     return float((first - second) / max(first + second, 1e-9))

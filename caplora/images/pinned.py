@@ -1,4 +1,4 @@
-"""A file of weights that is no part of caplora: where it lies, fetched once if the study says so, used by its hash alone.
+"""A file of weights that is no part of caplora: fetched once if the study says so, and used only if its hash is right.
 
 Without it everything else works, and the reader is told why. This file does not know what the weights are for.
 """
@@ -43,6 +43,12 @@ class Pinned:
     key: str  # images.faces.sha256
     source: Source
 
+    @property
+    def named(self) -> str:
+        """The path for the reader, the home folder as ~: it may stand in a report that others read."""
+        home = Path.home()
+        return f"~/{self.path.relative_to(home)}" if self.path.is_relative_to(home) else str(self.path)
+
     def other_hash(self, content: bytes) -> str:
         """The SHA-256 of `content` if it is not the one that the study says, else nothing."""
         digest = hashlib.sha256(content).hexdigest()
@@ -55,33 +61,33 @@ def open_pinned(pinned: Pinned, images: Images, made: Callable[[bytes], Network]
         return Absent("images.photographs is false, and in drawings no faces are looked for")
     if not pinned.path.is_file():
         if not images.faces.fetch:
-            return Absent(f"{pinned.path} is not there: images.faces.fetch: true gets it once")
+            return Absent(f"{pinned.named} is not there: images.faces.fetch: true gets it once")
         if problem := fetch(pinned):
             return Absent(problem)
     try:
         content = pinned.path.read_bytes()
         if digest := pinned.other_hash(content):
             wanted = f"not {pinned.sha256} ({pinned.key})"
-            return Absent(f"{pinned.path} has SHA-256 {digest}, {wanted}: remove it, or correct the study")
+            return Absent(f"{pinned.named} has SHA-256 {digest}, {wanted}: remove it, or correct the study")
         return _quietly(made, content)
     except (OSError, cv2.error) as error:
-        return Absent(f"{pinned.path} cannot be used: {error}")
+        return Absent(f"{pinned.named} cannot be used: {error}")
 
 
 def fetch(pinned: Pinned) -> str:
     """Fetch the file from its source, whole or not at all; returns why that failed, or nothing."""
-    path, source = pinned.path, pinned.source
+    source = pinned.source
     if constants.HF_HUB_OFFLINE:
-        return f"{path} is not there and HF_HUB_OFFLINE forbids to fetch it"
+        return f"{pinned.named} is not there and HF_HUB_OFFLINE forbids to fetch it"
     try:
         got = huggingface_hub.hf_hub_download(source.repository, source.file, revision=source.revision)
         content = Path(got).read_bytes()
         if digest := pinned.other_hash(content):
             return f"{source.repository} sent SHA-256 {digest}, not {pinned.sha256} ({pinned.key}): it was thrown away"
-        with replacing(path) as part:
+        with replacing(pinned.path) as part:
             part.write_bytes(content)
     except Exception as error:  # no network, no space, whatever it is: the run goes on without
-        return f"{path} could not be fetched: {error}"
+        return f"{pinned.named} could not be fetched: {error}"
     return ""
 
 

@@ -11,9 +11,10 @@ from caplora.study import Curation
 ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")
 MEASURES = (
     "enlarged", "sharpness", "brightness", "black", "white", "clipped", "contrast", "light_x", "light_y", "light_angle",
-    "light_strength", "cast_a", "cast_b", "cast", "look", "faces",
+    "light_strength", "cast_a", "cast_b", "cast", "look", "measured_on", "faces",
 )  # fmt: skip
-OF_A_FACE = ("face_share", "confidence", "roll", "yaw")  # empty where there is none
+OF_A_FACE = ("face_share", "face_cut", "confidence", "roll", "yaw")  # empty where there is none
+OF_A_PERSON = ("person", "likeness")  # empty where persons were not told apart
 
 
 def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
@@ -21,8 +22,8 @@ def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
     items = list(stored)
     numbers = clusters([item.measure.look for item in items], curation)
     rows = [_row(item) | {"cluster": int(number) or None} for item, number in zip(items, numbers, strict=True)]
-    kinds = dict.fromkeys(("cluster", "faces"), "Int64") | dict.fromkeys(OF_A_FACE, "float64")
-    return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE]).astype(kinds)
+    kinds = dict.fromkeys(("cluster", "faces", "person"), "Int64") | dict.fromkeys((*OF_A_FACE, "likeness"), "float64")
+    return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE, *OF_A_PERSON]).astype(kinds)
 
 
 def _row(item: Stored) -> dict[str, object]:
@@ -34,4 +35,4 @@ def _row(item: Stored) -> dict[str, object]:
         "flagged": " ".join(flag.word for flag in item.flags),
         "reasons": "; ".join(flag.reason for flag in item.flags),
     }
-    return about | {name: getattr(item.measure, name) for name in (*MEASURES, *OF_A_FACE)}
+    return about | {name: getattr(item.measure, name) for name in (*MEASURES, *OF_A_FACE, *OF_A_PERSON)}

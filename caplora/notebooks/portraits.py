@@ -1,6 +1,7 @@
 """What notebook 01 holds: the portraits of a study on their way from a folder to reviewed captions."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,22 @@ from caplora.figures import (
     duplicate_gallery,
     flagged_gallery,
     measures_figure,
+    persons_figure,
 )
 from caplora.images import (
+    Absent,
+    Persons,
     Refused,
     Stored,
     contact_sheet,
     faces_note,
     image_table,
     import_images,
+    look_at_faces,
+    marked,
     open_detector,
+    open_face_encoder,
+    persons_note,
     write_refused,
 )
 from caplora.models import device_of
@@ -68,7 +76,8 @@ class Portraits:
 
     def __init__(self, study: Study, limit: int = 0, overruled: Iterable[str] = ()) -> None:
         self.study, self.limit, self.overruled = study, limit, [*study.captioning.overrule, *overruled]
-        self.detector = open_detector(study)
+        self.detector, self.encoder = open_detector(study), open_face_encoder(study)
+        self.persons: Persons | Absent | None = None  # until it was looked
         self.used: list[Stored] = []
         self.refused: list[Refused] = []
         self.table: pd.DataFrame  # of images.csv
@@ -82,11 +91,25 @@ class Portraits:
         """
         return cls(read_study(study), limit, filter(None, overrule.replace(" ", "").split(",")))
 
+    def look(self) -> Iterator[Path]:
+        """Tell persons apart, yielding each picture whose faces were looked at; none if detector or encoder lack."""
+        for absent in (self.detector, self.encoder):
+            if isinstance(absent, Absent):
+                self.persons = absent
+                return
+        pictures = {}
+        for source, found in look_at_faces(self.study, self.limit, self.detector, self.encoder):
+            pictures[source] = found
+            yield source
+        self.persons = Persons(pictures, self.study.images.faces.encoder.same)
+
     def scan(self) -> Iterator[Stored | Refused]:
         """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
+        if self.persons is None:
+            deque(self.look(), maxlen=0)
         used: list[Stored] = []
         refused: list[Refused] = []
-        for item in import_images(self.study, self.limit, self.detector):
+        for item in import_images(self.study, self.limit, self.detector, self.persons):
             used.append(item) if isinstance(item, Stored) else refused.append(item)
             yield item
         self.used, self.refused, self.table = used, refused, image_table(used, self.study.images.curation)
@@ -97,12 +120,22 @@ class Portraits:
         """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""
         count = f"{len(self.used)} of {len(self.used) + len(self.refused)}"
         watch = f"to watch what comes of them: {progress_page(self.study)}"
-        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector)}\n{watch}"
+        return f"{self.study.images_folder}: {count} files are used\n{self.said_of_faces()}\n{watch}"
 
-    def sheet(self, count: int = 60) -> Image.Image:
-        """The first safe images, side by side."""
-        opened = (Image.open(self.study.dataset / item.file_name) for item in self.used[:count])
-        return contact_sheet(opened, columns=12, side=80)
+    def said_of_faces(self) -> str:
+        """Whether faces were looked for and persons told apart, and if not, why."""
+        if self.persons is None or isinstance(self.detector, Absent):
+            return faces_note(self.detector)
+        return f"{faces_note(self.detector)}\n{persons_note(self.persons)}"
+
+    def sheet(self, count: int = 64, side: int = 120) -> Image.Image:
+        """The first safe images, side by side, with the faces that were found; a red frame says that one is flagged."""
+        shown = [(Image.open(self.study.dataset / i.file_name), i.boxes, bool(i.flags)) for i in self.used[:count]]
+        return contact_sheet((marked(*item, side) for item in shown), columns=8, side=side)
+
+    def who(self) -> Figure | str:
+        """The faces of the folder, a row per person; or why they were not told apart."""
+        return persons_figure(self.persons) if isinstance(self.persons, Persons) else self.said_of_faces()
 
     def refusals(self) -> Styler:
         """Every file that was refused with its reason, whole."""
@@ -127,11 +160,16 @@ class Portraits:
         """
         sources = {item.file_name: item.source.as_posix() for item in self.used}
         flags = dict(zip(self.table["file_name"], self.table["flagged"], strict=True))
-        ledger = pd.DataFrame(
-            update_ledger(self.study, sources, [item.source.as_posix() for item in self.refused], flags, captions)
-        )
+        clusters = {} if "leaks" in self.overruled else self.clusters  # a person took near-duplicates apart
+        refused = [item.source.as_posix() for item in self.refused]
+        ledger = pd.DataFrame(update_ledger(self.study, sources, refused, flags, captions, clusters))
         write_progress(self.study, CAPTIONING)
         return pd.crosstab(ledger["split"], ledger["status"])
+
+    @property
+    def clusters(self) -> dict[str, int]:
+        """File name → the number that it shares with its near-duplicates; those that have none are left out."""
+        return dict(self.table.dropna(subset="cluster")[["file_name", "cluster"]].itertuples(index=False, name=None))
 
     @property
     def rows(self) -> list[Row]:
@@ -197,8 +235,7 @@ class Portraits:
 
     def items(self) -> pd.DataFrame:
         """The checklist before training: item, state, found, needed."""
-        clusters = self.table.dropna(subset="cluster")[["file_name", "cluster"]].itertuples(index=False)
-        return checklist(self.rows, self.checks.lint(self.texts), dict(clusters), self.overruled)
+        return checklist(self.rows, self.checks.lint(self.texts), self.clusters, self.overruled)
 
     def checklist(self) -> Styler:
         """The same, its states in colour."""

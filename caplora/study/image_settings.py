@@ -35,36 +35,43 @@ class Limit(Part):
 
 
 class Curation(Part):
-    """What of a picture is worth a second look, flag by flag; `measuring` says what is measured."""
+    """What of a picture is worth a second look, flag by flag; `measuring` says what is measured.
+
+    Sharpness, exposure, contrast, cast and light are those of the face where one is found, else of the picture.
+    """
 
     small: Limit = Limit(flag=1.0)
     """Above: how many times the crop is enlarged to images.resolution."""
     blurry: Limit = Limit(flag=40.0)
     """Below: sharpness; a sharp photograph blurred by σ = 1.3 pixels has 40."""
-    dark: Limit = Limit(flag=0.15)
-    """Below: brightness, 0 to 1."""
+    dark: Limit = Limit(flag=0.1)
+    """Below: brightness, 0 to 1; the darkest skin in good light has 0.15."""
     bright: Limit = Limit(flag=0.85)
     """Above: brightness, 0 to 1."""
     clipped: Limit = Limit(flag=0.3)
     """Above: share of pixels that are black or white."""
-    flat: Limit = Limit(flag=0.3)
-    """Below: contrast."""
+    flat: Limit = Limit(flag=0.2)
+    """Below: contrast; of a face in soft light it is half that of a picture."""
     cast: Limit = Limit(flag=25.0)
-    """Above: distance of the mean colour from grey in CIELAB."""
+    """Above: distance of the mean colour in CIELAB from grey, on a face from the middle of skin."""
     side_lit: Limit = Limit(flag=0.25)
     """Beyond ±: light from the right, or from the left."""
     duplicate: Limit = Limit(flag=6.0)
     """Up to: bits of 64 in which two perceptual hashes differ."""
     no_face: Limit = Limit(flag=1.0)
-    """Below: faces found."""
+    """Below: faces found; the square is then the middle, in a portrait a little above it."""
     many_faces: Limit = Limit(flag=1.0)
-    """Above: faces found."""
+    """Above: faces found; the square is cut around the folder's person, else around the largest."""
     small_face: Limit = Limit(flag=0.03)
-    """Below: share of the picture; less than 90 pixels of 512."""
+    """Below: share of the square, 90 of 512 pixels; it is cut closer for that, unless it would have to be enlarged."""
+    cut_face: Limit = Limit(flag=0.05)
+    """Above: share of the face that lies outside the picture or the square."""
     rolled: Limit = Limit(flag=20.0)
     """Beyond ±: degrees by which the head leans to a side."""
     turned: Limit = Limit(flag=50.0)
     """Beyond ±: degrees by which the head is turned, as estimated."""
+    other_person: Limit = Limit(flag=0.363)
+    """Below: cosine of the face to the mean of the folder's person, by images.faces.encoder."""
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from caplora.captions.enrolment import assign_splits, captioned, enrolled, update_ledger
+from caplora.captions.enrolment import captioned, update_ledger
 from caplora.captions.ledger import STATUSES, LedgerError, Row, Said, read_ledger, write_ledger
 from caplora.captions.open_ledger import Ledger
+from caplora.review.readiness import checklist
 from caplora.study.study import Study, read_study
 
 ME = "an ink drawing of a woman"
@@ -25,6 +24,7 @@ def touch(folder: Path, *names: str) -> None:
 
 def study_of(tmp_path: Path, images: tuple[str, ...] = ()) -> Study:
     """A study with `images` among a person's files and, as PNG, in the dataset; the ledger is not written."""
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "study.yaml").write_text(
         "name: faces\nimages: {folder: mine}\nsampling: {development: [a], test: [b, c]}\n"
     )
@@ -39,31 +39,6 @@ def study_of(tmp_path: Path, images: tuple[str, ...] = ()) -> Study:
 
 def sources(*names: str) -> dict[str, str]:
     return {f"{Path(name).stem}.png": name for name in names}
-
-
-@given(st.sets(st.text(max_size=8)), st.sets(st.text(max_size=8)), st.floats(0, 0.99))
-def test_the_share_is_held_out_and_images_that_join_move_none(some: set[str], more: set[str], share: float) -> None:
-    splits = assign_splits(some, share)
-    count = list(splits.values()).count("held_out")
-    assert splits == assign_splits(sorted(some, reverse=True), share)
-    assert count == 0 if len(some) < 2 or share == 0 else 1 <= count < len(some)
-    assert abs(count - share * len(some)) <= 1
-    larger = assign_splits(more, share, splits)
-    assert larger.keys() == some | more
-    assert all(larger[name] == split for name, split in splits.items())
-
-
-def test_a_hundred_and_twenty_portraits_give_a_hundred_to_train_on() -> None:
-    splits = assign_splits([f"portrait_{i:03}.png" for i in range(1, 121)], 0.17)
-    held = [name for name, split in splits.items() if split == "held_out"]
-    assert len(held) == 20
-    assert held != sorted(splits)[:20]  # by hash, not the first that come
-
-
-def test_a_split_once_given_is_never_changed() -> None:
-    first = enrolled([], sources(*(f"{i}.jpg" for i in range(20))), 0.2)
-    turned = [Row(r.file_name, split="train" if r.split == "held_out" else "held_out", source=r.source) for r in first]
-    assert enrolled(turned, sources(*(f"{i}.jpg" for i in range(40))), 0.2)[:20] == turned
 
 
 def test_machine_captions_fill_pending_rows_and_no_others(tmp_path: Path) -> None:
@@ -198,3 +173,31 @@ def test_own_words_never_replace_what_a_person_changed_in_the_ledger(tmp_path: P
     write_ledger(study.dataset, [replace(row, text="from a spreadsheet") for row in read_ledger(study.dataset)])
     (study.images_folder / "captions.json").write_text('{"a.jpg": "another"}')
     assert [row.text for row in update_ledger(study, sources("a.jpg"))] == ["from a spreadsheet"]
+
+
+def test_near_duplicates_are_held_out_together_or_trained_on_together(tmp_path: Path) -> None:
+    names = tuple(f"{letter}{k}.jpg" for letter in "abcdefgh" for k in range(3))  # eight bursts of three
+    study, clusters = study_of(tmp_path, names), {f"{name[:2]}.png": "abcdefgh".index(name[0]) + 1 for name in names}
+    apart = {row.file_name: row.split for row in update_ledger(study_of(tmp_path / "apart", names), sources(*names))}
+    assert any(len({apart[f"{letter}{k}.png"] for k in range(3)}) == 2 for letter in "abcdefgh")  # what would be a leak
+    rows = update_ledger(study, sources(*names), clusters=clusters)
+    splits = {row.file_name: row.split for row in rows}
+    assert all(len({splits[f"{letter}{k}.png"] for k in range(3)}) == 1 for letter in "abcdefgh")
+    assert [*splits.values()].count("held_out") == 3  # one burst: nearest to 0.17 of 24
+    checks = checklist([replace(row, text=row.file_name) for row in rows], [], clusters)
+    assert checks.set_index("item").loc["leaks", "state"] == "green"
+
+
+def test_a_leak_in_a_ledger_is_mended_unless_a_person_chose_the_splits(tmp_path: Path) -> None:
+    study, names = study_of(tmp_path, tuple(f"{k}.jpg" for k in range(12))), sources(*(f"{k}.jpg" for k in range(12)))
+    before = {row.file_name: row.split for row in update_ledger(study, names)}
+    held, other, *trained = sorted(before, key=lambda name: before[name])
+    alike = {held: 1, trained[0]: 1, other: 2, trained[1]: 2}
+    ledger = Ledger(study.dataset, who="mina")
+    ledger.change({trained[1]: replace(ledger.rows[trained[1]], split="held_out")}, "by hand")
+    ledger.change({trained[1]: replace(ledger.rows[trained[1]], split="train")}, "by hand")
+    after = {row.file_name: row.split for row in update_ledger(study, names, clusters=alike)}
+    assert (after[held], after[trained[0]]) == ("held_out", "held_out")
+    assert (after[other], after[trained[1]]) == ("train", "train")
+    assert {name: after[name] for name in trained[2:]} == {name: before[name] for name in trained[2:]}
+    assert {row.file_name: row.split for row in update_ledger(study, names, clusters=alike)} == after

@@ -23,20 +23,23 @@ from caplora.study.study import read_study
 WORLD = json.loads((PROJECT / "caplora" / "mini" / "portraits_truth.json").read_text(encoding="utf-8"))
 FINE = Measure(
     enlarged=0.5, sharpness=300, brightness=0.5, black=0.01, white=0.01, contrast=0.7, light_x=0, light_y=0.1,
-    cast_a=5, cast_b=8, look="0123456789abcdef", faces=1, face_share=0.1, confidence=0.9, roll=2, yaw=-5,
+    cast_a=5, cast_b=8, look="0123456789abcdef", faces=1, face_share=0.1, face_cut=0.01, confidence=0.9, roll=2, yaw=-5,
+    person=1, likeness=0.8,
 )  # fmt: skip
 EXCEEDING = {  # flag → what exceeds its default, and the reason
     "small": ({"enlarged": 1.6}, "enlargement to the resolution 1.6 × is above 1 ×"),
     "blurry": ({"sharpness": 12.34}, "sharpness 12.3 is below 40"),
-    "dark": ({"brightness": 0.1}, "brightness 0.1 is below 0.15"),
+    "dark": ({"brightness": 0.05}, "brightness 0.05 is below 0.1"),
     "bright": ({"brightness": 0.9}, "brightness 0.9 is above 0.85"),
     "clipped": ({"black": 0.2, "white": 0.2}, "share of black and white pixels 0.4 is above 0.3"),
-    "flat": ({"contrast": 0.2}, "contrast 0.2 is below 0.3"),
+    "flat": ({"contrast": 0.1}, "contrast 0.1 is below 0.2"),
     "cast": ({"cast_a": -30, "cast_b": 40}, "colour cast 50 is above 25"),
     "side_lit": ({"light_x": -0.3}, "light from the right −0.3 is beyond ±0.25"),
     "no_face": ({"faces": 0}, "number of faces 0 is below 1"),
     "many_faces": ({"faces": 3}, "number of faces 3 is above 1"),
     "small_face": ({"face_share": 0.01}, "the face's share 0.01 is below 0.03"),
+    "cut_face": ({"face_cut": 0.2}, "share of the face outside the square 0.2 is above 0.05"),
+    "other_person": ({"likeness": 0.1}, "likeness to the folder's person 0.1 is below 0.363"),
     "rolled": ({"roll": -31.0}, "roll −31° is beyond ±20°"),
     "turned": ({"yaw": 60.0}, "yaw 60° is beyond ±50°"),
 }
@@ -141,13 +144,13 @@ def test_cast_is_the_mean_colour_in_cielab(rgb: tuple[int, int, int]) -> None:
 def test_sharpness_and_light_are_those_of_the_face() -> None:
     pixels = np.full((200, 300, 3), 120, np.uint8)
     pixels[:, 150:] = np.random.default_rng(0).integers(0, 256, (200, 150, 1))
-    pixels[40:80, 20:40] = 60
+    pixels[30:90, 10:40] = 60
     image = Image.fromarray(pixels)
     assert measure(image, 200, [face(160, 20, 100, 100)]).sharpness > 1000
     blurred = measure(image, 200, [face(20, 40, 40, 40)])
     assert blurred.light_x == pytest.approx((120 - 60) / (120 + 60))
     assert blurred.sharpness < 1000
-    assert (blurred.faces, blurred.face_share) == (1, pytest.approx(1600 / 60000))
+    assert (blurred.faces, blurred.face_share) == (1, pytest.approx(1600 / 200**2))
 
 
 def test_faces_that_were_not_looked_for_differ_from_faces_that_are_not_there() -> None:
@@ -172,7 +175,14 @@ def test_a_fine_picture_has_no_flag() -> None:
 def test_a_flag_says_its_value_its_limit_and_its_key(word: str) -> None:
     values, reason = EXCEEDING[word]
     (flag,) = flags(replace(FINE, **values), Curation())
-    assert (flag.word, flag.reason, flag.refuses) == (word, f"{reason} (images.curation.{word})", False)
+    where = " on the picture" if RULES[word].placed else ""
+    assert (flag.word, flag.reason, flag.refuses) == (word, f"{reason}{where} (images.curation.{word})", False)
+
+
+def test_a_reason_says_whether_it_was_measured_on_the_face() -> None:
+    for where in ("face", "picture"):
+        (flag,) = flags(replace(FINE, brightness=0.9, measured_on=where), Curation())
+        assert flag.reason == f"brightness 0.9 is above 0.85 on the {where} (images.curation.bright)"
 
 
 @pytest.mark.parametrize("word", RULES)
@@ -192,10 +202,12 @@ def test_a_value_at_the_limit_is_within_it(word: str) -> None:
 
 
 def test_what_is_not_known_is_not_flagged() -> None:
-    unknown = replace(FINE, faces=None, face_share=None, confidence=None, roll=None, yaw=None)
+    unknown = replace(
+        FINE, faces=None, face_share=None, face_cut=None, confidence=None, roll=None, yaw=None, likeness=None
+    )
     strict = {word: Limit(flag=0.0 if rule.side != "below" else 99.0) for word, rule in RULES.items()}
     assert {f.word for f in flags(unknown, Curation(**strict))}.isdisjoint(
-        {"no_face", "many_faces", "small_face", "rolled", "turned"}
+        {"no_face", "many_faces", "small_face", "cut_face", "rolled", "turned", "other_person"}
     )
 
 

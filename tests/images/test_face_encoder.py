@@ -93,12 +93,12 @@ def test_embeddings_are_the_networks_of_the_aligned_pixels_in_rgb_and_of_unit_le
 def test_the_same_person_is_near_wherever_the_face_is_and_however_it_is_turned() -> None:
     pictures, faces = [], []
     for degrees, scale, at in [(0, 1, (150, 150)), (30, 2, (300, 250)), (-90, 3, (280, 300))]:
-        picture, points = Image.new("RGB", (600, 580), "grey"), turned(PATTERN, degrees, scale, at)
-        ImageDraw.Draw(picture).polygon([tuple(p) for p in turned(np.array([[-9, -9], [121, -9], [121, 121], [-9, 121]]), degrees, scale, at)], "red")  # fmt: skip
-        corner = turned(np.array([[0, 0], [56, 0], [56, 56], [0, 56]]), degrees, scale, at)
-        ImageDraw.Draw(picture).polygon([tuple(p) for p in corner], "blue")
+        picture = Image.new("RGB", (600, 580), "grey")
+        for colour, low, high in [("red", -9, 121), ("blue", 0, 56)]:  # of the pattern: its whole, and a corner
+            corners = np.array([[low, low], [high, low], [high, high], [low, high]])
+            ImageDraw.Draw(picture).polygon([(x, y) for x, y in turned(corners, degrees, scale, at)], colour)
         pictures.append(picture)
-        faces.append(face_at(points))
+        faces.append(face_at(turned(PATTERN, degrees, scale, at)))
     found = ENCODER.embeddings(pictures, faces)
     assert (found @ found.T).min() > 0.99
 

@@ -16,7 +16,9 @@ from matplotlib.cbook import get_sample_data
 from PIL import Image
 
 from caplora.images.faces import (
+    BORDER,
     PROTRUSION,
+    SIDE,
     SOURCE,
     Box,
     Detector,
@@ -50,7 +52,7 @@ def head(yaw: float = 0, roll: float = 0, size: float = 100, at: tuple[float, fl
 
 def with_red(width: int, height: int, *cells: tuple[int, int]) -> Image.Image:
     """A grey picture with a red square where the detector's cells (column, row) lie in it."""
-    side = 32 * max(width, height) / 640
+    side = 32 * max(width, height) / (SIDE - 2 * BORDER)
     picture = np.full((height, width, 3), 90, np.uint8)
     for column, row in cells:
         y, x = (
@@ -93,11 +95,10 @@ def test_a_mirrored_head_is_turned_and_tilted_the_other_way(yaw: float, roll: fl
 
 @pytest.mark.parametrize(("width", "height"), [(640, 640), (320, 200), (90, 640), (1600, 2400)])
 def test_a_face_is_found_where_it_is_at_any_size_and_shape(width: int, height: int) -> None:
-    column, row, side = (1 if width < 200 else 6), 4, 32 * max(width, height) / 640
+    column, row, side = (1 if width < 200 else 6), 4, 32 * max(width, height) / (SIDE - 2 * BORDER)
     (face,) = Detector(red_square_detector(), 0.7).faces(with_red(width, height, (column, row)))
     left, top = column + BOX[0] - BOX[2] / 2, row + BOX[1] - BOX[3] / 2
-    visible = min(left + BOX[2], width / side) - max(left, 0)
-    assert face.box == pytest.approx((max(left, 0) * side, top * side, visible * side, BOX[3] * side), rel=0.02)
+    assert face.box == pytest.approx((left * side, top * side, BOX[2] * side, BOX[3] * side), rel=0.02, abs=side / 50)
     points = (face.left_eye, face.right_eye, face.nose, face.left_mouth, face.right_mouth)
     expected = [((column + x) * side, (row + y) * side) for x, y in LANDMARKS]
     assert np.asarray(points) == pytest.approx(np.asarray(expected), rel=0.02)
@@ -105,10 +106,14 @@ def test_a_face_is_found_where_it_is_at_any_size_and_shape(width: int, height: i
     assert face.confidence > 0.9
 
 
-def test_the_largest_face_comes_first_and_boxes_end_at_the_edge_of_the_picture() -> None:
-    large, small = Detector(red_square_detector(), 0.7).faces(with_red(640, 480, (0, 0), (10, 7)))
-    assert large.box == pytest.approx((9 * 32, 5.5 * 32, 96, 128))
-    assert small.box == pytest.approx((0, 0, 64, 80))
+def test_a_box_goes_on_beyond_the_edge_of_a_picture_that_cuts_the_face() -> None:
+    faces = Detector(red_square_detector(), 0.7).faces(with_red(576, 480, (0, 0), (17, 14)))
+    assert sorted(face.box for face in faces) == [
+        pytest.approx((-32, -48, 96, 128), abs=0.1),
+        pytest.approx((16 * 32, 12.5 * 32, 96, 128), abs=0.1),
+    ]
+    assert [face.box.within(Box(0, 0, 576, 480)).area for face in faces].count(0) == 0
+    assert faces[0].box.within(Box(1000, 0, 5, 5)).area == 0
 
 
 def test_a_picture_without_a_face_has_none() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFilter
 from pydantic import ValidationError
 
-from caplora.images.cropping import square
+from caplora.images.cropping import frame, square
 from caplora.images.decoding import as_srgb
 from caplora.images.faces import Box
 from caplora.images.intake import (
@@ -70,6 +70,11 @@ def accepted(folder: Path, name: str) -> Accepted:
     item = scanned(folder)[name]
     assert isinstance(item, Accepted), item
     return item
+
+
+def largest(image: Image.Image, resolution: int, face: Box | None = None) -> Image.Image:
+    """The largest square of a picture."""
+    return square(image, resolution, frame(image.size, resolution, face))
 
 
 def centre(image: Image.Image) -> tuple[int, ...]:
@@ -241,8 +246,8 @@ def test_a_broken_or_foreign_profile_is_ignored(icc: bytes) -> None:
 
 def test_the_crop_never_squashes_and_looks_above_the_middle_of_a_portrait() -> None:
     rows = np.arange(200, dtype=np.uint8)
-    portrait = np.asarray(square(Image.fromarray(np.repeat(rows[:, None], 100, 1)), 100))
-    landscape = np.asarray(square(Image.fromarray(np.repeat(rows[None], 100, 0)), 100))
+    portrait = np.asarray(largest(Image.fromarray(np.repeat(rows[:, None], 100, 1)), 100))
+    landscape = np.asarray(largest(Image.fromarray(np.repeat(rows[None], 100, 0)), 100))
     assert (portrait[0, 0], portrait[-1, 0]) == (35, 134)
     assert (landscape[0, 0], landscape[0, -1]) == (50, 149)
 
@@ -260,7 +265,7 @@ def test_the_square_holds_the_face_and_no_square_has_it_nearer_to_its_middle(
     size = share * side
     face = Box((width - size) * at[0], (height - size) * at[1], size, size)
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    where = [np.asarray(square(Image.fromarray(a.astype(np.float32)), side, face)) for a in (columns, rows)]
+    where = [np.asarray(largest(Image.fromarray(a.astype(np.float32)), side, face)) for a in (columns, rows)]
     for places, start, whole in zip(where, face[:2], (width, height), strict=True):
         low, high = places.min() - 0.5, places.max() + 0.5
         assert high - low == pytest.approx(side, abs=1e-3)
@@ -271,15 +276,15 @@ def test_the_square_holds_the_face_and_no_square_has_it_nearer_to_its_middle(
 
 def test_a_face_far_from_the_middle_moves_the_square_to_it(tmp_path: Path) -> None:
     study = study_of(tmp_path, red_square_detector())
-    wide = np.full((320, 640, 3), 90, np.uint8)
-    wide[128:160, 480:512] = (255, 0, 0)
+    wide = np.full((288, 576, 3), 90, np.uint8)
+    wide[128:160, 416:448] = (255, 0, 0)
     Image.fromarray(wide).save(study.images_folder / "a.png")
     (item,) = import_images(study)
     assert isinstance(item, Stored)
-    assert (item.measure.faces, item.measure.face_share) == (1, pytest.approx(96 * 128 / (640 * 320)))
+    assert (item.measure.faces, item.measure.face_share) == (1, pytest.approx(96 * 128 / 288**2))
     red, green, _ = np.asarray(image_of(study, "a.png"), int).transpose(2, 0, 1)
-    rows, columns = np.nonzero(red > green + 80)  # the box has its middle at (496, 144), so the square starts at 320
-    assert (columns.mean(), rows.mean()) == pytest.approx(((495.5 - 320) / 5, 143.5 / 5), abs=1)
+    rows, columns = np.nonzero(red > green + 80)  # the box has its middle at (432, 144), so the square starts at 288
+    assert (columns.mean(), rows.mean()) == pytest.approx(((431.5 - 288) / 4.5, 143.5 / 4.5), abs=1)
 
 
 def test_without_a_detector_the_columns_of_faces_are_empty_and_the_crop_is_the_old_one(tmp_path: Path) -> None:
@@ -290,14 +295,14 @@ def test_without_a_detector_the_columns_of_faces_are_empty_and_the_crop_is_the_o
     assert isinstance(item, Stored)
     table = image_table([item], study.images.curation)
     assert table[["faces", *OF_A_FACE]].isna().all(axis=None)
-    assert np.array_equal(image_of(study, "a.png"), square(wide, 64))
+    assert np.array_equal(image_of(study, "a.png"), largest(wide, 64))
 
 
 def test_a_picture_beyond_a_refusing_limit_is_refused_with_value_limit_and_key(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "noise.png")
     flat("RGB", (90, 90, 90)).save(tmp_path / "plain.png")
     found = scanned(tmp_path, limits(blurry=Limit(flag=50, refuse=10), flat=Limit(flag=None)))
-    assert found["plain.png"] == "sharpness 0 is below 10 (images.curation.blurry)"
+    assert found["plain.png"] == "sharpness 0 is below 10 on the picture (images.curation.blurry)"
     assert isinstance(found["noise.png"], Accepted)
 
 
@@ -305,7 +310,7 @@ def test_a_flagged_picture_is_accepted_with_its_flags(tmp_path: Path) -> None:
     flat("RGB", (90, 90, 90)).save(tmp_path / "a.png")
     flags = accepted(tmp_path, "a.png").flags
     assert [flag.word for flag in flags] == ["blurry", "flat"]
-    assert flags[0].reason == "sharpness 0 is below 40 (images.curation.blurry)"
+    assert flags[0].reason == "sharpness 0 is below 40 on the picture (images.curation.blurry)"
 
 
 def test_a_near_duplicate_is_flagged_or_refused_by_the_name_of_the_earlier_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from caplora.images.face_encoder import FaceEncoder
-from caplora.images.faces import Detector
+from caplora.images.faces import BORDER, SIDE, Detector
 from caplora.images.pinned import Absent
 from caplora.sampling.samples import Sample
 from caplora.scoring.embeddings import Embeddings, Encoder
@@ -18,13 +18,14 @@ from caplora.study.image_settings import Faces, Images
 from caplora.study.study import Study, read_study
 from tests.detector import colour_encoder, red_square_detector
 
+SIZE = SIDE - 2 * BORDER  # at which a picture is looked at as it is
 DETECTOR, ENCODER = Detector(red_square_detector(), 0.7), FaceEncoder(colour_encoder())
 CELL = 32
 
 
 def picture(folder: Path, name: str, *faces: tuple[int, int], below: str = "#808080") -> Path:
     """A grey picture with a red cell, which is a face, at each place in cells; `below` it is what tells it apart."""
-    image = Image.new("RGB", (640, 640), "#808080")
+    image = Image.new("RGB", (SIZE, SIZE), "#808080")
     for x, y in faces:
         image.paste(below, ((x - 2) * CELL, (y + 1) * CELL, (x + 3) * CELL, (y + 4) * CELL))
         image.paste("#ff0000", (x * CELL, y * CELL, (x + 1) * CELL, (y + 1) * CELL))

@@ -1,0 +1,108 @@
+"""The faces of a folder → whose each one is: the folder's person, who is in most of its pictures, or another.
+
+Faces are joined by average linkage of their cosines (Sokal and Michener 1958): two groups are one person if their faces
+are alike on average. Chains, as near-duplicates form them, would make one of two persons who have two faces alike.
+This file does not know crops or limits.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int64, UInt8
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from caplora.images.decoding import UnfitError, upright
+from caplora.images.face_encoder import FaceEncoder
+from caplora.images.faces import Detector, Face
+from caplora.images.pinned import Absent
+from caplora.study import Images
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One face of a picture: where it is, as it is laid on the encoder's pattern, and its embedding of unit length."""
+
+    face: Face
+    aligned: UInt8[np.ndarray, "112 112 3"]
+    embedding: Float[np.ndarray, " 128"]
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The faces of each picture of a folder, and whose they are: `same` is the mean cosine that makes one person."""
+
+    pictures: Mapping[Path, Sequence[Sighting]]  # by its path in the folder
+    same: float
+
+    @cached_property
+    def faces(self) -> list[tuple[Path, Sighting]]:
+        """All faces, in the order of the pictures, each with its picture."""
+        return [(source, one) for source, found in self.pictures.items() for one in found]
+
+    @cached_property
+    def cosines(self) -> Float[np.ndarray, "n n"]:
+        """The cosine of every two of them."""
+        made = np.array([one.embedding for _, one in self.faces]).reshape(len(self.faces), -1)
+        return made @ made.T
+
+    @cached_property
+    def numbers(self) -> Int64[np.ndarray, " n"]:
+        """Whose each face is: 1 is who is in most pictures, then 2 and so on, the first seen first among equals."""
+        if len(self.faces) < 2:
+            return np.ones(len(self.faces), np.int64)
+        distances = np.clip(1 - self.cosines, 0, 2)[np.triu_indices(len(self.faces), 1)]
+        labels = fcluster(linkage(distances, "average"), 1 - self.same, "distance")
+        pictures = {
+            label: {s for (s, _), own in zip(self.faces, labels, strict=True) if own == label} for label in labels
+        }
+        order = sorted(pictures, key=lambda label: -len(pictures[label]))  # stable: the first seen stays first
+        return np.array([order.index(label) + 1 for label in labels], np.int64)
+
+    @cached_property
+    def likeness(self) -> Float[np.ndarray, " n"] | None:
+        """The cosine of each face to the mean of the folder's person; None if nobody is in two pictures."""
+        own = self.numbers == 1
+        if len({source for (source, _), mine in zip(self.faces, own, strict=True) if mine}) < 2:
+            return None
+        means = self.cosines[:, own].mean(1)
+        return means / np.sqrt(max(float(means[own].mean()), 1e-12))  # |mean|² is the mean of all their cosines
+
+    def of(self, source: Path) -> list[tuple[Face, int | None, float | None]]:
+        """The faces of a picture, each with whose it is and its likeness: first the folder's person, then by size."""
+        found = []
+        for k, (own, one) in enumerate(self.faces):
+            if own == source:
+                known = self.likeness is not None
+                found.append((one.face, int(self.numbers[k]) if known else None, self._likeness(k)))
+        first = max((f for f in found if f[1] == 1), key=lambda f: f[2] or 0.0, default=None)
+        return sorted(found, key=lambda f: (f is not first, -f[0].box.area))
+
+    def _likeness(self, k: int) -> float | None:
+        return None if self.likeness is None else float(self.likeness[k])
+
+
+def sightings(
+    paths: Iterable[Path], settings: Images, detector: Detector, encoder: FaceEncoder
+) -> Iterator[tuple[Path, list[Sighting]]]:
+    """Each picture that can be read, with its faces as the encoder sees them."""
+    for path in paths:
+        try:
+            image = upright(path, settings)
+        except UnfitError:
+            continue
+        faces = detector.faces(image)
+        aligned = [encoder.aligned(image, face) for face in faces]
+        yield path, [Sighting(f, a, encoder.embedding(a)) for f, a in zip(faces, aligned, strict=True)]
+
+
+def persons_note(persons: Persons | Absent) -> str:
+    """A sentence for the reader: how many persons were told apart, or why none were."""
+    if isinstance(persons, Absent):
+        return f"persons were not told apart: {persons.reason}"
+    if persons.likeness is None:
+        return f"persons were told apart: nobody is in two pictures ({len(persons.faces)} faces)"
+    count, own = int(persons.numbers.max()), int((persons.numbers == 1).sum())
+    return f"persons were told apart: {count} in {len(persons.faces)} faces, {own} of them the folder's person"
