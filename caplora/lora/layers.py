@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caplora.study import TARGETS, Training
+from caplora.study import TARGETS, Training, Variant
 
 TEXT_TARGETS = r"self_attn\.(q|k|v|out)_proj$"  # every projection of the text encoder, as diffusers' script has it
 
@@ -70,6 +70,19 @@ def target_layers(host: nn.ModuleDict, settings: Training) -> dict[str, nn.Linea
         for part, expression in expressions.items()
         for name, layer in linear_layers(host[part], expression).items()
     }
+
+
+def refuse_rank(layers: Mapping[str, nn.Linear], variant: Variant) -> None:
+    """Raise ValueError where a layer is narrower than a variant's rank: B·A has no rank above the width."""
+    widths = {name: min(layer.in_features, layer.out_features) for name, layer in layers.items()}
+    narrow = min(widths, key=lambda name: widths[name])
+    if variant.rank > widths[narrow]:
+        layer, few = layers[narrow], sum(width < variant.rank for width in widths.values())
+        raise ValueError(
+            f"{variant.name}: rank {variant.rank} is above what {narrow} can use ({layer.in_features} →"
+            f" {layer.out_features}, so at most {widths[narrow]}; {few} of its {len(layers)} layers are too narrow):"
+            f" give it a rank up to {widths[narrow]}, or other targets"
+        )
 
 
 def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[PackedLinear]:

@@ -74,12 +74,16 @@ def truncated(delta: Float[Tensor, "o i"], rank: int) -> tuple[Float[Tensor, "r 
 
 
 def resize(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
-    """The adapter at a lower rank, its alpha equal to it, and the largest share that a layer has lost."""
-    if rank >= max(down.shape[0] for down, _ in adapter.weights.values()):
-        raise ValueError(f"rank must be below the adapter's own, {adapter.variant.rank}, got {rank}")
+    """The adapter at a lower rank, its alpha equal to it, and the largest share that a layer has lost.
+
+    Layers of a lower rank keep theirs. Raises ValueError for a rank that is not below the adapter's own.
+    """
+    own = max(down.shape[0] for down, _ in adapter.weights.values())
+    if not 1 <= rank < own:
+        raise ValueError(f"rank must be at least 1 and below the adapter's own, {own}, got {rank}")
     weights, losses = {}, []
     for layer, (old, _) in adapter.weights.items():
-        down, up, lost = truncated(adapter.delta(layer), rank)
+        down, up, lost = truncated(adapter.delta(layer), min(rank, old.shape[0]))
         weights[layer] = (down.view(-1, *old.shape[1:]), up.view(*up.shape, *[1] * (old.ndim - 2)))
         losses.append(lost)
     return Adapter(Variant(rank=rank, alpha=rank), weights), max(losses)
@@ -91,9 +95,12 @@ def extract(
     """The adapter that takes `base` to `tuned`, layer by layer: its name, (A, B) and the share lost.
 
     Layers, linear or 1 × 1, whose weights differ by no more than `smallest` are left out. The adapter's alpha is its
-    rank. Raises ValueError where the two are not of one shape.
+    rank, or the width of a layer that is narrower. Raises ValueError where the two are not of one shape or a weight is
+    not finite, and for a rank that is above the width of every layer.
     """
-    parts = parts_of(tuned)
+    parts, widest = parts_of(tuned), _widest(base)
+    if not 1 <= rank <= widest:
+        raise ValueError(f"rank must be 1 to {widest}, the most that the widest layer of the base can use, got {rank}")
     for part, model in parts_of(base).items():
         after = dict(parts[part].named_modules())
         for name, module in model.named_modules():
@@ -102,6 +109,8 @@ def extract(
             if name not in after or after[name].weight.shape != module.weight.shape:
                 raise ValueError(f"the tuned model has no {part}.{name} of shape {tuple(module.weight.shape)}")
             delta = after[name].weight.data.double() - module.weight.data.double()
+            if not delta.isfinite().all():
+                raise ValueError(f"{part}.{name} is NaN or infinite in one of the two models: nothing can be extracted")
             if delta.abs().max() > smallest:
                 down, up, lost = truncated(delta.flatten(1).cpu(), rank)
                 ones = [1] * (module.weight.ndim - 2)
@@ -117,6 +126,12 @@ def left_out(base: Pipeline, tuned: Pipeline, smallest: float = 1e-6) -> int:
         for name, weight in model.named_parameters():
             count += name not in held and bool((after[name].data - weight.data).abs().max() > smallest)
     return count
+
+
+def _widest(pipeline: Pipeline) -> int:
+    """The highest rank that a change of any of its linear or 1 × 1 layers can have."""
+    modules = (module for model in parts_of(pipeline).values() for module in model.modules())
+    return max(min(module.get_parameter("weight").shape[:2]) for module in modules if _is_a_matrix(module))
 
 
 def _is_a_matrix(module: nn.Module) -> bool:

@@ -111,6 +111,7 @@ class Samples:
             ["not trained:", *([v.name for v in self.variants if v.name not in self.everyone] or ["none"])],
             [f"on all prompts: the baseline and the best {limit} of them"] if limit else [],
             ["at other scales too: the best of them, at", *map(str, scales)] if scales else [],
+            *([note] for adapter in self.trained.values() for note in adapter.notes),
             [f"{_count(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)

@@ -162,10 +162,16 @@ def unet_inputs(config: BaseConfigs, unet: UNet2DConditionModel, resolution: int
 
 def lora_weights(config: BaseConfigs, targets: str, rank: int) -> int:
     """How many weights an adapter of a rank has."""
+    layers = targeted(config, targets).values()
+    return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
+
+
+@lru_cache
+def targeted(config: BaseConfigs, targets: str) -> dict[str, nn.Linear]:
+    """The layers of the UNet that are targeted, by name, without numbers."""
     with fake(torch.float32):
         host = nn.ModuleDict({"unet": UNet2DConditionModel.from_config(json.loads(config.unet))})
-        layers = target_layers(host, Training(targets=targets))
-        return sum(rank * (layer.in_features + layer.out_features) for layer in layers.values())
+        return target_layers(host, Training(targets=targets))
 
 
 def transformer_flop(width: int, inner: int, layers: int, tokens: int) -> int:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from caplora.lora import refuse_rank
 from caplora.planning.cards import PLAIN_UTILISATION, UTILISATION, Card
 from caplora.planning.configs import BaseConfigs
+from caplora.planning.counting import targeted
 from caplora.planning.minutes import IMAGES, Minutes, minutes_of
 from caplora.planning.needs import Needs, chosen, needs_of
 from caplora.planning.pictures import pictures
@@ -53,8 +55,13 @@ def forecast_of(
     card: Card,
     images: int = IMAGES,
 ) -> Forecast:
-    """The forecast of a study's variants on a card, for so many portraits."""
+    """The forecast of a study's variants on a card, for so many portraits.
+
+    Raises ValueError naming a variant whose rank is above the width of a layer.
+    """
     own = list(variants)
+    for variant in own:
+        refuse_rank(targeted(configs, study.training.of(variant).targets), variant)
     needs = needs_of(study, own, configs, card)
     minutes = minutes_of(study, own, configs, card, needs, images)
     return Forecast(study, card, needs, minutes, pictures(study.sampling, len(own)))

@@ -25,7 +25,8 @@ class Arm:
 def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) -> list[Arm]:
     """The baseline and the variants that have an adapter, each with every prompt; their folders are claimed.
 
-    What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit.
+    What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit, or
+    a variant whose adapter cannot be used.
     """
     text_tokens(pipeline, [prompt for suite in study.sampling.suites.values() for prompt in suite])
     key, wanted = sampling_key(study.sampling, pipeline), wanted_samples(study.sampling)
@@ -34,9 +35,19 @@ def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) ->
     for variant in (v for v in variants if weights_file(study, v).is_file()):
         file = weights_file(study, variant)
         adapter = {"name": file.stem, "scale": 1.0, "sha256": file_hash(file)}
-        arms.append(Arm(study.samples(variant.name), read_adapter(file), wanted, key | {"adapter": adapter}))
+        arms.append(Arm(study.samples(variant.name), _trained(variant, file), wanted, key | {"adapter": adapter}))
     claim(arms)
     return arms
+
+
+def _trained(variant: Variant, file: Path) -> Adapter:
+    try:
+        return read_adapter(file)
+    except ValueError as error:
+        raise ValueError(
+            f"{variant.name} cannot draw: {error}. Notebook 02 writes it again from its last checkpoint; where that is"
+            f" no better, delete {file.parent} and train the variant anew"
+        ) from error
 
 
 def development_only(arm: Arm) -> Arm:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from caplora.lora import Pack, fresh_adapter, target_layers
+from caplora.lora import Pack, fresh_adapter, refuse_rank, target_layers
 from caplora.models import Pipeline, base_hashes, noise_of, parts_of, precision_of
 from caplora.study import Study, Variant, only_writer, write_text
 from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
@@ -63,8 +63,11 @@ def claim(grid: Grid, variants: Sequence[Variant], fork: bool = False) -> list[s
     """Make the variants' folders the places of the training that `grid` describes; what is said of earlier ones.
 
     A training that was finished there differently is set aside. One that stopped half way is too if `fork`; else
-    ChangedError says what differs, and nothing is touched.
+    ChangedError says what differs, and nothing is touched. ValueError names a variant whose rank is above the width of
+    a layer.
     """
+    for variant in variants:
+        refuse_rank(target_layers(parts_of(grid.pipeline), grid.study.training.of(variant)), variant)
     with ExitStack() as held:
         for variant in variants:
             held.enter_context(only_writer(grid.study.adapter(variant)))

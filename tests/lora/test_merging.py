@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from caplora.lora.adapter import Adapter
+from caplora.lora.blending import blend
 from caplora.lora.merging import extract, merge, resize
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
@@ -58,7 +59,7 @@ def test_resized_adapter_is_the_nearest_of_its_rank() -> None:
         assert left == pytest.approx(float(singular[3:].norm() / singular.norm()), abs=1e-5)
         shares.append(float(left))
     assert lost == pytest.approx(max(shares), abs=1e-5) and low.variant == Variant(rank=3, alpha=3)
-    with pytest.raises(ValueError, match="rank must be below the adapter's own, 8, got 8"):
+    with pytest.raises(ValueError, match="below the adapter's own, 8, got 8"):
         resize(adapter, 8)
 
 
@@ -69,3 +70,31 @@ def test_merging_into_another_model_names_the_layer() -> None:
         merge(tiny_pipeline(), Adapter(adapter.variant, {"unet.elsewhere.to_q": (down, up)}))
     with pytest.raises(ValueError, match=rf"{name} is .* in the model"):
         merge(tiny_pipeline(), Adapter(adapter.variant, {name: (down[:, :3], up)}))
+
+
+def test_a_layer_of_a_lower_rank_keeps_it_when_the_others_are_resized() -> None:
+    host = parts_of(tiny_pipeline())
+    mixed = blend([trained_like(host, 6, 6, settings=Training(targets="qv_cross")), trained_like(host, 2, 2)], [1, 1])
+    low, _ = resize(mixed, 4)
+    assert {down.shape[0] for down, _ in mixed.weights.values()} == {2, 8}
+    for layer, (down, _) in mixed.weights.items():
+        assert low.weights[layer][0].shape[0] == min(4, down.shape[0])
+        if down.shape[0] == 2:
+            torch.testing.assert_close(low.delta(layer), mixed.delta(layer), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 65])
+def test_extracting_a_rank_that_no_layer_can_use_is_refused(rank: int) -> None:
+    """The widest layer of the tiny base is the second of its time embedding, 64 → 64."""
+    with pytest.raises(ValueError, match=rf"rank must be 1 to 64, .* got {rank}"):
+        list(extract(tiny_pipeline(), tiny_pipeline(), rank))
+    with pytest.raises(ValueError, match=r"at least 1 and below the adapter's own, 4, got"):
+        resize(small(), min(rank, 4) if rank > 0 else rank)
+
+
+def test_a_model_that_is_not_finite_gives_no_adapter() -> None:
+    base, tuned = tiny_pipeline(), tiny_pipeline()
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_k"
+    tuned.unet.get_submodule(name).weight[0, 0] = float("nan")
+    with pytest.raises(ValueError, match=rf"unet\.{name} is NaN or infinite"):
+        list(extract(base, tuned, 4))

@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from peft import LoraConfig
 
 from caplora.lora.adapter import NOTHING, fresh_adapter
-from caplora.lora.layers import linear_layers, target_layers
+from caplora.lora.layers import linear_layers, refuse_rank, target_layers
 from caplora.lora.pack import Pack
 from caplora.models.base import weights_hash
 from caplora.study.training_settings import Training
@@ -171,3 +171,12 @@ def test_adapter_of_another_base_names_the_layer_and_what_is_there() -> None:
         Pack(host_of(tiny_unet()), [replace(adapter, weights={name: (down[:, :5], up)})])
     with pytest.raises(ValueError, match=r"unet\.nowhere\.to_q .* no such layer"):
         Pack(host_of(tiny_unet()), [replace(adapter, weights={"unet.nowhere.to_q": (down, up)})])
+
+
+def test_a_rank_above_a_layers_width_is_refused_and_the_width_itself_is_not() -> None:
+    layers = target_layers(host_of(tiny_unet()), TRAINING)  # the narrowest are 16 → 16
+    refuse_rank(layers, Variant(rank=16, alpha=1))
+    few = sum(16 in (layer.in_features, layer.out_features) for layer in layers.values())
+    said = rf"r17_a1: rank 17 .* unet\.down_blocks\.0\S+ .*\(16 → 16, so at most 16; {few} of its {len(layers)} layers"
+    with pytest.raises(ValueError, match=said):
+        refuse_rank(layers, Variant(rank=17, alpha=1))

@@ -18,7 +18,7 @@ from caplora.planning.pictures import pictures
 from caplora.planning.plan import forecast_of
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
-from caplora.study.variants import read_variants
+from caplora.study.variants import Variant, read_variants
 
 STUDY, GRID, SD15 = read_study("sd15"), list(read_variants("grid")), base_configs("sd15")
 
@@ -111,3 +111,13 @@ def test_plan_without_a_card_says_which_there_are(
 
 def test_the_command_knows_every_card() -> None:
     assert get_args(Name) == tuple(CARDS)
+
+
+def test_a_rank_above_a_layers_width_is_named_before_anything_is_planned() -> None:
+    """Stable Diffusion 1.5's narrowest projections are 320 wide, those of its mid block 1280 → 1280."""
+    most, above = Variant(rank=320, alpha=1), Variant(rank=321, alpha=1)
+    forecast_of(STUDY, [most], SD15, CARDS["H100"])
+    with pytest.raises(ValueError, match=r"r321_a1: rank 321 .* unet\..* at most 320; 20 of its 64 layers"):
+        forecast_of(STUDY, [most, above], SD15, CARDS["H100"])
+    middle = Variant(rank=321, alpha=1, targets=r"mid_block.*attn1\.to_q$")
+    forecast_of(STUDY, [middle], SD15, CARDS["H100"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageChops
+from safetensors.torch import load_file, save_file
 
 from caplora.lora.adapter import NOTHING, Adapter, rescaled
 from caplora.lora.adapter_files import weights_file, write_weights
@@ -222,6 +223,24 @@ def test_arms_are_the_baseline_and_the_variants_and_the_untrained_is_left_out(st
     assert [arm.folder.name for arm in arms] == ["baseline", "r4_a8"]
     assert [len(arm.wanted) for arm in arms] == [6, 6]
     assert [len(development_only(arm).wanted) for arm in arms] == [2, 2]
+
+
+@pytest.mark.parametrize("bad", ["nan", "cut"])
+def test_a_variant_whose_adapter_cannot_be_used_is_named_and_no_picture_is_touched(study: Study, bad: str) -> None:
+    there, broken = Variant(rank=4, alpha=8), Variant(rank=2, alpha=2)
+    written(study, there)
+    written(study, broken)
+    file = weights_file(study, broken)
+    if bad == "cut":
+        file.write_bytes(file.read_bytes()[:-40])
+    else:
+        state = load_file(file)
+        next(value for key, value in state.items() if "lora_up" in key)[0, 0] = float("nan")
+        save_file(state, file)
+    said = rf"r2_a2 cannot draw: {file} is cut off" if bad == "cut" else rf"r2_a2 cannot draw: {file}: 1 of the .* NaN"
+    with pytest.raises(ValueError, match=rf"{said}.* Notebook 02 writes it again .* delete {file.parent} and train"):
+        study_arms(study, [there, broken], tiny_pipeline())
+    assert not study.samples("baseline").exists()
 
 
 def test_arm_at_a_scale_has_so_much_of_the_adapter_and_claims_nothing_unasked(study: Study) -> None:

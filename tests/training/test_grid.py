@@ -401,3 +401,11 @@ def test_adapter_file_tells_the_captions_that_it_was_trained_on(tmp_path: Path) 
     assert tags[0] == {f"number {i}": 1 for i in range(5)}
     assert tags[1] == {"number 1": 1, "a man": 1, "smiling": 1, "number 3": 1, "number 4": 1, "number 0": 1}
     assert read_records(grid.study, CAPTIONED)[1]["variant"]["captions"] == "machine"
+
+
+def test_a_rank_above_a_layers_width_is_refused_before_any_folder_is_claimed(tmp_path: Path) -> None:
+    run(grid_in(tmp_path))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"r17_a1: rank 17 is above what .* up to 16"):
+        claim(grid_in(tmp_path), (*VARIANTS, Variant(rank=17, alpha=1)), fork=True)
+    assert sorted(tmp_path.rglob("*")) == before
