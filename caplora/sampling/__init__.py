@@ -2,8 +2,8 @@
 
 `arms` says who draws, `jobs` what is still to draw and in which batches. `drawing` is the denoising loop: it solves by
 one of the `solvers`, reads `prompts` once, and on a CPU deals a batch out to the cores (`sharing`). `finishing` makes
-pictures of latents and writes them. `samples` has the files: PNGs that say how they were drawn, and the table of an
-arm. `scale_zero` is a control. `quick_samples` serves the command `sample`; `class_images` and `training_previews` draw
+pictures of latents and writes them. `samples` has the files: PNGs that say how they were drawn, in A1111's words too
+(`a1111`), and the table of an arm. `scale_zero` is a control. `quick_samples` serves the command `sample`; `class_images` and `training_previews` draw
 for a training.
 """
 
