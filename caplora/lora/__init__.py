@@ -3,17 +3,19 @@
 `adapter` holds the weights of one variant. `layers` puts adapters on linear layers of the base, and `pack` lays many
 of them on at once. `adapter_files` writes and reads files; the forms of diffusers and kohya, alpha among them, are
 made in `formats`, and `layer_names` (for SDXL `sdxl_names`) knows what each form calls a layer. `merging` merges,
-extracts and resizes adapters.
+extracts and resizes adapters, and `blending` makes one of several.
 """
 
 from caplora.lora.adapter import NOTHING, Adapter, fresh_adapter, rescaled
 from caplora.lora.adapter_files import read_adapter, weights_file, write_weights
+from caplora.lora.blending import blend
 from caplora.lora.formats import DIFFUSERS, kohya_metadata, tag_frequency
 from caplora.lora.layers import target_layers
 from caplora.lora.merging import Merged, extract, left_out, merge, resize
 from caplora.lora.pack import Pack
 
 __all__ = [
-    "DIFFUSERS", "NOTHING", "Adapter", "Merged", "Pack", "extract", "fresh_adapter", "kohya_metadata", "left_out",
-    "merge", "read_adapter", "rescaled", "resize", "tag_frequency", "target_layers", "weights_file", "write_weights",
+    "DIFFUSERS", "NOTHING", "Adapter", "Merged", "Pack", "blend", "extract", "fresh_adapter", "kohya_metadata",
+    "left_out", "merge", "read_adapter", "rescaled", "resize", "tag_frequency", "target_layers", "weights_file",
+    "write_weights",
 ]  # fmt: skip

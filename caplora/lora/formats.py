@@ -51,16 +51,20 @@ def kohya_key(layer: str, family: Family) -> str:
 
 
 def family_of_adapter(adapter: Adapter) -> Family:
-    """The family of base models that an adapter fits.
+    """The family of base models that an adapter fits; one that does not tell counts as Stable Diffusion 1."""
+    return told_family(adapter) or SD1
 
-    It is told by the width of the texts that its cross-attention reads. Of an adapter without, only SDXL can be told
-    by its second text encoder or by several transformer blocks in a row; the others count as Stable Diffusion 1.
+
+def told_family(adapter: Adapter) -> Family | None:
+    """The family that an adapter is told to fit by the width of the texts that its cross-attention reads.
+
+    Of an adapter without, only SDXL can be told, by its second text encoder or by several transformer blocks in a row.
     """
     widths = {down.shape[1] for name, (down, _) in adapter.weights.items() if re.search(r"attn2\.to_[kv]$", name)}
     deep = any(re.match(r"text_encoder_2\.|unet.*transformer_blocks\.[1-9]", name) for name in adapter.weights)
     if 2048 in widths or deep:
         return SDXL
-    return SD2 if 1024 in widths else SD1
+    return next((family for width, family in {768: SD1, 1024: SD2}.items() if width in widths), None)
 
 
 FORMS = {"diffusers": diffusers_state, "kohya": kohya_state}
