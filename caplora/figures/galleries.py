@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,30 @@ def sample_grid(samples: Pictures, note: str = "") -> Figure:
             if y == 1:
                 axes.set_title(arm, loc="center", fontsize=size, color=_colour(arm))
     footnote(figure, "; ".join(filter(None, ["each row starts from the same noise", note, opening_note(prompts)])))
+    return figure
+
+
+@rc_context(STYLE)
+def labelled_grid(
+    pictures: Sequence[Sequence[Picture]], columns: Sequence[str], rows: Sequence[str], note: str
+) -> Figure:
+    """Pictures row by row, a label above each column and, where there are several rows, beside each row."""
+    count, words = len(pictures[0]), 1.7 if any(rows) else 0.08
+    side = min(2.4, max(0.9, (WIDTH - words - 0.08) / count))  # inches
+    above = [fill(label, max(10, int(side / 0.064))) for label in columns]
+    top = 0.14 * max(text.count("\n") + 1 for text in above) + 0.14
+    width, height = words + side * count + 0.08, top + side * len(pictures) + 0.55
+    figure = Figure((width, height))
+    for y, (own, label) in enumerate(zip(pictures, rows, strict=True), 1):
+        bottom = height - top - side * y
+        text = fill(label, int(words / 0.064), max_lines=max(2, int(side / 0.14)), placeholder=" …")
+        figure.text(0.08 / width, (bottom + side / 2) / height, text, va="center", fontsize=7.5, linespacing=1.2)
+        for x, picture in enumerate(own):
+            show_picture(place(figure, words + side * x, bottom, side - 0.04), picture)
+    for x, text in enumerate(above):
+        left = (words + side * (x + 0.5) - 0.02) / width
+        figure.text(left, 1 - (top - 0.06) / height, text, ha="center", va="bottom", fontsize=7.5, linespacing=1.2)
+    footnote(figure, note)
     return figure
 
 

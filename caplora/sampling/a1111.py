@@ -55,4 +55,3 @@ def read_written(text: str) -> Written:
 
 def _words(prompt: str) -> str:
     return " ".join(LORA.sub(" ", prompt).split())
-

@@ -165,9 +165,14 @@ def wear(pipeline: Pipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
 def sampling_key(settings: Sampling, pipeline: Pipeline) -> dict[str, Any]:
     """What decides a picture, beside adapter, prompt and seed: settings, the base's weights by their hashes, size."""
     return {
-        "sampling": settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json")
-        | named(settings.solver),
+        "sampling": settings_key(settings),
         "base": base_hashes(pipeline) | noise_of(pipeline),
         "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor,
         "noise": "of prompt and seed",
     }
+
+
+def settings_key(settings: Sampling) -> dict[str, Any]:
+    """The settings of a study that decide a picture."""
+    own = settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json")
+    return own | named(settings.solver)

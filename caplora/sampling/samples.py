@@ -108,7 +108,7 @@ def texts_in(path: Path) -> dict[str, str]:
     """The texts in a picture by their keys; none for one that is not there or cannot be read."""
     try:
         with Image.open(path) as image:
-            return {key: text for key, text in image.info.items() if isinstance(text, str)}
+            return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
     except (OSError, ValueError, SyntaxError):
         return {}
 

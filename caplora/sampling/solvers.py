@@ -1,7 +1,7 @@
 """The solvers that pictures are drawn by, all of them diffusers' own, and what A1111 calls them.
 
-DPM-Solver++ (2M, Lu et al. 2022), Euler and Euler with noise of its own at each step (Karras et al. 2022), DDIM (Song et
-al. 2021) and UniPC (Zhao et al. 2023).
+DPM-Solver++ (2M, Lu et al. 2022), Euler and Euler with noise of its own at each step (Karras et al. 2022), DDIM
+(Song et al. 2021) and UniPC (Zhao et al. 2023).
 """
 
 from dataclasses import dataclass, field
