@@ -29,8 +29,8 @@ __all__ = [
     "Figure", "attribute_differences", "caption_ablation", "caption_summary", "captions_figure", "closest",
     "closest_pictures", "corrections_figure", "curve_table", "duplicate_gallery", "extreme_pictures", "extremes",
     "extremes_table", "flagged_gallery", "forest_plot", "heat_map_table", "labelled_grid", "lora_diagram",
-    "loss_curves",
-    "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "pipeline_diagram", "prompt_slopes",
-    "prompt_table", "rank_alpha_heat_map", "read_curves", "read_pictures", "sample_grid", "sample_pictures",
-    "sample_table", "save_figure", "scale_curves", "scale_table", "summary_figure", "teaser", "tradeoff_planes",
+    "loss_curves", "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "pipeline_diagram",
+    "prompt_slopes", "prompt_table", "rank_alpha_heat_map", "read_curves", "read_pictures", "sample_grid",
+    "sample_pictures", "sample_table", "save_figure", "scale_curves", "scale_table", "summary_figure", "teaser",
+    "tradeoff_planes",
 ]  # fmt: skip

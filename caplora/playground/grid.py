@@ -9,6 +9,7 @@ from typing import Any
 
 from caplora.playground.recipe import Recipe, changed, in_words, name_of, value_of
 from caplora.sampling import SOLVERS
+from caplora.study import BASELINE
 
 AXES = {  # setting → what a person calls it
     "scale": "scale", "seed": "seed", "variant": "variant", "prompt": "prompt", "negative": "negative prompt",
@@ -31,6 +32,12 @@ class Axis:
     def labels(self) -> list[str]:
         """What stands at each row or column."""
         return [_label(self.setting, value) for value in self.values]
+
+    @property
+    def written(self) -> str:
+        """The values as a person would write them."""
+        values = [str(value) or BASELINE for value in self.values]
+        return ("\n" if self.setting in TEXTS else ", ").join(values)
 
 
 def axis_of(setting: str, text: str) -> Axis:
@@ -84,6 +91,12 @@ class Grid:
         negative = [f"without “{self.recipe.negative}”"] if self.recipe.negative and "negative" not in axes else []
         return ", ".join([*prompt, *negative, in_words(self.recipe, axes)])
 
+    @property
+    def controls(self) -> dict[str, list[str]]:
+        """The axes as a person would write them."""
+        y = [self.y.setting, self.y.written] if self.y else ["", ""]
+        return {"x": [self.x.setting, self.x.written], "y": y}
+
     def said(self) -> dict[str, Any]:
         """The grid as its picture's file says it."""
         axes = {name: asdict(axis) for name, axis in (("x", self.x), ("y", self.y)) if axis}
@@ -112,9 +125,8 @@ def grid_of(recipe: Recipe, x: Sequence[str], y: Sequence[str]) -> Grid:
 
 def grid_in(said: dict[str, Any], recipe: Recipe) -> Grid:
     """The grid that a picture's file says."""
-    axes = [Axis(said[name]["setting"], tuple(said[name]["values"])) for name in ("x", "y") if name in said]
-    checked = [axis_of(axis.setting, "\n".join(map(str, axis.values))) for axis in axes]
-    return Grid(recipe, *checked)
+    axes = [(said[name]["setting"], said[name]["values"]) for name in ("x", "y") if name in said]
+    return Grid(recipe, *(Axis(setting, tuple(value_of(setting, v) for v in values)) for setting, values in axes))
 
 
 def grid_name(grid: Grid, files: Sequence[Path]) -> str:
