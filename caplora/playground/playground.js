@@ -60,8 +60,8 @@ function render({ model, el }) {
   const tokens = { prompt: node("span", { class: "play-count" }), negative: node("span", { class: "play-count" }) };
   const prompt = node("textarea", { "aria-label": "prompt", rows: 3 }), negative = node("textarea", { "aria-label": "negative prompt", rows: 2 });
   const seed = field("seed", { type: "number", min: 0, step: 1 });
-  const dice = button("⚄", () => { seed.value = Math.floor(Math.random() * 2 ** 32); look(); }, { title: "any seed", "aria-label": "dice" });
-  const next = button("+1", () => { seed.value = Number(seed.value) + 1; look(); }, { title: "the next seed", "aria-label": "next seed" });
+  const dice = button("⚄ any", () => { seed.value = Math.floor(Math.random() * 2 ** 32); look(); }, { title: "any seed", "aria-label": "dice" });
+  const next = button("next", () => { seed.value = Number(seed.value) + 1; look(); }, { title: "the next seed", "aria-label": "next seed" });
   const solver = select("scheduler", model.get("view").solvers, () => look());
   const steps = field("steps", { type: "number", min: 1, max: 150, step: 1 }), guidance = field("guidance", { type: "number", min: 1, max: 30, step: 0.5 });
   const first = adapter("variant", "baseline"), second = adapter("blended with", "no other");
@@ -87,8 +87,8 @@ function render({ model, el }) {
       node("div", { class: "play-form" },
         named("prompt", prompt, tokens.prompt), named("negative prompt", negative, tokens.negative),
         first.part, second.part,
-        node("div", { class: "play-row" }, named("seed", node("div", { class: "play-seed" }, seed, dice, next)), named("scheduler", solver)),
-        node("div", { class: "play-row" }, named("steps", steps), named("guidance", guidance)),
+        named("seed", node("div", { class: "play-seed" }, seed, dice, next)),
+        node("div", { class: "play-how" }, named("scheduler", solver), named("steps", steps), named("guidance", guidance)),
         node("label", { class: "play-check" }, beside, "baseline beside it, from the same noise"),
         node("div", { class: "play-row" }, draw, stop),
         corners,

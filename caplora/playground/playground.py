@@ -25,7 +25,7 @@ from caplora.playground.recipe import Recipe, baseline_of, recipe_of
 from caplora.playground.shown import Shown, shown_grid, shown_pictures
 from caplora.playground.work import StoppedError, Work, duration
 from caplora.review import jpeg
-from caplora.sampling import SOLVERS, save_picture
+from caplora.sampling import SOLVERS, said_of, save_picture
 from caplora.study import Study, Variant
 
 HERE = Path(__file__).resolve().parent
@@ -112,7 +112,7 @@ class Playground(anywidget.AnyWidget):
                 self.work.part = f"batch {number} of {len(batches)}" if len(batches) > 1 else "drawing"
                 for _ in self.bench.draw(batch, self.work.step):
                     self._update()
-            self.said = then() or (f"{len(recipes)} drawn" if batches else self.said)
+            self.said = then() or (_drawn(recipes, self.bench) if batches else self.said)
             self.kept()
 
         own = {key: message[key] for key in ("recipe", "beside", "x", "y") if key in message}
@@ -136,7 +136,7 @@ class Playground(anywidget.AnyWidget):
             rows = grid.y.labels if grid.y else [""]
             figure = labelled_grid(pictures, grid.x.labels, rows, grid.fixed)
             save_picture(figure.image(), path, grid.fixed, grid.said())
-        return f"the grid in one picture: {path}"
+        return f"the grid in one picture: {path.relative_to(self.bench.study.path('.'))}"
 
     def _stop(self, _: dict[str, Any]) -> None:
         self.work.stop()
@@ -218,3 +218,10 @@ class Playground(anywidget.AnyWidget):
             "notes": list(self.notes),
             "told": "" if trained else UNTRAINED,
         }
+
+
+def _drawn(recipes: Sequence[Recipe], bench: Bench) -> str:
+    """That pictures were drawn, and which of them show nothing."""
+    flagged = [f"{path.name} is {flag}" for recipe in recipes if (flag := said_of(path := bench.path(recipe))["flag"])]
+    count = f"{len(recipes)} pictures drawn" if len(recipes) > 1 else "drawn"
+    return "; ".join([count, *flagged])
