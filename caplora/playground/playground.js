@@ -53,7 +53,7 @@ function render({ model, el }) {
 
   function axis(name) {
     const kind = select(`${name} setting`, [["", "none"], ...model.get("view").axes], () => look());
-    const values = node("textarea", { "aria-label": `${name} values`, rows: 2, spellcheck: "false", oninput: () => look() });
+    const values = node("textarea", { "aria-label": `${name} values`, rows: 1, spellcheck: "false", oninput: () => look() });
     return { part: node("div", { class: "play-axis" }, node("span", { class: "play-label" }, name), kind, values), value: () => [kind.value, values.value], put: ([setting, text]) => { kind.value = setting; values.value = text; } };
   }
 

@@ -96,14 +96,23 @@ def in_words(recipe: Recipe, leave_out: tuple[str, ...] = ()) -> str:
     """A recipe in a line for a person, without its prompts and what stands elsewhere."""
     said = {
         "variant": name_of(recipe.variant),
-        "scale": f"at {recipe.scale:g}" if recipe.variant else "",
-        "second": f"with {name_of(recipe.second)} at {recipe.second_scale:g}" if recipe.second else "",
+        "scale": f"scale {recipe.scale:g}" if recipe.variant or "variant" in leave_out else "",
+        "second": f"with {name_of(recipe.second)}" if recipe.second else "",
+        "second_scale": f"scale {recipe.second_scale:g}" if recipe.second or "second" in leave_out else "",
         "seed": f"seed {recipe.seed}",
         "solver": SOLVERS[recipe.solver].title,
         "steps": f"{recipe.steps} steps",
         "guidance": f"guidance {recipe.guidance:g}",
-    }  # fmt: skip
-    return ", ".join(words for name, words in said.items() if words and name not in leave_out).replace(", at", " at")
+    }
+    return ", ".join(words for name, words in said.items() if words and name not in leave_out)
+
+
+def adapters_in_words(recipe: Recipe) -> str:
+    """What a recipe is drawn with: `r4_a8 at 1 + r8_a8 at 0.5`."""
+    if not recipe.variant:
+        return BASELINE
+    second = f" + {name_of(recipe.second)} at {recipe.second_scale:g}" if recipe.second else ""
+    return f"{name_of(recipe.variant)} at {recipe.scale:g}{second}"
 
 
 def name_of(adapter: str) -> str:

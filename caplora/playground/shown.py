@@ -7,7 +7,7 @@ from typing import Any
 
 from caplora.playground.bench import Bench
 from caplora.playground.grid import Grid
-from caplora.playground.recipe import Recipe, in_words
+from caplora.playground.recipe import Recipe, adapters_in_words, in_words
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def _name(path: Path, folder: Path) -> str:
 
 def shown_pictures(recipes: Sequence[Recipe], bench: Bench) -> Shown:
     """Pictures beside each other, which differ in their adapters."""
-    labels = [in_words(recipe, ("seed", "solver", "steps", "guidance")) for recipe in recipes]
-    return Shown([[bench.path(recipe) for recipe in recipes]], labels, words=in_words(recipes[0], ("variant",)))
+    words = in_words(recipes[0], ("variant", "scale", "second", "second_scale"))
+    return Shown([[bench.path(r) for r in recipes]], [adapters_in_words(r) for r in recipes], words=words)
 
 
 def shown_grid(grid: Grid, bench: Bench) -> Shown:

@@ -24,8 +24,8 @@ class Wardrobe:
             return self.trained[name]
         path = self.study.path(name)
         if not path.exists():
-            own = f"{', '.join(self.trained)}, or" if self.trained else "nothing is trained yet, so"
-            raise ValueError(f"there is no adapter {name!r}: {own} the path of a .safetensors file")
+            own = f"choose {', '.join(self.trained)} or" if self.trained else "nothing is trained yet:"
+            raise ValueError(f"there is no adapter {name!r}: {own} give the path of a .safetensors file")
         return adapter_file(path)
 
     def named(self, stem: str) -> str:
