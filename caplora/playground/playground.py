@@ -102,11 +102,14 @@ class Playground(anywidget.AnyWidget):
         self._begin(recipes, shown_grid(grid, self.bench), message, lambda: self._save_grid(grid))
 
     def _begin(self, recipes: Sequence[Recipe], shown: Shown, message: dict[str, Any], then: Callable[[], str]) -> None:
-        if self.work.busy:
-            raise RuntimeError("a drawing is going on: stop it first, or wait for it")
         batches = self.bench.batches(recipes)
 
+        own = {key: message[key] for key in ("recipe", "beside", "x", "y")}
+
         def does() -> None:
+            self.controls, self.shown, self.notes = self.controls | own, shown, ()
+            self.failed, self.said = False, "drawn before: this is what was saved then"
+            self._update()
             self.work.of(sum(batch.passes for batch in batches))
             for number, batch in enumerate(batches, 1):
                 self.work.part = f"batch {number} of {len(batches)}" if len(batches) > 1 else "drawing"
@@ -115,9 +118,6 @@ class Playground(anywidget.AnyWidget):
             self.said = then() or (_drawn(recipes, self.bench) if batches else self.said)
             self.kept()
 
-        own = {key: message[key] for key in ("recipe", "beside", "x", "y") if key in message}
-        self.controls, self.shown, self.notes = self.controls | own, shown, ()
-        self.failed, self.said = False, "drawn before: this is what was saved then"
         self.work.begin(does, self._ended)
 
     def _ended(self, error: Exception | None) -> None:
@@ -187,7 +187,7 @@ class Playground(anywidget.AnyWidget):
         lacking = sum(len(batch.keep or batch.recipes) for batch in batches)
         if not lacking:
             return f"{len(recipes)} pictures, all of them drawn before"
-        if not self.work.busy:
+        if not self.work.going.locked():
             self.bench.measure(grid.recipe)
         seconds = (self.bench.seconds or 0) * sum(batch.passes for batch in batches)
         there = f", {len(recipes) - lacking} of them drawn before" if lacking < len(recipes) else ""

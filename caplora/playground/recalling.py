@@ -1,5 +1,6 @@
 """A picture's file → how it was drawn, whoever drew it, and what of that cannot be taken over here."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from caplora.playground.recipe import Recipe, recipe_of, value_of
 from caplora.sampling import UNNAMED, Written, read_written, said_of, solver_called, texts_in
 
 PASSED_OVER = {"Model hash", "Version", "RNG", "Lora hashes", "TI hashes", "Hashes", "Schedule type", "VAE", "VAE hash"}
+WEIGHTED = re.compile(r"\(.*:\s*[\d.]+\)|\(\(|\[\[")  # (word:1.2), ((word)), [[word]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ def recall(path: Path, bench: Bench) -> Recalled:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {path}")
+    try:
+        return _read(path, bench)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} says in another way how it was drawn than caplora does ({error!r})") from error
+
+
+def _read(path: Path, bench: Bench) -> Recalled:
     said, words = said_of(path), texts_in(path).get("parameters", "")
     if "recipe" in said:
         return _own(said, bench)
@@ -45,9 +54,10 @@ def _own(said: Mapping[str, Any], bench: Bench) -> Recalled:
     recipe = recipe_of({f.name: said["recipe"][f.name] for f in fields(Recipe) if f.name in said["recipe"]})
     if "x" in said:
         return Recalled(recipe, grid=grid_in(dict(said), recipe))
-    count, place = said.get("together", (1, 0))
+    count, place = map(int, said.get("together", (1, 0)))
+    together = (count, place) if 0 <= place < count <= 64 else (1, 0)
     notes = [*_base_changed(said["made"], bench), *_adapters_changed(said["made"]["adapters"], recipe, bench)]
-    return Recalled(recipe, tuple(notes), (min(int(count), 64), int(place)))
+    return Recalled(recipe, tuple(notes), together)
 
 
 def _base_changed(made: Mapping[str, Any], bench: Bench) -> list[str]:
@@ -99,6 +109,7 @@ def _others(text: Written, bench: Bench) -> Recalled:
         notes += [] if solver else [f"its sampler {sampler} is not among the schedulers here"]
     adapters = [f"{name} at {scale or 1}" for name, scale in text.adapters.items()]
     notes += [f"it was drawn with the adapter {' and '.join(adapters)}: choose the file"] if adapters else []
+    notes += ["weights in brackets are read as plain words here"] if WEIGHTED.search(text.prompt) else []
     own = f"{bench.base['pixels']}x{bench.base['pixels']}"
     notes += [f"its size was {size}, and {own} is drawn here"] if (size := said.pop("Size", own)) != own else []
     rest = [

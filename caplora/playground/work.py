@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
-from typing import Any
+from threading import Event, Lock, Thread
+from typing import Any, ClassVar
 
 OFTEN = 0.15  # seconds between two words of progress
 
@@ -13,7 +13,13 @@ class StoppedError(Exception):
 
 
 class Work:
-    """A work and how far it is; `told` gets `{"done": share, "words": …}` as it goes on, and {} at its end."""
+    """A work and how far it is; `told` gets `{"done": share, "words": …}` as it goes on, and {} at its end.
+
+    Adapters are laid onto the one base model that a kernel has, so there is one work at a time in it, in whatever
+    widget it was begun.
+    """
+
+    going: ClassVar[Lock] = Lock()
 
     def __init__(self, told: Callable[[dict[str, Any]], object]) -> None:
         self.told, self.busy, self._stop = told, False, Event()
@@ -22,7 +28,12 @@ class Work:
         self.part = ""
 
     def begin(self, does: Callable[[], None], ends: Callable[[Exception | None], None]) -> None:
-        """Do it in a thread, then `ends` with the error that ended it, if one did."""
+        """Do it in a thread, then `ends` with the error that ended it, if one did.
+
+        Raises RuntimeError where a work is going on.
+        """
+        if not self.going.acquire(blocking=False):
+            raise RuntimeError("a drawing is going on: stop it first, or wait for it")
         self._stop.clear()
         self.busy = True
         self._thread = Thread(target=self._run, args=(does, ends), daemon=True)
@@ -59,6 +70,7 @@ class Work:
         except Exception as raised:  # it is shown in the widget, because nobody sees one raised in a thread
             error = raised
         self.busy = False
+        self.going.release()
         self.told({})
         ends(error)
 

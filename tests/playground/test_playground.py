@@ -6,14 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from caplora.lora.adapter_files import weights_file, write_weights
 from caplora.models.base import parts_of
 from caplora.playground.playground import Playground
 from caplora.playground.recipe import recipe_of
-from caplora.sampling.samples import said_of
+from caplora.sampling.arms import study_arms
+from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.samples import said_of, save_picture
 from caplora.study.study import Study
 from caplora.study.variants import Variant
 from tests.tiny import tiny_pipeline, trained_like
@@ -240,3 +244,48 @@ def test_only_pictures_that_are_known_are_sent(opened: Opened, monkeypatch: pyte
         do(playground, "pictures", names=[base, "../secret.png"], side=side)
     assert [content["pictures"] for content, _ in sent] == [[base], [base]]
     assert sent[0][1] == [bytes_of(playground)[base]] and sent[1][1][0].startswith(b"\xff\xd8")
+
+
+def test_playground_opened_twice_draws_one_thing_at_a_time(opened: Opened) -> None:
+    first, second = opened(), opened()
+    with first.work.going:
+        assert "a drawing is going on" in do(second, "draw")["said"]
+    assert not do(second, "draw")["failed"]
+
+
+def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened) -> None:
+    playground = opened()
+    bench = playground.bench
+    arms = study_arms(bench.study, VARIANTS, bench.pipeline)
+    list(sample(bench.pipeline, plan_jobs(arms[:2], bench.study.sampling), bench.study.sampling))
+    wanted = arms[1].wanted[0]
+    path = arms[1].folder / wanted.file_name
+    view = do(playground, "recall", path=str(path))
+    assert view["notes"] == [] and view["controls"]["recipe"]["seed"] == wanted.noise
+    [[_, name]] = do(playground, "draw")["shown"]["rows"]
+    ours, theirs = (np.asarray(Image.open(p).convert("RGB"), dtype=int) for p in (bench.folder / name, path))
+    assert said_of(bench.folder / name)["made"]["adapter"] == said_of(path)["made"]["adapter"]
+    assert np.abs(ours - theirs).max() <= 1  # it was drawn in a larger batch
+
+
+def test_picture_of_a1111_is_taken_over_and_the_rest_is_said(opened: Opened, tmp_path: Path) -> None:
+    text = """portrait of a (woman:1.2) <lora:ink:0.8>
+Negative prompt: lowres
+Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 12345, Size: 512x768, Clip skip: 2, Version: v1.5.1"""
+    info = PngInfo()
+    info.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(tmp_path / "theirs.png", pnginfo=info)
+    view = do(opened(), "recall", path=str(tmp_path / "theirs.png"))
+    taken = {"negative": "lowres", "seed": 12345, "steps": 28, "guidance": 6.5, "solver": "dpmsolver++_karras"}
+    assert taken.items() <= view["controls"]["recipe"].items()
+    said = " ".join(view["notes"])
+    assert "ink at 0.8" in said and "512x768, and 32x32" in said and "Clip skip: 2" in said and "weights" in said
+
+
+def test_settings_that_a_picture_says_are_checked(opened: Opened, tmp_path: Path) -> None:
+    playground = opened()
+    wrong = [{"recipe": {"steps": 10**9}}, {"recipe": []}, {"recipe": {"prompt": "x"}}, {"noise": 1}]
+    for number, said in enumerate(wrong):
+        save_picture(Image.new("RGB", (8, 8)), tmp_path / f"{number}.png", "", said)
+        view = do(playground, "recall", path=str(tmp_path / f"{number}.png"))
+        assert view["failed"] and "not done" in view["said"]
