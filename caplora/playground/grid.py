@@ -81,7 +81,9 @@ class Grid:
         return [[self._cell(value, row) for value in self.x.values] for row in rows]
 
     def _cell(self, value: Any, row: Any) -> Recipe:
-        return changed(self.recipe, **{self.x.setting: value} | ({self.y.setting: row} if self.y else {}))
+        own = {self.x.setting: value} | ({self.y.setting: row} if self.y else {})
+        alone = {"second": ""} if own.get("variant") == "" else {}  # the baseline has no other beside it
+        return changed(self.recipe, **alone | own)
 
     @property
     def fixed(self) -> str:

@@ -185,6 +185,7 @@ function render({ model, el }) {
       put(view.controls);
       look();
     }
+    if (root.dataset.busy === "true" && !view.busy) look(); // what was drawn is not to be drawn again
     root.dataset.busy = view.busy;
     draw.disabled = grid.disabled = view.busy;
     stop.disabled = !view.busy;

@@ -223,5 +223,4 @@ class Playground(anywidget.AnyWidget):
 def _drawn(recipes: Sequence[Recipe], bench: Bench) -> str:
     """That pictures were drawn, and which of them show nothing."""
     flagged = [f"{path.name} is {flag}" for recipe in recipes if (flag := said_of(path := bench.path(recipe))["flag"])]
-    count = f"{len(recipes)} pictures drawn" if len(recipes) > 1 else "drawn"
-    return "; ".join([count, *flagged])
+    return "; ".join(["drawn", *flagged])

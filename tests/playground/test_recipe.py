@@ -49,6 +49,11 @@ def test_grid_has_a_row_for_each_value_down_and_a_column_for_each_across() -> No
     assert grid_of(Recipe(), ("seed", "1-3"), ("", "")).cells == [[Recipe(seed=n) for n in (1, 2, 3)]]
 
 
+def test_baseline_in_a_grid_has_no_other_adapter_beside_it() -> None:
+    grid = grid_of(Recipe("a lake", variant="r4_a8", second="ink"), ("variant", "baseline, r8_a8"), ("", ""))
+    assert [(r.variant, r.second) for r in grid.cells[0]] == [("", ""), ("r8_a8", "ink")]
+
+
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [
