@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real browser, for the tests and the benchmarks of the studio."""
+"""A real JupyterLab and a real browser, for the tests of the widgets and the benchmarks of the studio."""
 
 import os
 import shutil
@@ -57,12 +57,12 @@ def browser_page() -> Iterator[Page]:
             browser.close()
 
 
-def run_all(page: Page) -> None:
-    """Run every cell and wait for the studio."""
+def run_all(page: Page, shown: str = ".caplora-studio[data-current]") -> None:
+    """Run every cell and wait for what is to be shown: the studio."""
     page.get_by_text("| Idle").wait_for()  # or JupyterLab asks which kernel to take
     page.get_by_text("Run", exact=True).first.click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.wait_for_selector(".caplora-studio[data-current]")
+    page.wait_for_selector(shown)
 
 
 def press(page: Page, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,19 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from caplora.figures.look import INK, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, opening_note, shorten
+from caplora.figures.look import (
+    INK,
+    MUTED,
+    STYLE,
+    WIDTH,
+    Figure,
+    appearance,
+    counts,
+    footnote,
+    opening_note,
+    shorten,
+    wrapped,
+)
 from caplora.statistics import primary_model
 from caplora.study import BASELINE, metric_of, percent
 
@@ -61,6 +74,31 @@ def sample_grid(samples: Pictures, note: str = "") -> Figure:
             if y == 1:
                 axes.set_title(arm, loc="center", fontsize=size, color=_colour(arm))
     footnote(figure, "; ".join(filter(None, ["each row starts from the same noise", note, opening_note(prompts)])))
+    return figure
+
+
+@rc_context(STYLE)
+def labelled_grid(
+    pictures: Sequence[Sequence[Picture]], columns: Sequence[str], rows: Sequence[str], note: str
+) -> Figure:
+    """Pictures row by row, a label above each column and, where there are several rows, beside each row."""
+    count, longest = len(pictures[0]), max(len(word) for label in rows for word in (label[:26], *label.split()))
+    words = min(1.7, 0.2 + 0.064 * longest) if any(rows) else 0.08
+    side = min(2.4, max(0.9, (WIDTH - words - 0.08) / count))  # inches
+    above = [fill(label, max(10, int(side / 0.064))) for label in columns]
+    top, width = 0.14 * max(text.count("\n") + 1 for text in above) + 0.14, words + side * count + 0.08
+    below = 0.25 + 0.14 * (wrapped(note, width).count("\n") + 1)
+    figure = Figure((width, height := top + side * len(pictures) + below))
+    for y, (own, label) in enumerate(zip(pictures, rows, strict=True), 1):
+        bottom = height - top - side * y
+        text = fill(label, int(words / 0.064), max_lines=max(2, int(side / 0.14)), placeholder=" …")
+        figure.text(0.08 / width, (bottom + side / 2) / height, text, va="center", fontsize=7.5, linespacing=1.2)
+        for x, picture in enumerate(own):
+            show_picture(place(figure, words + side * x, bottom, side - 0.04), picture)
+    for x, text in enumerate(above):
+        left, foot = (words + side * (x + 0.5) - 0.02) / width, 1 - (top - 0.09) / height
+        figure.text(left, foot, text, ha="center", va="baseline", fontsize=7.5, linespacing=1.2)
+    footnote(figure, note)
     return figure
 
 

@@ -16,6 +16,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager, rc_context
+from PIL import Image
 
 from caplora.study import write_text
 
@@ -66,6 +67,10 @@ class Figure(matplotlib.figure.Figure):
         if self.stale or not self._drawn:
             self._drawn, self.stale = _rendered(self, "png", {"Software": None}), False
         return self._drawn
+
+    def image(self) -> Image.Image:
+        """The figure as a picture."""
+        return Image.open(io.BytesIO(self.png())).convert("RGB")
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         return self.png(), {"width": round(100 * self.get_figwidth())}  # pixels on the page

@@ -1,6 +1,6 @@
 """What notebook 03 holds: the baseline and the adapters of a study on their way to samples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import pandas as pd
@@ -9,6 +9,7 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
+from caplora.playground import Playground
 from caplora.report import growing
 from caplora.sampling import (
     Arm,
@@ -185,6 +186,10 @@ class Samples:
         drawn = sample(self.pipeline, jobs, self.study.sampling)
         for batch in growing(self.study, drawn, "3 of 5: every arm draws the prompts", "batches", len(jobs)):
             yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
+
+    def playground(self, kept: Callable[[], object] = lambda: None) -> Playground:
+        """The playground over the base model and the trained variants; `kept` is called after each drawing."""
+        return Playground(self.study, self.variants, self.pipeline, kept)
 
     def _drawn(self, arm: Arm) -> list[Sample]:
         return drawn_samples(arm.folder, arm.wanted)

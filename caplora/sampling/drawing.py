@@ -18,7 +18,7 @@ from caplora.models import Pipeline, Recorded, base_hashes, conditions, noise_of
 from caplora.sampling.prompts import Kept, answering, text_layers, texts_of_arms
 from caplora.sampling.samples import DARKEST
 from caplora.sampling.sharing import on_all_cores, shares_of
-from caplora.sampling.solvers import named, scheduler_of
+from caplora.sampling.solvers import SOLVERS, named, scheduler_of
 from caplora.study import Sampling
 
 
@@ -27,15 +27,33 @@ def initial_noise(noises: Sequence[int], shape: tuple[int, int, int]) -> Float[T
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(n)) for n in noises])
 
 
+def later_noise(noises: Sequence[int], shape: tuple[int, int, int]) -> list[torch.Generator]:
+    """The generators that have just drawn `initial_noise`: diffusers draws the noise of later steps from them."""
+    own = [torch.Generator().manual_seed(n) for n in noises]
+    for generator in own:
+        torch.randn(shape, generator=generator)
+    return own
+
+
 class Denoiser:
     """The UNet as `arms` denoise with it, guidance batched (Ho and Salimans 2022).
 
     The UNet must carry a pack of `arms` while it draws, or nothing if there is one arm. With `records` it is a CUDA
-    graph on a card, which pays from the second batch on.
+    graph on a card, which pays from the second batch on. Pictures are drawn away from the `negative` text. `stepped` is
+    told after each step how many pictures took it, by any thread; what it raises ends the drawing.
     """
 
-    def __init__(self, pipeline: Pipeline, arms: int, settings: Sampling, records: bool = False) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        arms: int,
+        settings: Sampling,
+        records: bool = False,
+        negative: str = "",
+        stepped: Callable[[int], object] = lambda count: None,
+    ) -> None:
         self.pipeline, self.arms, self.settings = pipeline, arms, settings
+        self.negative, self.stepped = negative, stepped
         self.guided = settings.guidance_scale != 1
         self._layers, self._kept = text_layers(pipeline.unet), Kept()
         self._eps: Callable[..., Tensor] = self._guided_eps
@@ -43,8 +61,8 @@ class Denoiser:
         self._places: list[int] = []
 
     def asked(self, prompts: Sequence[str]) -> list[str]:
-        """The texts that are to be read to draw prompts: with guidance the empty one too."""
-        return [""] * self.guided + [*prompts]
+        """The texts that are to be read to draw prompts: with guidance the negative one too."""
+        return [self.negative] * self.guided + [*prompts]
 
     @torch.no_grad()
     def latents(
@@ -71,14 +89,20 @@ class Denoiser:
 
     @torch.no_grad()
     def _denoised(self, read: Sequence[Tensor], noises: Sequence[int], steps: int | None) -> Tensor:
-        unet, scheduler = self.pipeline.unet, scheduler_of(self.pipeline, self.settings.solver)
+        unet, solver = self.pipeline.unet, SOLVERS[self.settings.solver]
+        scheduler = scheduler_of(self.pipeline, self.settings.solver)
         scheduler.set_timesteps(steps or self.settings.num_inference_steps, device=unet.device)
-        scheduler.set_begin_index(0)  # or it would ask the card which step is the first
-        size = unet.config.sample_size
-        [noise] = sent([initial_noise(noises, (unet.config.in_channels, size, size))], unet.device)
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(0)  # or it would ask the card which step is the first
+        shape = (unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
+        [noise] = sent([initial_noise(noises, shape)], unet.device)
         latents = noise.repeat(self.arms, 1, 1, 1, 1) * scheduler.init_noise_sigma
+        told: dict[str, Any] = {"generator": later_noise([*noises] * self.arms, shape)} if solver.ancestral else {}
         for t in scheduler.timesteps:
-            latents = scheduler.step(self._eps(latents, t, *read), t, latents).prev_sample
+            eps = self._eps(scheduler.scale_model_input(latents, t), t, *read)
+            flat = scheduler.step(eps.flatten(0, 1), t, latents.flatten(0, 1), **told).prev_sample
+            latents = flat.view_as(latents)
+            self.stepped(len(noises))
         return latents
 
     def _guided_eps(self, latents: Tensor, t: Tensor, *read: Tensor) -> Tensor:
@@ -141,9 +165,14 @@ def wear(pipeline: Pipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
 def sampling_key(settings: Sampling, pipeline: Pipeline) -> dict[str, Any]:
     """What decides a picture, beside adapter, prompt and seed: settings, the base's weights by their hashes, size."""
     return {
-        "sampling": settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json")
-        | named(settings.solver),
+        "sampling": settings_key(settings),
         "base": base_hashes(pipeline) | noise_of(pipeline),
         "pixels": pipeline.unet.config.sample_size * pipeline.vae_scale_factor,
         "noise": "of prompt and seed",
     }
+
+
+def settings_key(settings: Sampling) -> dict[str, Any]:
+    """The settings of a study that decide a picture."""
+    own = settings.model_dump(include={"num_inference_steps", "guidance_scale"}, mode="json")
+    return own | named(settings.solver)

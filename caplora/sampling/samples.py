@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from caplora.sampling.solvers import in_words_of_a1111
+from caplora.sampling.a1111 import read_written, written
 from caplora.study import BASELINE, Sampling, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
@@ -77,33 +76,39 @@ def suite_hashes(settings: Sampling) -> dict[str, str]:
 
 def parameters(wanted: Wanted, size: tuple[int, int], arm: str, made: dict[str, Any]) -> str:
     """How a picture was drawn in the words of A1111, which ComfyUI reads too; the seed is that of the noise."""
-    sampling, adapter = made["sampling"], made["adapter"]
-    worn = f" <lora:{adapter['name']}:{adapter['scale']:g}>" if adapter else ""
-    settings = {
-        "Steps": sampling["num_inference_steps"], **in_words_of_a1111(sampling),
-        "CFG scale": f"{sampling['guidance_scale']:g}",
-        "Seed": wanted.noise, "Size": "x".join(map(str, size)), "Model": made["model"], "RNG": "CPU",
-    } | ({"Lora hashes": f'"{adapter["name"]}: {adapter["sha256"][:10]}"'} if adapter else {})  # fmt: skip
-    said = ", ".join(f"{key}: {value}" for key, value in settings.items())
-    prompt = " ".join(wanted.prompt.split()).replace("<lora:", "< lora:")  # which would be read as another adapter
-    return f"{prompt}{worn}\nNegative prompt: \n{said}, caplora arm: {arm}, caplora seed: {wanted.seed}"
+    adapter, own = made["adapter"], f"caplora arm: {arm}, caplora seed: {wanted.seed}"
+    return written((wanted.prompt, "", wanted.noise), size, made, [adapter] if adapter else [], own)
 
 
 def save_sample(image: Image.Image, flag: str, folder: Path, wanted: Wanted, made: dict[str, Any]) -> None:
     """Write a picture with what drew it, whole or not at all; `made` is what the folder was claimed with."""
     own = {"arm": folder.name, "prompt": wanted.prompt, "seed": wanted.seed, "noise": wanted.noise, "flag": flag}
+    said = own | {"split": wanted.split, "made": made}
+    save_picture(image, folder / wanted.file_name, parameters(wanted, image.size, folder.name, made), said)
+
+
+def save_picture(image: Image.Image, path: Path, words: str, said: dict[str, Any]) -> None:
+    """Write a PNG, whole or not at all, with what drew it in A1111's words and in our own."""
     info = PngInfo()
-    info.add_itxt("parameters", parameters(wanted, image.size, folder.name, made))
-    info.add_itxt("caplora", json.dumps(own | {"split": wanted.split, "made": made}, ensure_ascii=False))
-    with replacing(folder / wanted.file_name) as part:
+    info.add_itxt("parameters", words)
+    info.add_itxt("caplora", json.dumps(said, ensure_ascii=False))
+    with replacing(path) as part:
         image.save(part, format="PNG", pnginfo=info)
 
 
 def said_of(path: Path) -> dict[str, Any]:
     """What a picture says of itself; empty for one that is not there or is none of ours."""
     try:
+        return json.loads(texts_in(path).get("caplora", "{}"))
+    except ValueError:
+        return {}
+
+
+def texts_in(path: Path) -> dict[str, str]:
+    """The texts in a picture by their keys; none for one that is not there or cannot be read."""
+    try:
         with Image.open(path) as image:
-            return json.loads(image.info.get("caplora", "{}"))
+            return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
     except (OSError, ValueError, SyntaxError):
         return {}
 
@@ -121,20 +126,7 @@ def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
 
 def asked_of(path: Path) -> str:
     """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
-    if own := said_of(path).get("prompt"):
-        return own
-    try:
-        with Image.open(path) as image:
-            written = str(image.info.get("parameters", ""))
-    except (OSError, ValueError, SyntaxError):
-        return ""
-    return prompt_of(written)
-
-
-def prompt_of(parameters: str) -> str:
-    """The prompt at the head of A1111's words about a picture, without its adapters; a mere prompt is itself."""
-    prompt = re.split(r"\s(?:Negative prompt: |Steps: \d+, )", parameters, maxsplit=1)[0]
-    return " ".join(re.sub(r"<lora:[^>]*>", " ", prompt).split())
+    return said_of(path).get("prompt") or read_written(texts_in(path).get("parameters", "")).prompt
 
 
 def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:

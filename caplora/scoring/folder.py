@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from caplora.captions import LEDGER, leads_out, own_words
-from caplora.sampling import asked_of, prompt_of, said_of
+from caplora.sampling import asked_of, read_written, said_of
 from caplora.scoring.clip import ClipEmbeddings
 from caplora.scoring.sample_metrics import clip_scores, cosines
 
@@ -77,7 +77,7 @@ def _is_arm(folder: Path) -> bool:
 
 def _in_words(picture: Picture, words: Mapping[str, str], name: str) -> Picture:
     """A picture that says no prompt, with the words that a file of captions has for it."""
-    return picture._replace(text=prompt_of(words.get(unicodedata.normalize("NFC", name), "")))
+    return picture._replace(text=read_written(words.get(unicodedata.normalize("NFC", name), "")).prompt)
 
 
 def _picture(path: Path, text: str | None) -> Picture:

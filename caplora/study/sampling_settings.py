@@ -26,8 +26,9 @@ class Sampling(Part):
     """Of each prompt: one picture a seed."""
     num_inference_steps: Positive = 30
     """Denoising steps of a picture."""
-    solver: Literal["dpmsolver++", "dpmsolver++_karras"] = "dpmsolver++"
-    """DPM-Solver++ (2M) at the model's own timesteps, or at those of Karras et al. 2022, of which fewer do."""
+    solver: Literal["dpmsolver++", "dpmsolver++_karras", "euler", "euler_a", "ddim", "unipc"] = "dpmsolver++"
+    """DPM-Solver++ (2M) at the model's own timesteps, or at those of Karras et al. 2022, of which fewer do; or another
+    of diffusers' solvers."""
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
     """How strongly a picture is pulled towards its prompt (classifier-free guidance); 1: not at all."""
     batch_size: Positive = 4

@@ -164,6 +164,14 @@ CROWDED_VALUES = cells(CROWDED, "clip_score", primary_model(CROWDED), "test")
 OF_THE_LONG = CROWDED_EFFECTS[CROWDED_EFFECTS["variant"] == LONG].iloc[0]
 
 
+SQUARES = [[np.full((8, 8, 3), 40 * x + 90 * y, np.uint8) for x in range(4)] for y in range(2)]
+ACROSS = [
+    "scale 0",
+    "DPM++ 2M Karras",
+    "a file of somebody else",
+    "an ink drawing of a woman, at night",
+]
+ROWS = ["a portrait of a woman with very long red hair who smiles, by the sea, at night", "b"]
 DRAWN: dict[str, Callable[[], look.Figure]] = {
     "loss_curves": lambda: losses.loss_curves(losses_of(ARMS[1:]), losses_of(ARMS[1:], every=10)),
     "prompts": lambda: prompts.per_prompt_differences(VALUES, HEADLINE),
@@ -192,6 +200,8 @@ DRAWN: dict[str, Callable[[], look.Figure]] = {
     "caption_samples": lambda: galleries.sample_grid(pictures([BASELINE, *CAPTIONS.values()], 3), "seed 0"),
     "two arms": lambda: galleries.sample_grid(pictures(ARMS[:2], 2)),
     "teaser": lambda: galleries.teaser(portraits(), pictures([BASELINE, BEST], 4), HEADLINE, "seed 0"),
+    "labelled grid": lambda: galleries.labelled_grid(SQUARES, ACROSS, ROWS, "seed 3, 20 steps"),
+    "row of a grid": lambda: galleries.labelled_grid(SQUARES[:1], ACROSS, [""], "seed 3, " * 30),
     "measures": lambda: curation.measures_figure(curated(faces=False), Curation()),
     "measures of faces": lambda: curation.measures_figure(curated(faces=True), Curation()),
     "flagged": lambda: in_a_folder(curation.flagged_gallery),
@@ -485,3 +495,10 @@ def test_numbers_of_a_figure_are_read_as_they_were_drawn(tmp_path: Path) -> None
     saved = look.save_figure(DRAWN["caption_ablation"](), tmp_path, "it", ABLATION)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["it.csv", "it.png", "it.svg"]
     pd.testing.assert_frame_equal(pd.read_csv(saved.with_suffix(".csv"), keep_default_na=True), ABLATION)
+
+
+def test_labelled_grid_shows_every_picture_and_says_every_label() -> None:
+    figure = drawn("labelled grid")
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    np.testing.assert_array_equal(shown, [picture for row in SQUARES for picture in row])
+    assert [label for label in (*ACROSS, *ROWS, "seed 3, 20 steps") if label not in read(figure)] == []

@@ -9,10 +9,11 @@ from PIL import ImageChops
 
 from caplora.lora.adapter import NOTHING
 from caplora.sampling.arms import Arm, claim
-from caplora.sampling.drawing import decode, draw_batch, sampling_key
+from caplora.sampling.drawing import Denoiser, decode, draw_batch, sampling_key
 from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.prompts import texts_of_arms
 from caplora.sampling.samples import parameters, wanted_samples
-from caplora.sampling.solvers import SOLVERS, scheduler_of
+from caplora.sampling.solvers import SOLVERS, scheduler_of, solver_called
 from caplora.study.sampling_settings import Sampling
 from tests.tiny import FAMILIES, tiny_pipeline
 
@@ -41,6 +42,49 @@ def test_solver_draws_what_diffusers_draws_with_it(family: str, solver: str) -> 
     ).images
     for a, b in zip(ours, theirs, strict=True):
         assert max(high for _, high in ImageChops.difference(a, b).getextrema()) <= 1
+
+
+def test_noise_of_later_steps_is_of_the_seed_and_the_same_for_every_arm() -> None:
+    two = draw_batch(tiny_pipeline(), 2, list(SETTINGS.test), [0, 5], solved_by("euler_a"))
+    torch.testing.assert_close(two[0], two[1], rtol=0, atol=0)
+    alone = draw_batch(tiny_pipeline(), 1, list(SETTINGS.test)[1:], [5], solved_by("euler_a"))
+    torch.testing.assert_close(two[0, 1], alone[0, 0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_negative_prompt_is_what_diffusers_draws_away_from(family: str) -> None:
+    pipeline, negative = FAMILIES[family](), "a blurry photo"
+    denoiser = Denoiser(pipeline, 1, SETTINGS, negative=negative)
+    texts = texts_of_arms(pipeline, 1, denoiser.asked(["a lake"]))
+    [ours], _ = decode(pipeline, denoiser.latents(texts, [5])[0])
+    pipeline.scheduler = scheduler_of(pipeline, "dpmsolver++")
+    told = {"num_inference_steps": 4, "guidance_scale": 3.0, "height": 32, "width": 32, "output_type": "pil"}
+    generator = torch.Generator().manual_seed(5)
+    [theirs] = pipeline("a lake", negative_prompt=negative, generator=generator, **told).images
+    assert max(high for _, high in ImageChops.difference(ours, theirs).getextrema()) <= 1
+
+
+def test_every_step_is_told_and_may_end_the_drawing() -> None:
+    told: list[int] = []
+
+    def stepped(count: int) -> None:
+        told.append(count)
+        if sum(told) >= 6:  # two pictures, three steps
+            raise InterruptedError
+
+    pipeline = tiny_pipeline()
+    denoiser = Denoiser(pipeline, 1, SETTINGS, stepped=stepped)
+    texts = texts_of_arms(pipeline, 1, denoiser.asked(list(SETTINGS.test)))
+    with pytest.raises(InterruptedError):
+        denoiser.latents(texts, [0, 5])
+    assert 6 <= sum(told) < 8
+
+
+def test_a_solver_is_found_by_what_a1111_wrote_of_it_then_and_now() -> None:
+    for name, solver in SOLVERS.items():
+        assert solver_called(solver.sampler, solver.schedule or "Automatic") == name
+    assert solver_called("DPM++ 2M Karras") == "dpmsolver++_karras"
+    assert solver_called("Heun") is None
 
 
 def test_another_solver_is_another_key_and_the_first_is_what_a_key_without_one_means(tmp_path: Path) -> None:

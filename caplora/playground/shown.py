@@ -1,0 +1,52 @@
+"""Which pictures the playground shows, in rows and columns with their labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from caplora.playground.bench import Bench
+from caplora.playground.grid import Grid
+from caplora.playground.recipe import Recipe, adapters_in_words, in_words
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Files row by row, whether they are there yet or not; `words` is below all."""
+
+    rows: Sequence[Sequence[Path]] = ()
+    columns: Sequence[str] = ()
+    labels: Sequence[str] = ()  # of the rows
+    words: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, row by row."""
+        return [path for row in self.rows for path in row]
+
+    def view(self, folder: Path) -> dict[str, Any]:
+        """As `playground.js` reads it: names of the files that are there."""
+        return {
+            "rows": [[_name(path, folder) for path in row] for row in self.rows],
+            "columns": list(self.columns),
+            "labels": list(self.labels),
+            "words": self.words,
+        }
+
+
+def _name(path: Path, folder: Path) -> str:
+    if not path.is_file():
+        return ""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def shown_pictures(recipes: Sequence[Recipe], bench: Bench) -> Shown:
+    """Pictures beside each other, which differ in their adapters."""
+    words = in_words(recipes[0], ("variant", "scale", "second", "second_scale"))
+    return Shown([[bench.path(r) for r in recipes]], [adapters_in_words(r) for r in recipes], words=words)
+
+
+def shown_grid(grid: Grid, bench: Bench) -> Shown:
+    """The cells of a grid."""
+    rows = [[bench.path(recipe) for recipe in row] for row in grid.cells]
+    return Shown(rows, grid.x.labels, grid.y.labels if grid.y else (), grid.fixed)
