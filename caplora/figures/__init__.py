@@ -1,8 +1,9 @@
 """Tables and pictures → figures, in one look.
 
-A file for each kind of figure: pictures that came in (`curation`), `captions`, training `losses`, every `metrics`,
-`persons` in a folder, effects as `forest` and `heat_map`, `prompts` one by one, `scales` of an adapter, the `tradeoff`, `galleries` of
-samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the type, and what saves a figure.
+A file for each kind of figure: pictures that came in (`curation`), the `persons` on them, `captions`, training
+`losses`, every `metrics`, effects as `forest` and `heat_map`, `prompts` one by one, `scales` of an adapter, the
+`tradeoff`, `galleries` of samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the type, and what
+saves a figure.
 """
 
 from caplora.figures.captions import (
@@ -28,9 +29,10 @@ from caplora.figures.tradeoff import tradeoff_planes
 
 __all__ = [
     "Figure", "attribute_differences", "caption_ablation", "caption_summary", "captions_figure", "closest",
-    "closest_pictures", "corrections_figure", "curve_table", "duplicate_gallery", "extreme_pictures", "extremes",
-    "extremes_table", "flagged_gallery", "forest_plot", "heat_map_table", "lora_diagram", "loss_curves",
-    "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "persons_figure", "pipeline_diagram", "prompt_slopes",
-    "prompt_table", "rank_alpha_heat_map", "read_curves", "read_pictures", "sample_grid", "sample_pictures",
-    "sample_table", "save_figure", "scale_curves", "scale_table", "summary_figure", "teaser", "tradeoff_planes",
+    "closest_pictures", "corrections_figure", "curve_table", "duplicate_gallery", "extreme_pictures",
+    "extremes", "extremes_table", "flagged_gallery", "forest_plot", "heat_map_table", "lora_diagram",
+    "loss_curves", "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences",
+    "persons_figure", "pipeline_diagram", "prompt_slopes", "prompt_table", "rank_alpha_heat_map", "read_curves",
+    "read_pictures", "sample_grid", "sample_pictures", "sample_table", "save_figure", "scale_curves",
+    "scale_table", "summary_figure", "teaser", "tradeoff_planes",
 ]  # fmt: skip
