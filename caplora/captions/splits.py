@@ -23,8 +23,8 @@ def assign_splits(
     A row keeps its split. Only where near-duplicates stand in both splits are they brought together: into the one that
     a person gave some of them (`by_hand`), else out of training. New files go where their cluster is, else they are
     held out, a whole cluster at a time, while that brings the number nearer to `share` of all. A hash of the cluster's
-    first name decides which ones. If the share is above 0 and there are two images, at least one is held out, unless they are
-    all alike; never are all.
+    first name decides which ones. If the share is above 0 and there are two images, at least one is held out, unless
+    they are all alike; never are all.
     """
     clusters, by_hand = clusters or {}, by_hand or {}
     splits = {row.file_name: row.split for row in rows}
@@ -70,7 +70,7 @@ def _drawn(groups: Sequence[Sequence[str]], known: Sequence[str], share: float) 
     count = len(known) + sum(map(len, groups))
     wanted = min(max(round(share * count), 1 if share > 0 else 0), count - 1)
     held = known.count("held_out")
-    splits = {}
+    splits: dict[str, str] = {}
     for group in groups:
         nearer = abs(held + len(group) - wanted) < abs(held - wanted) and held + len(group) < count
         held += len(group) if nearer else 0

@@ -1,8 +1,9 @@
 """Tables and pictures → figures, in one look.
 
-A file for each kind of figure: pictures that came in (`curation`), `captions`, training `losses`, every `metrics`,
-`persons` in a folder, effects as `forest` and `heat_map`, `prompts` one by one, `scales` of an adapter, the `tradeoff`, `galleries` of
-samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the type, and what saves a figure.
+A file for each kind of figure: pictures that came in (`curation`), the `persons` on them, `captions`, training
+`losses`, every `metrics`, effects as `forest` and `heat_map`, `prompts` one by one, `scales` of an adapter, the
+`tradeoff`, `galleries` of samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the type, and what
+saves a figure.
 """
 
 from caplora.figures.captions import (

@@ -1,4 +1,4 @@
-"""The faces of a folder, told apart → who is in it: the aligned faces, a row per person, and how alike all of them are."""
+"""The faces of a folder, told apart → who is in it: the aligned faces, a row per person, and how alike they all are."""
 
 import numpy as np
 from matplotlib import rc_context

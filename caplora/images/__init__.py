@@ -9,9 +9,9 @@ to upright sRGB), `faces` (where the face is), `face_encoder` and `persons` (who
 from caplora.images.curation import RULES, Rule
 from caplora.images.decoding import UnfitError, upright
 from caplora.images.face_encoder import FaceEncoder, open_face_encoder
-from caplora.images.faces import Detector, Face, faces_note, open_detector
+from caplora.images.faces import Detector, Face, open_detector
 from caplora.images.intake import Refused, Stored, import_images, look_at_faces, write_refused
-from caplora.images.persons import Persons, persons_note
+from caplora.images.persons import Persons, faces_note
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash
 from caplora.images.sheets import contact_sheet, marked
@@ -20,5 +20,5 @@ from caplora.images.table import image_table
 __all__ = [
     "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",
     "contact_sheet", "faces_note", "image_table", "import_images", "look_at_faces", "marked", "open_detector",
-    "open_face_encoder", "persons_note", "pixels_hash", "upright", "write_refused",
+    "open_face_encoder", "pixels_hash", "upright", "write_refused",
 ]  # fmt: skip

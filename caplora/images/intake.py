@@ -123,9 +123,14 @@ def scan(
 
 
 def look_at_faces(
-    study: Study, limit: int, detector: Detector, encoder: FaceEncoder
+    study: Study, limit: int, detector: Detector | Absent, encoder: FaceEncoder | Absent
 ) -> Iterator[tuple[Path, list[Sighting]]]:
-    """Each picture of the study's folder, as its path below it, with its faces; those refused by name are left out."""
+    """Each picture of the study's folder, as its path below it, with its faces; those refused by name are left out.
+
+    Without detector or encoder there is none.
+    """
+    if isinstance(detector, Absent) or isinstance(encoder, Absent):
+        return
     folder, settings = study.images_folder, study.images
     paths = [p for p in _files(folder)[: limit or None] if not _named(p.relative_to(folder), settings.refuse)]
     for path, found in sightings(paths, settings, detector, encoder):

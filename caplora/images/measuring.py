@@ -41,7 +41,7 @@ class Measure:
     light_y: float  # (top − bottom) / (top + bottom), in [-1, 1]
     cast_a: float  # mean a* of CIELAB (D65): green below 0, magenta above
     cast_b: float  # mean b*: blue below 0, yellow above
-    look: str  # perceptual hash of 64 bits in hexadecimal (ImageHash, phash), of the whole picture
+    look: str  # perceptual hash of 64 bits in hexadecimal (ImageHash, phash), of the square
     measured_on: str = "picture"  # or face: what all of them but the first and the last were measured on
     faces: int | None = None
     face_share: float | None = None  # of the square, in [0, 1]
@@ -100,14 +100,16 @@ def measure(
     """
     face = faces[0] if faces else None
     cut = cut or frame(image.size, resolution, face.box if face else None)
-    whole = _scaled(image, min(resolution / min(image.size), LONGEST * resolution / max(image.size)))
+    scale = resolution / cut.width
     if face:
-        part = detail = _ellipse(image, face.box, resolution / cut.width)
+        part = detail = _ellipse(image, face.box, scale)
     else:
+        whole = _scaled(image, min(scale, LONGEST * resolution / max(image.size)))
         part, detail = _all(whole), _middle(whole)
+    trained = image.crop((int(cut.x), int(cut.y), int(cut.x + cut.width), int(cut.y + cut.height)))
     return Measure(
-        enlarged=resolution / cut.width,
-        look=str(imagehash.phash(Image.fromarray(whole))),
+        enlarged=scale,
+        look=str(imagehash.phash(Image.fromarray(_scaled(trained, scale)))),
         measured_on="face" if face else "picture",
         faces=None if faces is None else len(faces),
         **_tones(part),

@@ -98,8 +98,14 @@ def sightings(
         yield path, [Sighting(f, a, encoder.embedding(a)) for f, a in zip(faces, aligned, strict=True)]
 
 
-def persons_note(persons: Persons | Absent) -> str:
-    """A sentence for the reader: how many persons were told apart, or why none were."""
+def faces_note(detector: Detector | Absent, persons: Persons | Absent | None = None) -> str:
+    """What the reader is told: whether faces were looked for, and how many persons told apart, or why not."""
+    if isinstance(detector, Absent):
+        return f"faces were not looked for: {detector.reason}"
+    return "faces were looked for" + (f"; {_persons_note(persons)}" if persons else "")
+
+
+def _persons_note(persons: Persons | Absent) -> str:
     if isinstance(persons, Absent):
         return f"persons were not told apart: {persons.reason}"
     if persons.likeness is None:

@@ -45,7 +45,6 @@ from caplora.images import (
     marked,
     open_detector,
     open_face_encoder,
-    persons_note,
     write_refused,
 )
 from caplora.models import device_of
@@ -93,15 +92,12 @@ class Portraits:
 
     def look(self) -> Iterator[Path]:
         """Tell persons apart, yielding each picture whose faces were looked at; none if detector or encoder lack."""
-        for absent in (self.detector, self.encoder):
-            if isinstance(absent, Absent):
-                self.persons = absent
-                return
         pictures = {}
         for source, found in look_at_faces(self.study, self.limit, self.detector, self.encoder):
             pictures[source] = found
             yield source
-        self.persons = Persons(pictures, self.study.images.faces.encoder.same)
+        lacking = next((one for one in (self.detector, self.encoder) if isinstance(one, Absent)), None)
+        self.persons = lacking or Persons(pictures, self.study.images.faces.encoder.same)
 
     def scan(self) -> Iterator[Stored | Refused]:
         """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
@@ -120,13 +116,7 @@ class Portraits:
         """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""
         count = f"{len(self.used)} of {len(self.used) + len(self.refused)}"
         watch = f"to watch what comes of them: {progress_page(self.study)}"
-        return f"{self.study.images_folder}: {count} files are used\n{self.said_of_faces()}\n{watch}"
-
-    def said_of_faces(self) -> str:
-        """Whether faces were looked for and persons told apart, and if not, why."""
-        if self.persons is None or isinstance(self.detector, Absent):
-            return faces_note(self.detector)
-        return f"{faces_note(self.detector)}\n{persons_note(self.persons)}"
+        return f"{self.study.images_folder}: {count} files are used\n{faces_note(self.detector, self.persons)}\n{watch}"
 
     def sheet(self, count: int = 64, side: int = 120) -> Image.Image:
         """The first safe images, side by side, with the faces that were found; a red frame says that one is flagged."""
@@ -135,7 +125,9 @@ class Portraits:
 
     def who(self) -> Figure | str:
         """The faces of the folder, a row per person; or why they were not told apart."""
-        return persons_figure(self.persons) if isinstance(self.persons, Persons) else self.said_of_faces()
+        if isinstance(self.persons, Persons):
+            return persons_figure(self.persons)
+        return faces_note(self.detector, self.persons)
 
     def refusals(self) -> Styler:
         """Every file that was refused with its reason, whole."""

@@ -24,9 +24,9 @@ from caplora.images.faces import (
     Detector,
     Face,
     Point,
-    faces_note,
     open_detector,
 )
+from caplora.images.persons import faces_note
 from caplora.images.pinned import Absent, Pinned, fetch
 from caplora.study.image_settings import Faces, Images
 from caplora.study.study import Study, read_study
