@@ -33,9 +33,11 @@ from caplora.statistics import checks
 from caplora.study import counted, signed
 
 STATUSES = {  # of a caption → in words
-    "kept": "kept by a person as they were", "edited": "corrected by a person", "pending": "not reviewed by anybody",
+    "kept": "kept by a person as they were",
+    "edited": "written or corrected by a person",
+    "pending": "not reviewed by anybody",
     "rejected": "rejected, and their images with them",
-}  # fmt: skip
+}
 OTHERS = {"edits": "Asked for what the portraits never show", "unrelated": "Where nobody asks for the subject"}
 UNMEASURED = "Nothing was measured, so what it does to prompts of any kind is not known."
 
@@ -63,7 +65,7 @@ def metadata(facts: Facts, pictures: Chosen) -> ModelCardData:
         instance_prompt=trigger or None,
         tags=["text-to-image", "diffusers", "lora", f"stable-diffusion{'-xl' if facts.xl else ''}", "caplora"],
         widget=shown or None,
-        model_name=facts.title,
+        model_name=facts.title if facts.found else None,
         eval_results=[evaluation(facts, facts.found)] if facts.found else None,
     )
 

@@ -11,8 +11,8 @@ import pandas as pd
 from safetensors import safe_open
 
 from caplora.lora import weights_file
-from caplora.report import Findings, data_facts, hashes, read_json, rows_of
-from caplora.study import Model, Study, Variant, current_model, metric_of, number, p_number, signed
+from caplora.report import SECONDARY_METRICS, Findings, data_facts, hashes, read_json, rows_of
+from caplora.study import BASELINE, Model, Study, Variant, current_model, metric_of, number, p_number, signed
 
 LICENCES = {  # of base models, as the hub names them
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
@@ -21,8 +21,9 @@ LICENCES = {  # of base models, as the hub names them
 }
 BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # of a training's record, what has a hash
 UNKNOWN = "not recorded"
+LEADING = {"a", "an", "the", "of", "with", "in", "on", "at", "and", "by", "to", "is", "who", ",", "-"}  # end no phrase
 UNBROKEN = "\u00a0"  # a space at which no line ends
-METRICS = ("clip_score", "ref_clip_score", "clip_i", "identity", "judge", "memorisation", "diversity")
+OF_PROMPTS = [m for m in SECONDARY_METRICS if m not in ("clip_cosine", "drift")]  # clip_cosine says what CLIPScore says
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def metric_rows(found: Findings, arms: pd.DataFrame) -> list[dict[str, str]]:
     """The table of what was measured of `found.best`, in words: of samples with intervals, then of whole arms."""
     own = found.effects[found.effects["variant"] == found.best]
     whole = set(arms["metric"]) if len(arms) else set()
-    kinds = [("test", metric) for metric in METRICS if metric not in whole] + [("unrelated", "drift")]
+    kinds = [("test", metric) for metric in OF_PROMPTS if metric not in whole] + [("unrelated", "drift")]
     samples = [e for split, m in kinds for e in own[(own["split"] == split) & (own["metric"] == m)].to_dict("records")]
     wholes = arms[arms["variant"] == found.best].to_dict("records") if len(arms) else []
     return [*map(_sample_row, samples), *map(_arm_row, wholes)]
@@ -190,14 +191,19 @@ def _row(e: dict[Hashable, Any], baseline: str, adapter: str, n: str) -> dict[st
 
 
 def opening(captions: Sequence[str]) -> str:
-    """The whole words with which all captions begin."""
+    """The whole words with which all captions begin, up to the last that can end a phrase."""
     shared = os.path.commonprefix(captions)  # noqa: RUF071 – of strings, not of paths
     ends = all(not caption[len(shared) :][:1].isalnum() for caption in captions)
-    return (shared if ends else shared.rpartition(" ")[0]).strip(" ,.")
+    words = (shared if ends else shared.rpartition(" ")[0]).split()
+    while words and words[-1].lower() in LEADING:
+        words.pop()
+    return " ".join(words).strip(" ,.")
 
 
 def all_hashes(facts: Facts, run: Study, files: Mapping[str, str]) -> dict[str, str]:
     """What tells whether a repetition is one: hashes of the adapter's files, base model, settings, prompts, tables."""
     base = read_json(facts.study.adapter(facts.variant) / "training.json").get("base", {})
     trained_on = {f"base model, {part}": digest for part, digest in base.items() if part in BASE}
-    return {**files, **trained_on, **dict(hashes(run, []))}
+    drawn = facts.study.samples(BASELINE).is_dir()  # else nobody has used the prompts
+    whole = {what: digest for what, digest in hashes(run, []) if drawn or not what.endswith("prompts")}
+    return {**files, **trained_on, **whole}

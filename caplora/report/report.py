@@ -13,11 +13,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from caplora.images import Absent
 from caplora.report import provenance, secondary, sentences
 from caplora.report.contents import placed
 from caplora.report.findings import Findings
-from caplora.scoring import load_faces
 from caplora.statistics import alarm, checks, training_sentence
 from caplora.study import (
     CAPTIONS,
@@ -126,9 +124,8 @@ def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Map
     if "identity" in metrics:
         said.append(f"Likeness is to {counted(data['held_out'], 'held-out portrait')}, and to no more of the person.")
     if "face_similarity" not in metrics:
-        early = "no held-out portrait shows one, or notebook 04 ran before there was an encoder"
-        faces = load_faces(study)
-        said.append(f"Faces are not compared: {faces.reason if isinstance(faces, Absent) else early}.")
+        without = "there was no encoder of faces when samples were scored, or no held-out portrait shows one"
+        said.append(f"Faces are not compared: {without if study.images.photographs else 'these are drawings'}.")
     if pending:
         said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as the machine wrote them.")
     return said

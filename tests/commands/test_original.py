@@ -97,6 +97,17 @@ def test_the_three_commands_of_the_original_run_one_after_another(
     assert set(scores["text"]) == {prompt} and len(scores) == 2 * 2 * 2 and set(scores["prefix"]) == {""}
 
 
+def test_adapter_of_a_folder_has_a_card_that_says_its_own_words_and_claims_nothing(data: Path) -> None:
+    assert main(line("--steps=1")) == 0
+    assert main(["publish", "lora_weights/study.yaml"]) == 0
+    folder = Path(f"lora_weights/runs/lora_weights/card/{NAME}")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert sorted(p.name for p in folder.rglob("*.*")) == ["README.md", f"lora_weights_{NAME}.safetensors", DIFFUSERS]
+    assert "instance_prompt: an ink drawing of a woman\n" in card  # not the subject of the study that this is like
+    assert "was not measured: notebook 03" in card and "license:" not in card and "widget:" not in card
+    assert str(MINI) not in card and str(data.parent) not in card
+
+
 def test_a_metadata_csv_with_corrected_captions_gives_the_words_to_train_on(data: Path) -> None:
     words = metadata_csv(data)
     assert main(line("--max_train_steps=1", captions="metadata.csv")) == 0

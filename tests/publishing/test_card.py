@@ -181,6 +181,7 @@ def test_what_the_ledger_leaves_open_the_study_states(tmp_path: Path) -> None:
         (CAPTIONS, SUBJECT),
         (["ink drawing of bob, smiling", "ink drawing of bob in a hat"], "ink drawing of bob"),
         (["ink drawings of bob", "ink drawing of bob"], "ink"),
+        (["ink drawing of bob with a hat", "ink drawing of bob with the sun"], "ink drawing of bob"),
         (["a man", "the man"], ""),
         (["", ""], ""),
     ],

@@ -314,6 +314,12 @@ def test_a_page_without_judge_arms_unrelated_prompts_or_a_second_variant_is_whol
     assert not re.search(r"\bnan\b|None|Undefined", text.split("How to cite it")[0].replace(f"nan {HOSTILE}", ""))
 
 
+def test_a_page_to_send_on_names_no_folder_of_this_machine(study: Study) -> None:
+    page = report(study, {"r4_a8": 0.05, "r8_a8": 0.0})
+    assert "Faces are not compared: there was no encoder of faces" in page
+    assert str(Path.home() / ".cache") not in page and str(study.path("")) not in page
+
+
 def test_secondary_suites_are_said_to_be_secondary(study: Study) -> None:
     table = scores({"r4_a8": 0.0, "r8_a8": 0.0}, splits=("development", "test", "edits", "unrelated"))
     text = page_of(study, effect_table(table))
