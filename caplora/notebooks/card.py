@@ -50,6 +50,13 @@ class Card:
         folder = write_folder(self.facts, repository)
         return "\n".join([str(folder.path), *(f"  {folder.name(path)}" for path in folder.files)])
 
+    def written(self) -> str:
+        """The same, or in a sentence why there is no card: a notebook goes on without one."""
+        try:
+            return self.write()
+        except PublishError as error:
+            return f"no card: {error}"
+
     def push(self, to: str, private: bool = True, agreed: Callable[[str], bool] | None = None) -> str:
         """Send it to the hub, after a question unless `agreed` answers it; what was done, in a sentence.
 
@@ -63,6 +70,8 @@ class Card:
     def _repr_markdown_(self) -> str:
         """The card that was written, as the hub shows it, with its pictures inside it."""
         path = card_folder(self.facts.study, self.facts.variant)
+        if not (path / "README.md").is_file():
+            return "No card was written."
         page = (path / "README.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
         return re.sub(r"\((images/[\w.]+)\)", lambda found: f"({inside(path / found[1])})", page)
 

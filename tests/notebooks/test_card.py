@@ -50,6 +50,14 @@ def test_a_notebook_shows_the_card_with_its_pictures_inside(tmp_path: Path) -> N
     assert "](images/" not in page and page.lstrip().startswith("# small_r4_a8")
 
 
+def test_a_notebook_goes_on_without_an_adapter_and_says_why_there_is_no_card(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    card = Card(small_facts(study))
+    (study.adapter(VARIANT) / "pytorch_lora_weights.safetensors").unlink()
+    assert card.written().startswith("no card: ") and "is not there: run 02_train_lora again" in card.written()
+    assert card._repr_markdown_() == "No card was written."
+
+
 def test_nothing_is_sent_where_nobody_says_where(tmp_path: Path) -> None:
     said = Card(small_facts(small_study(tmp_path))).push("")
     assert "not sent" in said and "python -m caplora publish small --variant r4_a8 --to owner/name" in said
