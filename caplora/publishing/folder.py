@@ -15,6 +15,7 @@ from caplora.lora import DIFFUSERS, read_adapter, weights_file, write_weights
 from caplora.publishing.card import model_card
 from caplora.publishing.facts import Facts
 from caplora.publishing.pictures import chosen_pictures, save_bare
+from caplora.publishing.words import plain
 from caplora.study import Study, Variant, file_hash, only_writer, write_text
 
 CARD = "README.md"
@@ -87,13 +88,17 @@ def check_adapter(facts: Facts) -> None:
 
 
 def copy_weights(facts: Facts, folder: Path) -> None:
-    """Both files of the adapter, byte for byte; one that names a folder of this machine is written without its path."""
+    """Both files of the adapter, byte for byte; of what their metadata say, private things are left out of a copy.
+
+    Kohya's form names the base model, which may be a folder of this machine, and counts the phrases of the captions.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kohya = weights_file(facts.study, facts.variant)
     shutil.copyfile(kohya.with_name(DIFFUSERS), folder / DIFFUSERS)
     with safe_open(kohya, framework="pt") as file:
         said = dict(file.metadata() or {})
-    if said.get("ss_sd_model_name", "") in ("", facts.base):
+    shown = {key: plain(value) for key, value in said.items()} | {"ss_sd_model_name": facts.base}
+    if said.get("ss_sd_model_name", facts.base) == facts.base and all(shown[key] == said[key] for key in said):
         shutil.copyfile(kohya, folder / kohya.name)
     else:
-        write_weights(read_adapter(kohya), folder / kohya.name, "kohya", said | {"ss_sd_model_name": facts.base})
+        write_weights(read_adapter(kohya), folder / kohya.name, "kohya", shown)

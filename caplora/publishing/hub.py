@@ -53,7 +53,9 @@ class Sending:
     def said(self) -> str:
         """All of it, for the person who decides."""
         facts, files = self.folder.facts, self.folder.files
-        seen = "private, for you alone" if self.private else "PUBLIC, for everybody"
+        owner = self.repository.partition("/")[0]
+        whose = "you alone" if owner == self.who else f"the members of {owner}"
+        seen = f"private, for {whose}" if self.private else "PUBLIC, for everybody"
         lines = [
             f"to {self.repository} on the Hugging Face Hub, as {self.who}: {seen}",
             *self._already(),

@@ -1,7 +1,7 @@
 """A small study that has trained, drawn and scored, with hostile text wherever a person or a file has text."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from caplora.lora.adapter_files import weights_file, write_weights
-from caplora.lora.formats import DIFFUSERS, kohya_metadata
+from caplora.lora.formats import DIFFUSERS, kohya_metadata, tag_frequency
 from caplora.models.base import parts_of
 from caplora.publishing.facts import Facts, Measured
 from caplora.report.findings import Findings
@@ -57,20 +57,21 @@ def small_study(folder: Path, **says: Any) -> Study:
     return study
 
 
-def train(study: Study, variant: Variant, base: str | None = None) -> None:
+def train(study: Study, variant: Variant, base: str | None = None, captions: Sequence[str] = CAPTIONS) -> None:
     """What the training of a variant leaves: both files, `settings.json`, `training.json`."""
     adapter = trained_like(parts_of(tiny_pipeline()), variant.rank, variant.alpha)
     kohya = weights_file(study, variant)
     named, revision = base or study.base.path, None if base else study.base.revision
     write_weights(adapter, kohya.with_name(DIFFUSERS), "diffusers", {})
-    write_weights(adapter, kohya, "kohya", kohya_metadata(adapter, kohya.stem, 64, named))
+    metadata = kohya_metadata(adapter, kohya.stem, 64, named) | {"ss_tag_frequency": tag_frequency(captions, "small")}
+    write_weights(adapter, kohya, "kohya", metadata)
     record = {
         "variant": variant.model_dump(exclude_none=True), "trained_parameters": adapter.parameters(), "stopped": None,
         "training": {"steps": 7}, "base": {"path": named, "revision": revision},
         "sha256": {path.name: file_hash(path) for path in (kohya.with_name(DIFFUSERS), kohya)},
     }  # fmt: skip
     kohya.with_name("settings.json").write_text(json.dumps(record), encoding="utf-8")
-    trained = {"base": {"unet": "0" * 64}, "images": {f"anna_{i}.png": {"caption": c} for i, c in enumerate(CAPTIONS)}}
+    trained = {"base": {"unet": "0" * 64}, "images": {f"anna_{i}.png": {"caption": c} for i, c in enumerate(captions)}}
     kohya.with_name("training.json").write_text(json.dumps(trained), encoding="utf-8")
 
 

@@ -84,6 +84,9 @@ def test_nothing_private_is_in_any_file(tmp_path: Path) -> None:
     folder = write_folder(finished(tmp_path))
     for path in folder.files:
         content = path.read_bytes()
+        if path.name == "small_r4_a8.safetensors":
+            with safe_open(path, framework="pt") as file:
+                assert "smiling" in json.loads(file.metadata()["ss_tag_frequency"])["small"]
         assert [text for text in (*PRIVATE, str(tmp_path), "anna_") if text.encode() in content] == [], path
         if path.suffix == ".png":
             with Image.open(path) as image:
@@ -92,6 +95,7 @@ def test_nothing_private_is_in_any_file(tmp_path: Path) -> None:
 
 def test_the_files_of_the_adapter_are_those_that_were_trained(tmp_path: Path) -> None:
     facts = finished(tmp_path)
+    train(facts.study, VARIANT, captions=[SUBJECT, f"{SUBJECT}, smiling"])
     folder = write_folder(facts)
     kohya = weights_file(facts.study, VARIANT)
     for path in (kohya, kohya.with_name(DIFFUSERS)):

@@ -92,7 +92,7 @@ def test_the_question_says_who_where_who_sees_it_every_file_licence_and_consent(
     asked: list[str] = []
     push(hub, facts, agreed=lambda said: bool(asked.append(said)))  # type: ignore[func-returns-value]
     [said] = asked
-    assert "me/faces on the Hugging Face Hub, as me: private" in said and "which is new" in said
+    assert "me/faces on the Hugging Face Hub, as me: private, for you alone" in said and "which is new" in said
     for path in (p for p in card_folder(facts.study, VARIANT).rglob("*") if p.is_file()):
         assert f"{path.name}  {size(path.stat().st_size)}" in said
     assert "creativeml-openrail-m" in said and "consent of the person shown:" in said and TOKEN not in said
@@ -128,6 +128,7 @@ def test_what_is_there_is_named_before_it_is_replaced_and_the_rest_stays(hub: Hu
     hub.holding("us/faces", README__md=b"by hand", notes__txt=b"kept", __gitattributes=b"")
     asked: list[str] = []
     push(hub, facts, "us/faces", agreed=lambda said: bool(asked.append(said)))  # type: ignore[func-returns-value]
+    assert "as me: private, for the members of us" in asked[0]
     assert "REPLACES README.md" in asked[0] and "beside notes.txt, which stays" in asked[0]
     assert hub.repositories["us/faces"]["files"]["README.md"] == b"by hand"
     push(hub, facts, "us/faces")
