@@ -6,26 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
 from caplora.figures.look import Figure, save_figure
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
-from caplora.study.study import Study, read_study
-from tests.report.test_report import HOSTILE, Page, scores
+from caplora.study.study import Study
+from tests.report.test_report import HOSTILE, Page, hostile_study, scores
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """A study with hostile text wherever people write, and nothing made yet."""
-    settings = {
-        "name": "small",
-        "question": f"Is it safe? {HOSTILE}",
-        "images": {"folder": "faces"},
-        "sampling": {"development": [f"one {HOSTILE}"], "test": [f"two {HOSTILE}", "three"], "seeds": [5, 6]},
-    }
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return read_study(tmp_path / "small.yaml")
+    return hostile_study(tmp_path, seeds=[5, 6])
 
 
 def picture(path: Path) -> None:

@@ -62,17 +62,22 @@ def findings(table: pd.DataFrame, **more: Any) -> Findings:
     return Findings(table, "r4_a8", "clip_a", known, **more)
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """A study with a data set, adapters, and hostile text in every place that holds text."""
+def hostile_study(folder: Path, **drawing: Any) -> Study:
+    """A study with hostile text wherever its file has text, and nothing made yet."""
     settings = {
         "name": "small",
         "question": f"Is it safe? {HOSTILE}",
         "images": {"folder": "faces"},
-        "sampling": {"development": [f"one {HOSTILE}"], "test": [f"two {HOSTILE}", "three"]},
+        "sampling": {"development": [f"one {HOSTILE}"], "test": [f"two {HOSTILE}", "three"]} | drawing,
     }
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    read = read_study(tmp_path / "small.yaml")
+    (folder / "small.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return read_study(folder / "small.yaml")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A study with a data set, adapters, and hostile text in every place that holds text."""
+    read = hostile_study(tmp_path)
     read.dataset.mkdir(parents=True)
     kept = [("train", "kept")] * 3 + [("train", "pending")] * 2 + [("held_out", "edited"), ("train", "rejected")]
     ledger = [(f"{i}.png", HOSTILE, HOSTILE, status, split, HOSTILE) for i, (split, status) in enumerate(kept)]
