@@ -9,6 +9,7 @@ import pytest
 MARKERS = {
     "gpu": "needs a CUDA device",
     "network": "downloads models",
+    "loaders": "reads our files in InvokeAI and LyCORIS",
     "slow": "takes many minutes and gigabytes",
 }
 
