@@ -27,8 +27,7 @@ class Sampling(Part):
     num_inference_steps: Positive = 30
     """Denoising steps of a picture."""
     solver: Literal["dpmsolver++", "dpmsolver++_karras", "euler", "euler_a", "ddim", "unipc"] = "dpmsolver++"
-    """DPM-Solver++ (2M) at the model's own timesteps, or at those of Karras et al. 2022, of which fewer do; or another
-    of diffusers' solvers."""
+    """DPM-Solver++ (2M) at the model's own timesteps, at those of Karras et al. 2022 (fewer do), or another solver."""
     guidance_scale: Annotated[float, Field(ge=1)] = 7.5
     """How strongly a picture is pulled towards its prompt (classifier-free guidance); 1: not at all."""
     batch_size: Positive = 4

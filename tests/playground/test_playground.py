@@ -19,8 +19,9 @@ from caplora.sampling.arms import study_arms
 from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.samples import said_of, save_picture
 from caplora.study.study import Study
+from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
-from tests.tiny import tiny_pipeline, trained_like
+from tests.tiny import FAMILIES, TRAINING, trained_like
 
 VARIANTS = [Variant(rank=4, alpha=8), Variant(rank=8, alpha=8)]
 SAMPLING = {
@@ -35,13 +36,13 @@ Opened = Callable[..., Playground]
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
     """Opens the playground of a study whose variants are trained, with a tiny base model."""
-    pipeline = tiny_pipeline()
     study = Study.model_validate_json(json.dumps({"name": "tiny", "images": {"folder": "."}, "sampling": SAMPLING}))
     study._root = tmp_path
 
-    def open_(trained: int = 2) -> Playground:
+    def open_(trained: int = 2, family: str = "sd1", settings: Training = TRAINING) -> Playground:
+        pipeline = FAMILIES[family]()
         for i, variant in enumerate(VARIANTS[:trained]):
-            adapter = trained_like(parts_of(pipeline), variant.rank, variant.alpha, seed=i)
+            adapter = trained_like(parts_of(pipeline), variant.rank, variant.alpha, seed=i, settings=settings)
             write_weights(adapter, weights_file(study, variant), "kohya", {})
         return Playground(study, VARIANTS, pipeline)
 
@@ -253,8 +254,10 @@ def test_playground_opened_twice_draws_one_thing_at_a_time(opened: Opened) -> No
     assert not do(second, "draw")["failed"]
 
 
-def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened) -> None:
-    playground = opened()
+@pytest.mark.parametrize("texts", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened, family: str, texts: bool) -> None:
+    playground = opened(family=family, settings=TRAINING.model_copy(update={"train_text_encoder": texts}))
     bench = playground.bench
     arms = study_arms(bench.study, VARIANTS, bench.pipeline)
     list(sample(bench.pipeline, plan_jobs(arms[:2], bench.study.sampling), bench.study.sampling))
