@@ -32,7 +32,7 @@ from caplora.figures import (
     tradeoff,
 )
 from caplora.images.curation import RULES
-from caplora.images.table import OF_A_FACE
+from caplora.images.table import OF_A_FACE, OF_A_PERSON
 from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.statistics.tradeoff import tradeoff_table
@@ -99,8 +99,9 @@ def curated(faces: bool) -> pd.DataFrame:
     table["reasons"] = np.where(table["flagged"] == "", "", f"roll −31.2° is beyond ±20° (images.curation.x); {NEAR}")
     table["cluster"] = pd.array([1, 1, 1, 1, 1, 1, 1, 2, 2, *[None] * (n - 9)], "Int64") if faces else pd.NA
     table["faces"] = pd.array(rng.integers(0, 3, n) if faces else [None] * n, "Int64")
+    table["measured_on"] = np.where(table["faces"].fillna(0) > 0, "face", "picture")
     if not faces:
-        table[list(OF_A_FACE)] = np.nan
+        table[[*OF_A_FACE, *OF_A_PERSON]] = np.nan
     return table
 
 

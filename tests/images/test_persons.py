@@ -53,7 +53,7 @@ def test_likeness_is_the_cosine_to_the_mean_of_the_folders_person() -> None:
 
 def test_two_persons_with_two_faces_alike_stay_two() -> None:
     """Chains would join them: the mean of all cosines between the two is what counts."""
-    link = np.cos(0.9), np.sin(0.9)  # between the two, nearer to the first
+    link = np.cos(0.7), np.sin(0.7)  # between the two, nearer to the first
     faces = [[1, 0], [1, 0.05], [1, -0.05], link, [0, 1], [0.05, 1], [-0.05, 1]]
     found = folder(**{f"p{k}": [sighting(face)] for k, face in enumerate(faces)})
     assert found.cosines[3].min() > SAME
@@ -79,6 +79,7 @@ def test_of_several_faces_the_persons_comes_first_and_else_the_largest() -> None
     found = folder(
         a=[sighting([0, 1], size=90), sighting([1, 0], size=20), sighting([1, 0.4], size=50)],
         b=[sighting([1, 0])],
+        d=[sighting([1, 0])],
         c=[sighting([0, 1], size=5), sighting([0, 1], size=9)],
     )
     assert [(face.box.width, number) for face, number, _ in found.of(Path("a"))] == [(20, 1), (90, 2), (50, 1)]
