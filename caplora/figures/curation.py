@@ -27,10 +27,12 @@ PANELS = {  # column → title, unit
     "brightness": ("Brightness", "mean luma, 0 … 1"),
     "clipped": ("Clipped", "share of pixels"),
     "contrast": ("Contrast", "luma, 95th − 5th percentile"),
-    "cast": ("Colour cast", "distance from grey, CIELAB"),
+    "cast": ("Colour cast", "from grey or skin, CIELAB"),
     "light_x": ("Light from the side", "left < 0 < right"),
     "faces": ("Faces", "number found"),
-    "face_share": ("Size of the face", "share of the picture"),
+    "face_share": ("Size of the face", "share of the square"),
+    "face_cut": ("Face cut off", "share of its box"),
+    "likeness": ("Likeness", "cosine to the folder's person"),
     "roll": ("Roll", "degrees, clockwise"),
     "yaw": ("Yaw, estimated", "degrees, to the right"),
 }
@@ -60,9 +62,11 @@ def measures_figure(table: pd.DataFrame, curation: Curation) -> Figure:
     marks = [Patch(color=GREY, label="within the limit"), Patch(color=FLAGGED, label="flagged for this measure")]
     figure.legend(handles=marks, loc="outside upper right", ncols=2)
     unknown = "" if table["faces"].notna().any() else " Faces were not looked for."
+    on_face = int((table["measured_on"] == "face").sum())
+    where = f" Measured on the face of {on_face}, on all of the other {len(table) - on_face}." if on_face else ""
     dropped = f"{(table['flagged'] != '').sum()} of them flagged, for any reason"
-    note = f"n = {len(table)} images, {dropped}. Dashed: limits (images.curation); ticks below: each image.{unknown}"
-    footnote(figure, note)
+    note = f"n = {len(table)} images, {dropped}. Dashed: limits (images.curation); ticks below: each image."
+    footnote(figure, note + where + unknown)
     return figure
 
 

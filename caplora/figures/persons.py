@@ -11,7 +11,7 @@ from caplora.images import Persons
 
 ROWS, ACROSS = 8, 6  # persons, and faces of each, that are shown at most
 FACE = 0.62  # inches
-MATRIX = 3.1  # inches
+MATRIX = 3.0  # inches
 
 
 @rc_context(STYLE)
@@ -28,7 +28,7 @@ def persons_figure(persons: Persons) -> Figure:
         _person(figure, persons, row + 1, height - 0.45 - row * (FACE + 0.22), height)
     figure.text(0.08 / WIDTH, 1 - 0.1 / height, "Whose faces they are", va="top", fontweight="bold")
     if persons.faces:
-        axes = figure.add_axes((4.55 / WIDTH, (height - 0.45 - MATRIX) / height, MATRIX / WIDTH, MATRIX / height))
+        axes = figure.add_axes((4.4 / WIDTH, (height - 0.45 - MATRIX) / height, MATRIX / WIDTH, MATRIX / height))
         _matrix(figure, axes, persons)
     left = f" The first {ROWS} persons are shown." if count > ROWS else ""
     said = f"n = {len(persons.faces)} faces in {len(persons.pictures)} pictures. One person: a mean cosine from"
@@ -38,8 +38,8 @@ def persons_figure(persons: Persons) -> Figure:
 
 def _person(figure: Figure, persons: Persons, number: int, top: float, height: float) -> None:
     """A person's row: number, how many faces, and the first of them."""
-    own = [one for (_, one), mine in zip(persons.faces, persons.numbers, strict=True) if mine == number]
-    pictures = sum(any(one in found for one in own) for found in persons.pictures.values())
+    faces = [face for face, whose in zip(persons.faces, persons.numbers, strict=True) if whose == number]
+    own, pictures = [one for _, one in faces], len({source for source, _ in faces})
     name = f"Person {number}" + (", the folder's" if number == 1 and persons.likeness is not None else "")
     shown = f", {ACROSS} shown" if len(own) > ACROSS else ""
     under = (0.08 / WIDTH, (top + 0.04) / height)

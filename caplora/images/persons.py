@@ -21,7 +21,7 @@ from caplora.images.pinned import Absent
 from caplora.study import Images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sighting:
     """One face of a picture: where it is, as it is laid on the encoder's pattern, and its embedding of unit length."""
 

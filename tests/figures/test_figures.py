@@ -26,13 +26,16 @@ from caplora.figures import (
     look,
     losses,
     metrics,
+    persons,
     prompts,
     scales,
     side_by_side,
     tradeoff,
 )
 from caplora.images.curation import RULES
-from caplora.images.table import OF_A_FACE
+from caplora.images.faces import Box, Face, Point
+from caplora.images.persons import Persons, Sighting
+from caplora.images.table import OF_A_FACE, OF_A_PERSON
 from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.statistics.tradeoff import tradeoff_table
@@ -99,9 +102,18 @@ def curated(faces: bool) -> pd.DataFrame:
     table["reasons"] = np.where(table["flagged"] == "", "", f"roll −31.2° is beyond ±20° (images.curation.x); {NEAR}")
     table["cluster"] = pd.array([1, 1, 1, 1, 1, 1, 1, 2, 2, *[None] * (n - 9)], "Int64") if faces else pd.NA
     table["faces"] = pd.array(rng.integers(0, 3, n) if faces else [None] * n, "Int64")
+    table["measured_on"] = np.where(table["faces"].fillna(0) > 0, "face", "picture")
     if not faces:
-        table[list(OF_A_FACE)] = np.nan
+        table[[*OF_A_FACE, *OF_A_PERSON]] = np.nan
     return table
+
+
+def people(most: int) -> Persons:
+    """Twelve persons, the first in some pictures and the others in one each, as an encoder tells them apart."""
+    face = Face(Box(0, 0, 9, 9), *[Point(0, 0)] * 5, confidence=0.9)
+    who = [0] * most + list(range(1, 12))
+    looks = [Sighting(face, np.full((112, 112, 3), 20 * k, np.uint8), np.eye(128)[k]) for k in who]
+    return Persons({Path(f"{i}.png"): [one] for i, one in enumerate(looks)}, 0.363)
 
 
 def in_a_folder(draw: Callable[[pd.DataFrame, Path], look.Figure]) -> look.Figure:
@@ -205,6 +217,9 @@ DRAWN: dict[str, Callable[[], look.Figure]] = {
     "measures": lambda: curation.measures_figure(curated(faces=False), Curation()),
     "measures of faces": lambda: curation.measures_figure(curated(faces=True), Curation()),
     "flagged": lambda: in_a_folder(curation.flagged_gallery),
+    "persons": lambda: persons.persons_figure(people(12)),
+    "many persons": lambda: persons.persons_figure(people(1)),
+    "nobody": lambda: persons.persons_figure(Persons({}, 0.363)),
     "duplicates": lambda: in_a_folder(curation.duplicate_gallery),
     "no duplicates": lambda: curation.duplicate_gallery(curated(faces=False), Path()),
     "pipeline": diagrams.pipeline_diagram,

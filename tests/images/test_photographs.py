@@ -109,7 +109,7 @@ def test_around_a_tiny_face_the_square_is_cut_as_closely_as_its_share_asks(tmp_p
     item = taken(tmp_path, pasted(plain(*GROUND, size=(4000, 3000)), 1.4, 2500, 1500))
     assert item.measure.face_share == pytest.approx(0.03, rel=0.01)
     assert "small_face" not in words(item) and item.measure.enlarged < 1
-    assert item.measure.enlarged == pytest.approx(512 / math.sqrt(1.4**2 * FACE.area / 0.03), rel=0.1)
+    assert item.measure.enlarged == pytest.approx(512 / math.sqrt(1.4**2 * FACE.area / 0.03), rel=0.2)
     middle = item.boxes[0].x + item.boxes[0].width / 2, item.boxes[0].y + item.boxes[0].height / 2
     assert middle == pytest.approx((0.5, 0.5), abs=0.01)
 
