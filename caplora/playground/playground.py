@@ -18,8 +18,8 @@ from PIL import Image
 from caplora.captions import token_count, token_limit
 from caplora.figures import labelled_grid
 from caplora.models import Pipeline
-from caplora.playground.bench import Bench
 from caplora.playground.grid import AXES, Grid, grid_name, grid_of
+from caplora.playground.pictures import Pictures
 from caplora.playground.recalling import recall
 from caplora.playground.recipe import Recipe, baseline_of, recipe_of
 from caplora.playground.shown import Shown, shown_grid, shown_pictures
@@ -49,7 +49,7 @@ class Playground(anywidget.AnyWidget):
     def __init__(
         self, study: Study, variants: Sequence[Variant], pipeline: Pipeline, kept: Callable[[], object] = lambda: None
     ) -> None:
-        self.bench, self.kept = Bench(study, variants, pipeline), kept
+        self.pictures, self.kept = Pictures(study, variants, pipeline), kept
         self.work = Work(self._progressed)
         self.shown, self.said, self.failed, self.answers = Shown(), "", False, 0
         self.notes: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Playground(anywidget.AnyWidget):
         settings = study.sampling
         first = Recipe(
             settings.development[0], "", 0, settings.solver, settings.num_inference_steps, settings.guidance_scale,
-            next(iter(self.bench.wardrobe.trained), ""),
+            next(iter(self.pictures.adapters.trained), ""),
         )  # fmt: skip
         grid = {"x": ["scale", "0, 0.5, 1, 1.5"], "y": ["seed", "0-3"]}
         return {"recipe": asdict(first), "beside": True, **grid}
@@ -93,16 +93,16 @@ class Playground(anywidget.AnyWidget):
         recipe = recipe_of(message["recipe"])
         both = message["beside"] and recipe.variant
         recipes = [baseline_of(recipe), recipe] if both else [recipe]
-        self._begin(recipes, shown_pictures(recipes, self.bench), message, lambda: "")
+        self._begin(recipes, shown_pictures(recipes, self.pictures), message, lambda: "")
 
     def _grid(self, message: dict[str, Any]) -> None:
         """Draw the grid that the form describes, and make one labelled picture of it."""
         grid = grid_of(recipe_of(message["recipe"]), message["x"], message["y"])
         recipes = [recipe for row in grid.cells for recipe in row]
-        self._begin(recipes, shown_grid(grid, self.bench), message, lambda: self._save_grid(grid))
+        self._begin(recipes, shown_grid(grid, self.pictures), message, lambda: self._save_grid(grid))
 
     def _begin(self, recipes: Sequence[Recipe], shown: Shown, message: dict[str, Any], then: Callable[[], str]) -> None:
-        batches = self.bench.batches(recipes)
+        batches = self.pictures.batches(recipes)
 
         own = {key: message[key] for key in ("recipe", "beside", "x", "y")}
 
@@ -113,9 +113,9 @@ class Playground(anywidget.AnyWidget):
             self.work.of(sum(batch.passes for batch in batches))
             for number, batch in enumerate(batches, 1):
                 self.work.part = f"batch {number} of {len(batches)}" if len(batches) > 1 else "drawing"
-                for _ in self.bench.draw(batch, self.work.step):
+                for _ in self.pictures.draw(batch, self.work.step):
                     self._update()
-            self.said = then() or (_drawn(recipes, self.bench) if batches else self.said)
+            self.said = then() or (_drawn(recipes, self.pictures) if batches else self.said)
             self.kept()
 
         self.work.begin(does, self._ended)
@@ -129,14 +129,14 @@ class Playground(anywidget.AnyWidget):
 
     def _save_grid(self, grid: Grid) -> str:
         """Make one labelled picture of the cells of a grid; where it is, in words."""
-        files = [[self.bench.path(recipe) for recipe in row] for row in grid.cells]
-        path = self.bench.folder / "grids" / grid_name(grid, [file for row in files for file in row])
+        files = [[self.pictures.path(recipe) for recipe in row] for row in grid.cells]
+        path = self.pictures.folder / "grids" / grid_name(grid, [file for row in files for file in row])
         if not path.is_file():
             pictures = [[np.asarray(Image.open(file).convert("RGB")) for file in row] for row in files]
             rows = grid.y.labels if grid.y else [""]
             figure = labelled_grid(pictures, grid.x.labels, rows, grid.fixed)
             save_picture(figure.image(), path, grid.fixed, grid.said())
-        return f"the grid in one picture: {path.relative_to(self.bench.study.path('.'))}"
+        return f"the grid in one picture: {path.relative_to(self.pictures.study.path('.'))}"
 
     def _stop(self, _: dict[str, Any]) -> None:
         self.work.stop()
@@ -144,14 +144,16 @@ class Playground(anywidget.AnyWidget):
     def _recall(self, message: dict[str, Any]) -> None:
         """Set the form as a picture was drawn: one of the strip by its name, or any by its path."""
         name = message.get("name", "")
-        path = self.bench.folder / name if name in self._names() else self.bench.study.path(message["path"].strip())
-        found = recall(path, self.bench)
-        self.bench.together[found.recipe] = found.together
+        path = (
+            self.pictures.folder / name if name in self._names() else self.pictures.study.path(message["path"].strip())
+        )
+        found = recall(path, self.pictures)
+        self.pictures.together[found.recipe] = found.together
         self.controls = self.controls | {"recipe": asdict(found.recipe)}
         if found.grid:
             self.controls |= found.grid.controls
         if not message.get("stay"):
-            self.shown = shown_grid(found.grid, self.bench) if found.grid else Shown([[path]])
+            self.shown = shown_grid(found.grid, self.pictures) if found.grid else Shown([[path]])
         self.set += 1
         self.failed, self.said, self.notes = False, f"as {path.name} was drawn", found.notes
 
@@ -170,7 +172,7 @@ class Playground(anywidget.AnyWidget):
 
     def _look(self, message: dict[str, Any]) -> None:
         """Send what is known of the form while it is filled in: tokens, and how many pictures a grid is."""
-        tokenizer, recipe = self.bench.pipeline.tokenizer, message["recipe"]
+        tokenizer, recipe = self.pictures.pipeline.tokenizer, message["recipe"]
         limit = token_limit(tokenizer)
         tokens = {name: [token_count(recipe[name], tokenizer), limit] for name in ("prompt", "negative")}
         try:
@@ -183,26 +185,26 @@ class Playground(anywidget.AnyWidget):
         """How many pictures a grid is, how many are there, and how long the rest takes."""
         grid = grid_of(recipe_of(message["recipe"]), message["x"], message["y"])
         recipes = [recipe for row in grid.cells for recipe in row]
-        batches = self.bench.batches(recipes)
+        batches = self.pictures.batches(recipes)
         lacking = sum(len(batch.keep or batch.recipes) for batch in batches)
         if not lacking:
             return f"{len(recipes)} pictures, all of them drawn before"
         if not self.work.going.locked():
-            self.bench.measure(grid.recipe)
-        seconds = (self.bench.seconds or 0) * sum(batch.passes for batch in batches)
+            self.pictures.measure(grid.recipe)
+        seconds = (self.pictures.seconds or 0) * sum(batch.passes for batch in batches)
         there = f", {len(recipes) - lacking} of them drawn before" if lacking < len(recipes) else ""
         return f"{len(recipes)} pictures{there}: about {duration(seconds)}"
 
     def _names(self) -> dict[str, Path]:
         """The pictures of the folder by name, the newest first; grids among them."""
-        files = [*self.bench.folder.glob("*.png"), *self.bench.folder.glob("grids/*.png")]
+        files = [*self.pictures.folder.glob("*.png"), *self.pictures.folder.glob("grids/*.png")]
         newest = sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        return {path.relative_to(self.bench.folder).as_posix(): path for path in newest}
+        return {path.relative_to(self.pictures.folder).as_posix(): path for path in newest}
 
     def _view(self) -> dict[str, Any]:
         """Everything that the widget shows, as `playground.js` reads it."""
         self.answers += 1  # so that every message gets an answer, even if nothing else has changed
-        trained = self.bench.wardrobe.trained
+        trained = self.pictures.adapters.trained
         return {
             "answers": self.answers,
             "solvers": [[name, solver.title] for name, solver in SOLVERS.items()],
@@ -210,7 +212,7 @@ class Playground(anywidget.AnyWidget):
             "axes": list(AXES.items()),
             "controls": self.controls,
             "set": self.set,
-            "shown": self.shown.view(self.bench.folder),
+            "shown": self.shown.view(self.pictures.folder),
             "strip": list(self._names())[:300],
             "busy": self.work.busy,
             "said": self.said,
@@ -220,7 +222,9 @@ class Playground(anywidget.AnyWidget):
         }
 
 
-def _drawn(recipes: Sequence[Recipe], bench: Bench) -> str:
+def _drawn(recipes: Sequence[Recipe], pictures: Pictures) -> str:
     """That pictures were drawn, and which of them show nothing."""
-    flagged = [f"{path.name} is {flag}" for recipe in recipes if (flag := said_of(path := bench.path(recipe))["flag"])]
+    flagged = [
+        f"{path.name} is {flag}" for recipe in recipes if (flag := said_of(path := pictures.path(recipe))["flag"])
+    ]
     return "; ".join(["drawn", *flagged])

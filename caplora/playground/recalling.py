@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from caplora.playground.bench import Bench
 from caplora.playground.grid import Grid, grid_in
+from caplora.playground.pictures import Pictures
 from caplora.playground.recipe import Recipe, recipe_of, value_of
 from caplora.sampling import UNNAMED, Written, read_written, said_of, solver_called, texts_in
 
@@ -25,7 +25,7 @@ class Recalled:
     grid: Grid | None = None
 
 
-def recall(path: Path, bench: Bench) -> Recalled:
+def recall(path: Path, pictures: Pictures) -> Recalled:
     """How the picture in a file was drawn, by caplora or by A1111 and its like.
 
     Raises FileNotFoundError where there is no file, and ValueError where it does not say how it was drawn.
@@ -33,43 +33,43 @@ def recall(path: Path, bench: Bench) -> Recalled:
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {path}")
     try:
-        return _read(path, bench)
+        return _read(path, pictures)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"{path.name} says in another way how it was drawn than caplora does ({error!r})") from error
 
 
-def _read(path: Path, bench: Bench) -> Recalled:
+def _read(path: Path, pictures: Pictures) -> Recalled:
     said, words = said_of(path), texts_in(path).get("parameters", "")
     if "recipe" in said:
-        return _own(said, bench)
+        return _own(said, pictures)
     if "noise" in said:
-        return _sample(said, bench)
+        return _sample(said, pictures)
     if not words:
         raise ValueError(f"{path.name} does not say how it was drawn: pictures of caplora and A1111 do, as PNG")
-    return _others(read_written(words), bench)
+    return _others(read_written(words), pictures)
 
 
-def _own(said: Mapping[str, Any], bench: Bench) -> Recalled:
+def _own(said: Mapping[str, Any], pictures: Pictures) -> Recalled:
     """A picture of the playground, or a grid of them."""
     recipe = recipe_of({f.name: said["recipe"][f.name] for f in fields(Recipe) if f.name in said["recipe"]})
     if "x" in said:
         return Recalled(recipe, grid=grid_in(dict(said), recipe))
     count, place = map(int, said.get("together", (1, 0)))
     together = (count, place) if 0 <= place < count <= 64 else (1, 0)
-    notes = [*_base_changed(said["made"], bench), *_adapters_changed(said["made"]["adapters"], recipe, bench)]
+    notes = [*_base_changed(said["made"], pictures), *_adapters_changed(said["made"]["adapters"], recipe, pictures)]
     return Recalled(recipe, tuple(notes), together)
 
 
-def _base_changed(made: Mapping[str, Any], bench: Bench) -> list[str]:
-    if made["base"] == bench.base["base"] and made["pixels"] == bench.base["pixels"]:
+def _base_changed(made: Mapping[str, Any], pictures: Pictures) -> list[str]:
+    if made["base"] == pictures.base["base"] and made["pixels"] == pictures.base["pixels"]:
         return []
     return [f"it was drawn on another base model ({made.get('model', '?')}, {made['pixels']} pixels): this one differs"]
 
 
-def _adapters_changed(then: list[Mapping[str, Any]], recipe: Recipe, bench: Bench) -> list[str]:
+def _adapters_changed(then: list[Mapping[str, Any]], recipe: Recipe, pictures: Pictures) -> list[str]:
     """Which adapters of a picture are not what they were."""
     try:
-        now = bench.wardrobe.worn(recipe)
+        now = pictures.adapters.worn(recipe)
     except (ValueError, OSError) as error:
         return [f"its adapter is not here: {error}"]
     return [
@@ -79,7 +79,7 @@ def _adapters_changed(then: list[Mapping[str, Any]], recipe: Recipe, bench: Benc
     ]
 
 
-def _sample(said: Mapping[str, Any], bench: Bench) -> Recalled:
+def _sample(said: Mapping[str, Any], pictures: Pictures) -> Recalled:
     """A sample of a study or of the command `sample`: the seed of its noise is of prompt and seed."""
     made, worn = said["made"], said["made"].get("adapter")
     sampling = made["sampling"]
@@ -87,16 +87,16 @@ def _sample(said: Mapping[str, Any], bench: Bench) -> Recalled:
         "prompt": said["prompt"], "seed": said["noise"], "solver": sampling.get("solver", UNNAMED),
         "steps": sampling["num_inference_steps"], "guidance": sampling["guidance_scale"],
     }  # fmt: skip
-    notes = _base_changed(made, bench)
-    if worn and (variant := bench.wardrobe.named(worn["name"])):
+    notes = _base_changed(made, pictures)
+    if worn and (variant := pictures.adapters.named(worn["name"])):
         recipe |= {"variant": variant, "scale": worn["scale"]}
-        notes += _adapters_changed([worn], recipe_of(recipe), bench)
+        notes += _adapters_changed([worn], recipe_of(recipe), pictures)
     elif worn:
         notes.append(f"it was drawn with the adapter {worn['name']} at {worn['scale']:g}: choose its file")
     return Recalled(recipe_of(recipe), tuple(notes))
 
 
-def _others(text: Written, bench: Bench) -> Recalled:
+def _others(text: Written, pictures: Pictures) -> Recalled:
     """What A1111 wrote; what caplora has no place for is said."""
     values: dict[str, Any] = {"prompt": text.prompt, "negative": text.negative}
     notes, said = [], dict(text.settings)
@@ -110,7 +110,7 @@ def _others(text: Written, bench: Bench) -> Recalled:
     adapters = [f"{name} at {scale or 1}" for name, scale in text.adapters.items()]
     notes += [f"it was drawn with the adapter {' and '.join(adapters)}: choose the file"] if adapters else []
     notes += ["weights in brackets are read as plain words here"] if WEIGHTED.search(text.prompt) else []
-    own = f"{bench.base['pixels']}x{bench.base['pixels']}"
+    own = f"{pictures.base['pixels']}x{pictures.base['pixels']}"
     notes += [f"its size was {size}, and {own} is drawn here"] if (size := said.pop("Size", own)) != own else []
     rest = [
         f"{key}: {value}" for key, value in said.items() if key not in PASSED_OVER and not key.startswith("caplora")

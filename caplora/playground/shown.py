@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caplora.playground.bench import Bench
 from caplora.playground.grid import Grid
+from caplora.playground.pictures import Pictures
 from caplora.playground.recipe import Recipe, adapters_in_words, in_words
 
 
@@ -40,13 +40,13 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def shown_pictures(recipes: Sequence[Recipe], bench: Bench) -> Shown:
+def shown_pictures(recipes: Sequence[Recipe], pictures: Pictures) -> Shown:
     """Pictures beside each other, which differ in their adapters."""
     words = in_words(recipes[0], ("variant", "scale", "second", "second_scale"))
-    return Shown([[bench.path(r) for r in recipes]], [adapters_in_words(r) for r in recipes], words=words)
+    return Shown([[pictures.path(r) for r in recipes]], [adapters_in_words(r) for r in recipes], words=words)
 
 
-def shown_grid(grid: Grid, bench: Bench) -> Shown:
+def shown_grid(grid: Grid, pictures: Pictures) -> Shown:
     """The cells of a grid."""
-    rows = [[bench.path(recipe) for recipe in row] for row in grid.cells]
+    rows = [[pictures.path(recipe) for recipe in row] for row in grid.cells]
     return Shown(rows, grid.x.labels, grid.y.labels if grid.y else (), grid.fixed)

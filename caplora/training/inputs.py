@@ -1,13 +1,15 @@
 """Captioned images → what training sees: VAE moments and texts, made once, kept by content, resident on the device."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
@@ -89,11 +91,9 @@ class Encoders:
         """The latent moments of an image and, with flips, of its mirror image."""
         vae, made = self.pipeline.vae, []
         for way in (image, ImageOps.mirror(image)) if self.flips else (image,):
+            x = pixels_of(way)[None].to(vae.device, vae.dtype)
             file = self._file(pixels_hash(way), self.vae_hash)
-            if not file.is_file():
-                x = pixels_of(way)[None].to(vae.device, vae.dtype)
-                self._keep(file, vae.encode(x).latent_dist.parameters[0])
-            made.append(load_file(file)["kept"])
+            made.append(self._kept(file, lambda x=x: vae.encode(x).latent_dist.parameters[0]))
         return torch.stack(made)
 
     @torch.no_grad()
@@ -103,9 +103,7 @@ class Encoders:
         if self.tokens_only:
             return ids[0]
         file = self._file(str(ids.tolist()), self.text_hash)
-        if not file.is_file():
-            self._keep(file, encode_tokens(self.pipeline, ids)[0])
-        return load_file(file)["kept"]
+        return self._kept(file, lambda: encode_tokens(self.pipeline, ids)[0])
 
     def inputs(
         self,
@@ -137,6 +135,10 @@ class Encoders:
     def _file(self, content: str, model: str) -> Path:
         return self.folder / f"{hashlib.sha256(f'{content}{model}'.encode()).hexdigest()[:32]}.safetensors"
 
-    def _keep(self, file: Path, made: Tensor) -> None:
+    def _kept(self, file: Path, make: Callable[[], Tensor]) -> Tensor:
+        """What a file keeps; it is made and kept where the file is not there, or damaged."""
+        with suppress(OSError, SafetensorError, KeyError):
+            return load_file(file)["kept"]
         with replacing(file) as part:
-            save_file({"kept": made.cpu().contiguous()}, part)
+            save_file({"kept": make().cpu().contiguous()}, part)
+        return load_file(file)["kept"]

@@ -68,7 +68,7 @@ def test_baseline_is_drawn_beside_the_variant_from_the_same_noise(opened: Opened
     view = do(playground, "draw", recipe={"seed": 7})
     assert view["shown"]["columns"] == ["baseline", "r4_a8 at 1"] and not view["failed"]
     [[base, worn]] = view["shown"]["rows"]
-    said = [said_of(playground.bench.folder / name) for name in (base, worn)]
+    said = [said_of(playground.pictures.folder / name) for name in (base, worn)]
     assert [s["noise"] for s in said] == [7, 7] and said[0]["made"]["adapter"] is None
     assert bytes_of(playground)[base] != bytes_of(playground)[worn]
 
@@ -76,7 +76,7 @@ def test_baseline_is_drawn_beside_the_variant_from_the_same_noise(opened: Opened
 def test_scale_zero_draws_the_pixels_of_the_baseline(opened: Opened) -> None:
     playground = opened()
     [[base, worn]] = do(playground, "draw", recipe={"scale": 0})["shown"]["rows"]
-    one, other = (Image.open(playground.bench.folder / name).tobytes() for name in (base, worn))
+    one, other = (Image.open(playground.pictures.folder / name).tobytes() for name in (base, worn))
     assert one == other
 
 
@@ -102,7 +102,7 @@ def test_picture_recalled_from_its_file_is_drawn_again_to_the_byte(opened: Opene
     [[_, name]] = do(playground, "draw", recipe=recipe)["shown"]["rows"]
     first = bytes_of(playground)[name]
     kept = tmp_path / "kept.png"
-    shutil.move(playground.bench.folder / name, kept)
+    shutil.move(playground.pictures.folder / name, kept)
     again = opened()
     view = do(again, "recall", path=str(kept))
     assert view["notes"] == [] and recipe_of(view["controls"]["recipe"]) == recipe_of(playground.controls["recipe"])
@@ -115,12 +115,12 @@ def test_cell_of_a_grid_is_drawn_again_to_the_byte_though_it_was_drawn_among_oth
     view = do(playground, "grid", form={"x": ["scale", "0.5, 1"], "y": ["seed", "0-2"]})
     assert [len(row) for row in view["shown"]["rows"]] == [2, 2, 2] and "in one picture" in view["said"]
     name = view["shown"]["rows"][2][1]
-    assert said_of(playground.bench.folder / name)["together"] == [3, 2]
+    assert said_of(playground.pictures.folder / name)["together"] == [3, 2]
     first = bytes_of(playground)[name]
     again = opened()
     recalled = do(again, "recall", name=name)["controls"]["recipe"]
     assert (recalled["scale"], recalled["seed"]) == (1.0, 2)
-    (again.bench.folder / name).unlink()
+    (again.pictures.folder / name).unlink()
     do(again, "draw", form={"beside": False})
     assert bytes_of(again)[name] == first
 
@@ -134,8 +134,8 @@ def test_grid_is_one_labelled_picture_and_each_cell_a_picture_of_its_own(opened:
         "a bowl",
     ]
     cells = [name for row in view["shown"]["rows"] for name in row]
-    assert [said_of(playground.bench.folder / name)["prompt"] for name in cells] == ["a lake"] * 3 + ["a bowl"] * 3
-    [whole] = playground.bench.folder.glob("grids/*.png")
+    assert [said_of(playground.pictures.folder / name)["prompt"] for name in cells] == ["a lake"] * 3 + ["a bowl"] * 3
+    [whole] = playground.pictures.folder.glob("grids/*.png")
     recalled = do(opened(), "recall", name=f"grids/{whole.name}")
     assert recalled["controls"]["x"] == ["variant", "baseline, r4_a8, r8_a8"]
     assert recalled["shown"]["rows"] == view["shown"]["rows"]
@@ -174,8 +174,8 @@ def test_number_of_pictures_and_the_time_are_said_before_a_grid_is_drawn(
 def test_picture_of_an_adapter_that_changed_says_so(opened: Opened) -> None:
     playground = opened()
     [[_, name]] = do(playground, "draw")["shown"]["rows"]
-    adapter = trained_like(parts_of(playground.bench.pipeline), 4, 8, seed=9)
-    write_weights(adapter, weights_file(playground.bench.study, VARIANTS[0]), "kohya", {})
+    adapter = trained_like(parts_of(playground.pictures.pipeline), 4, 8, seed=9)
+    write_weights(adapter, weights_file(playground.pictures.study, VARIANTS[0]), "kohya", {})
     [note] = do(playground, "recall", name=name)["notes"]
     assert "tiny_r4_a8 has changed" in note
     assert do(playground, "draw")["shown"]["rows"][0][1] != name
@@ -185,7 +185,7 @@ def test_adapter_of_other_people_draws_by_its_path(opened: Opened, tmp_path: Pat
     playground = opened(0)
     assert "Nothing is trained yet" in playground.view["told"] and playground.view["variants"] == []
     file = tmp_path / "theirs.safetensors"
-    write_weights(trained_like(parts_of(playground.bench.pipeline), 3, 5, seed=4), file, "kohya", {})
+    write_weights(trained_like(parts_of(playground.pictures.pipeline), 3, 5, seed=4), file, "kohya", {})
     view = do(playground, "draw", recipe={"variant": str(file)})
     assert view["shown"]["columns"] == ["baseline", "theirs at 1"] and "" not in view["shown"]["rows"][0]
 
@@ -218,7 +218,7 @@ def test_what_goes_wrong_is_said_and_loses_nothing(opened: Opened, tmp_path: Pat
 
 def test_drawing_that_is_stopped_keeps_what_is_drawn_and_leaves_the_base_as_it_was(opened: Opened) -> None:
     playground = opened()
-    before = playground.bench.base["base"]
+    before = playground.pictures.base["base"]
     step, steps = playground.work.step, []
 
     def stopping(count: int) -> None:
@@ -232,8 +232,8 @@ def test_drawing_that_is_stopped_keeps_what_is_drawn_and_leaves_the_base_as_it_w
     assert view["said"].startswith("stopped") and not view["busy"] and playground.progress == {}
     base, worn = view["shown"]["rows"][0]
     assert base and not worn
-    del playground.bench.__dict__["base"]
-    assert playground.bench.base["base"] == before
+    del playground.pictures.__dict__["base"]
+    assert playground.pictures.base["base"] == before
 
 
 def test_only_pictures_that_are_known_are_sent(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,16 +258,16 @@ def test_playground_opened_twice_draws_one_thing_at_a_time(opened: Opened) -> No
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened, family: str, texts: bool) -> None:
     playground = opened(family=family, settings=TRAINING.model_copy(update={"train_text_encoder": texts}))
-    bench = playground.bench
-    arms = study_arms(bench.study, VARIANTS, bench.pipeline)
-    list(sample(bench.pipeline, plan_jobs(arms[:2], bench.study.sampling), bench.study.sampling))
+    pictures = playground.pictures
+    arms = study_arms(pictures.study, VARIANTS, pictures.pipeline)
+    list(sample(pictures.pipeline, plan_jobs(arms[:2], pictures.study.sampling), pictures.study.sampling))
     wanted = arms[1].wanted[0]
     path = arms[1].folder / wanted.file_name
     view = do(playground, "recall", path=str(path))
     assert view["notes"] == [] and view["controls"]["recipe"]["seed"] == wanted.noise
     [[_, name]] = do(playground, "draw")["shown"]["rows"]
-    ours, theirs = (np.asarray(Image.open(p).convert("RGB"), dtype=int) for p in (bench.folder / name, path))
-    assert said_of(bench.folder / name)["made"]["adapter"] == said_of(path)["made"]["adapter"]
+    ours, theirs = (np.asarray(Image.open(p).convert("RGB"), dtype=int) for p in (pictures.folder / name, path))
+    assert said_of(pictures.folder / name)["made"]["adapter"] == said_of(path)["made"]["adapter"]
     assert np.abs(ours - theirs).max() <= 1  # it was drawn in a larger batch
 
 

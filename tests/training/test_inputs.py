@@ -160,3 +160,13 @@ def test_class_images_have_their_own_caption_whatever_the_others_are(folder: Pat
         assert torch.equal(both.texts[first : first + 3], own.texts[own.first_text(kind) :][:3])
         assert torch.equal(both.texts[first + 3], of_class.texts[0])
         assert both.sources_of(kind)["class/1.png"]["caption"] == "a face"
+
+
+@pytest.mark.parametrize("left", [0, 20, -3])
+def test_what_is_damaged_in_the_cache_is_made_anew(left: int, folder: Path) -> None:
+    pipeline = tiny_pipeline()
+    before = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, CAPTIONS.items())
+    for file in (folder / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:left])
+    after = Encoders(pipeline, folder / "cache", PLAIN).inputs(folder, CAPTIONS.items())
+    assert torch.equal(before.moments, after.moments) and torch.equal(before.texts, after.texts)

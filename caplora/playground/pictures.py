@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.models import Pipeline, even_packs, out_of_memory_names, text_tokens
+from caplora.playground.adapters import KnownAdapters
 from caplora.playground.recipe import Recipe, name_of
-from caplora.playground.wardrobe import Wardrobe
 from caplora.sampling import Denoiser, Texts, decode, sampling_key, save_picture, settings_key, wear, written
 from caplora.study import Sampling, Study, Variant
 
@@ -38,11 +38,11 @@ class Batch:
         return len(self.recipes) * self.recipes[0].steps
 
 
-class Bench:
+class Pictures:
     """The base model of a study, its adapters, and the folder of what they draw; `together` is of pictures recalled."""
 
     def __init__(self, study: Study, variants: Sequence[Variant], pipeline: Pipeline) -> None:
-        self.study, self.pipeline, self.wardrobe = study, pipeline, Wardrobe(study, variants)
+        self.study, self.pipeline, self.adapters = study, pipeline, KnownAdapters(study, variants)
         self.folder = study.run / "playground"
         self.together: dict[Recipe, tuple[int, int]] = {}
         self.seconds: float | None = None  # that a pass of one picture takes, once it is measured
@@ -55,7 +55,7 @@ class Bench:
 
     def made(self, recipe: Recipe) -> dict[str, Any]:
         """Everything that decides a picture beside prompts and seed, as all pictures of caplora say it."""
-        worn = self.wardrobe.worn(recipe)
+        worn = self.adapters.worn(recipe)
         return self.base | {
             "sampling": settings_key(self.settings(recipe)),
             "adapter": worn[0] if worn else None,
@@ -138,7 +138,7 @@ class Bench:
             self._wait()  # or a card would be many steps behind
             stepped(count)
 
-        worn = wear(self.pipeline, [self.wardrobe.adapter(first)])
+        worn = wear(self.pipeline, [self.adapters.adapter(first)])
         denoiser = Denoiser(self.pipeline, 1, self.settings(first), negative=first.negative, stepped=waited)
         try:
             worn.lay()

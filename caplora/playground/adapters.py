@@ -9,7 +9,7 @@ from caplora.playground.recipe import Recipe
 from caplora.study import Study, Variant, file_hash
 
 
-class Wardrobe:
+class KnownAdapters:
     """Adapters by name; each file is read once, and again when it has changed."""
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
