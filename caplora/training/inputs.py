@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -89,12 +90,14 @@ class Encoders:
     @torch.no_grad()
     def moments(self, image: Image.Image) -> Float[Tensor, "flips c h w"]:
         """The latent moments of an image and, with flips, of its mirror image."""
-        vae, made = self.pipeline.vae, []
-        for way in (image, ImageOps.mirror(image)) if self.flips else (image,):
-            x = pixels_of(way)[None].to(vae.device, vae.dtype)
-            file = self._file(pixels_hash(way), self.vae_hash)
-            made.append(self._kept(file, lambda x=x: vae.encode(x).latent_dist.parameters[0]))
+        ways = (image, ImageOps.mirror(image)) if self.flips else (image,)
+        files = [self._file(pixels_hash(way), self.vae_hash) for way in ways]
+        made = [self._kept(file, partial(self._encoded, way)) for file, way in zip(files, ways, strict=True)]
         return torch.stack(made)
+
+    def _encoded(self, image: Image.Image) -> Float[Tensor, "c h w"]:
+        vae = self.pipeline.vae
+        return vae.encode(pixels_of(image)[None].to(vae.device, vae.dtype)).latent_dist.parameters[0]
 
     @torch.no_grad()
     def text(self, text: str) -> Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]:
