@@ -63,7 +63,7 @@ def what_it_is(path: Path, error: Exception) -> str:
         return f"is empty: {AGAIN}"
     size, stated = path.stat().st_size, stated_size(path)
     if stated > size:
-        return f"is cut off, {size:,} of its {stated:,} bytes are there: {AGAIN}"
+        return f"is cut off, {size:,} of at least {stated:,} bytes are there: {AGAIN}"
     if said := next((said for begin, said in STARTS.items() if start.startswith(begin)), ""):
         return said
     return PICKLE if path.suffix in PICKLED else f"is no safetensors file ({error}): {AGAIN}"

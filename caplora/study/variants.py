@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -72,7 +73,7 @@ class Variant(Part):
 
 
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
-    """Variants as a notebook is given them: a file of `params/variants` by name, or the list it holds.
+    """Variants as a notebook is given them: a file of `params/variants` by name, one by its path, or the list it holds.
 
     Several files are joined by a plus, `grid+captions`; a variant that stands in more than one of them counts once.
     """
@@ -82,7 +83,9 @@ def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
 
 
 def _variants_of_file(name: str) -> tuple[Variant, ...]:
-    path = PROJECT / "params" / "variants" / f"{name}.yaml"
+    path = Path(name).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = PROJECT / "params" / "variants" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")

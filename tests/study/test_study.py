@@ -388,3 +388,12 @@ def test_a_margin_is_a_positive_number_for_a_metric(tmp_path: Path) -> None:
 def test_a_misspelt_key_is_named_with_the_one_that_was_meant(turned: dict[str, dict[str, Any]], says: str) -> None:
     with pytest.raises(StudyError, match=says):
         read_study("mini", **turned)
+
+
+def test_a_file_of_variants_may_lie_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("variants: [{rank: 4, alpha: 8}]\n")
+    assert read_variants(str(path)) == (Variant(rank=4, alpha=8),)
+    assert len(read_variants(f"{path}+grid")) == len(read_variants("grid"))  # which has it too
+    with pytest.raises(StudyError, match=r"no file of variants .*gone\.yaml"):
+        read_variants(str(tmp_path / "gone.yaml"))
