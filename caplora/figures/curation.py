@@ -63,7 +63,7 @@ def measures_figure(table: pd.DataFrame, curation: Curation) -> Figure:
     figure.legend(handles=marks, loc="outside upper right", ncols=2)
     unknown = "" if table["faces"].notna().any() else " Faces were not looked for."
     on_face = int((table["measured_on"] == "face").sum())
-    where = f" Measured on the face of {on_face}, on all of the other {len(table) - on_face}." if on_face else ""
+    where = f" Measured on the face in {on_face} of them, else on the whole picture." if on_face else ""
     dropped = f"{(table['flagged'] != '').sum()} of them flagged, for any reason"
     note = f"n = {len(table)} images, {dropped}. Dashed: limits (images.curation); ticks below: each image."
     footnote(figure, note + where + unknown)
