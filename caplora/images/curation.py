@@ -57,9 +57,13 @@ class Flag:
 
 
 def flags(measure: Measure, curation: Curation) -> tuple[Flag, ...]:
-    """A flag for each limit that a picture exceeds by itself, in the order of RULES."""
-    found = (_flag(word, rule, measure, curation) for word, rule in RULES.items())
-    return tuple(flag for flag in found if flag)
+    """A flag for each limit that a picture exceeds by itself, in the order of RULES; and for another's face."""
+    found = tuple(flag for word, rule in RULES.items() if (flag := _flag(word, rule, measure, curation)))
+    known = any(flag.word == "other_person" for flag in found) or curation.other_person.flag is None
+    if known or measure.person in (None, 1):
+        return found
+    says = f"the face is that of person {measure.person} of the folder (images.faces.encoder.same)"
+    return (*found, Flag("other_person", says))
 
 
 def duplicates(look: str, earlier: Mapping[Path, str], curation: Curation) -> tuple[Flag, ...]:

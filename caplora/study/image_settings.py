@@ -71,7 +71,7 @@ class Curation(Part):
     turned: Limit = Limit(flag=50.0)
     """Beyond ±: degrees by which the head is turned, as estimated."""
     other_person: Limit = Limit(flag=0.363)
-    """Below: cosine of the face to the mean of the folder's person, by images.faces.encoder."""
+    """Below: cosine of the face to the mean of the folder's person; any other person of the folder is flagged too."""
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -171,6 +171,16 @@ def test_a_fine_picture_has_no_flag() -> None:
     assert flags(FINE, Curation()) == ()
 
 
+@pytest.mark.parametrize(("person", "likeness"), [(None, None), (1, 0.9), (2, 0.74), (2, 0.1)])
+def test_the_face_of_another_person_of_the_folder_is_flagged_once_however_like(
+    person: int | None, likeness: float | None
+) -> None:
+    found = flags(replace(FINE, person=person, likeness=likeness), Curation())
+    assert [flag.word for flag in found] == ["other_person"] * (person == 2)
+    off = Curation(other_person=Limit(flag=None))
+    assert not flags(replace(FINE, person=person, likeness=likeness), off)
+
+
 @pytest.mark.parametrize("word", RULES)
 def test_a_flag_says_its_value_its_limit_and_its_key(word: str) -> None:
     values, reason = EXCEEDING[word]
