@@ -6,6 +6,7 @@ everything else works, and the reader is told why no faces were looked for. This
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ SOURCE = Source(  # the OpenCV Zoo's own copy; MIT licence
 )
 SIDE = 640  # pixels; the network was exported for this input, and OpenCV's newer engines take no other
 BORDER = 32  # of them on every side: so the box of a face that the picture cuts goes on beyond its edge
-LOOKS, CLOSE, ALIKE = 2, 260, 0.4  # further looks at a face alone, its size there in pixels, least overlap of its boxes
+CLOSE, ALIKE = 260, 0.4  # of a look at a face alone: its size there in pixels, the least overlap of its boxes
+SURER = 0.05  # by how much a look from another side must be surer than the first
 PROTRUSION = 0.6  # how far the tip of the nose lies in front of the eyes, in eye distances; faces vary
 
 
@@ -98,7 +100,7 @@ class Detector:
     """
 
     def __init__(self, onnx: bytes, confidence: float) -> None:
-        said = f"{hashlib.sha256(onnx).hexdigest()} {confidence} {SIDE} {BORDER} {CLOSE}"
+        said = f"{hashlib.sha256(onnx).hexdigest()} {confidence} {SIDE} {BORDER} {CLOSE} {SURER}"
         self.fingerprint = hashlib.sha256(said.encode()).hexdigest()
         weights, nothing = np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8)
         self._network = cv2.FaceDetectorYN.create("onnx", weights, nothing, (SIDE, SIDE), confidence)
@@ -108,7 +110,8 @@ class Detector:
 
         YuNet sees a head that leans as more upright than it is: of 30 degrees it finds 12 to 24, and the landmarks lie
         beside the eyes. So each face is looked at again by itself, turned by what was found, and its landmarks taken
-        from there: after two such looks they are within 5 degrees.
+        from there: after two such looks they are within 5 degrees. A head that lies or stands on its head is seen as an
+        upright one, less surely, so the first look is from all four sides.
         """
         scale = (SIDE - 2 * BORDER) / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -116,8 +119,8 @@ class Detector:
         padded = np.zeros((SIDE, SIDE, 3), np.uint8)
         padded[BORDER : BORDER + size[1], BORDER : BORDER + size[0]] = small[..., ::-1]  # BGR
         found = [_face(row, scale) for row in self._rows(padded)]
-        for _ in range(LOOKS):
-            found = [self._closer(image, face) for face in found]
+        for turns in ((0, 90, 180, 270), (0,)):
+            found = [self._closer(image, face, turns) for face in found]
         return tuple(sorted(found, key=lambda face: -face.box.area))
 
     def _rows(self, square: UInt8[np.ndarray, "640 640 3"]) -> Float[np.ndarray, "n 15"]:
@@ -125,23 +128,34 @@ class Detector:
         rows = self._network.detect(square)[1]
         return np.zeros((0, 15)) if rows is None else np.asarray(rows, np.float64)
 
-    def _closer(self, image: Image.Image, face: Face) -> Face:
-        """The face with the landmarks that a look at it alone finds, turned upright; as it was if that finds none."""
-        view, matrix = _close_up(image, face)
+    def _closer(self, image: Image.Image, face: Face, turns: Sequence[int]) -> Face:
+        """The face with the landmarks that the surest look at it alone finds, turned upright and by each of `turns`.
+
+        As it was where no look finds it; another turn than the first must be surer by SURER.
+        """
+        looks = [look for turn in turns if (look := self._look(image, face, turn))]
+        surest = max((confidence + SURER * (i == 0), -i) for i, (confidence, _) in enumerate(looks)) if looks else None
+        return looks[-surest[1]][1] if surest else face
+
+    def _look(self, image: Image.Image, face: Face, turn: int) -> tuple[float, Face] | None:
+        """How sure one look is, and the face with the landmarks that it finds; None where it finds none."""
+        view, matrix = _close_up(image, face, turn)
         width, height = (CLOSE * size / max(face.box.width, face.box.height) for size in face.box[2:])
         expected = Box((SIDE - width) / 2, (SIDE - height) / 2, width, height)
         rows = [row for row in self._rows(view) if Box(*row[:4].tolist()).overlap(expected) >= ALIKE]
         if not rows:
-            return face
+            return None
         best = max(rows, key=lambda row: Box(*row[:4].tolist()).overlap(expected))
         back = cv2.invertAffineTransform(matrix)
         points = best[4:14].reshape(5, 2) @ back[:, :2].T + back[:, 2]
         eye, eye2, nose, mouth, mouth2 = (Point(x, y) for x, y in points.tolist())
-        return Face(face.box, eye, eye2, nose, mouth, mouth2, face.confidence)
+        return float(best[14]), Face(face.box, eye, eye2, nose, mouth, mouth2, face.confidence)
 
 
-def _close_up(image: Image.Image, face: Face) -> tuple[UInt8[np.ndarray, "640 640 3"], Float[np.ndarray, "2 3"]]:
-    """The face alone, upright, in the middle of a square, BGR; and the matrix from the picture to there."""
+def _close_up(
+    image: Image.Image, face: Face, turn: int = 0
+) -> tuple[UInt8[np.ndarray, "640 640 3"], Float[np.ndarray, "2 3"]]:
+    """The face alone, upright and turned, in the middle of a square, BGR; and the matrix from the picture to there."""
     x, y, width, height = face.box
     middle, scale = (x + width / 2, y + height / 2), CLOSE / max(width, height, 1.0)
     reach = SIDE / scale  # of the picture, so that its corners are seen when it is turned
@@ -151,10 +165,12 @@ def _close_up(image: Image.Image, face: Face) -> tuple[UInt8[np.ndarray, "640 64
     if scale < 1:  # by area first: warping alone would alias
         size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    turn = cv2.getRotationMatrix2D((0, 0), face.roll, scale)  # counterclockwise, as the picture shows it
-    matrix = np.column_stack([turn[:, :2], SIDE / 2 - turn[:, :2] @ middle])
+    turned = cv2.getRotationMatrix2D((0, 0), face.roll + turn, scale)[
+        :, :2
+    ]  # counterclockwise, as the picture shows it
+    matrix = np.column_stack([turned, SIDE / 2 - turned @ middle])
     shrunk = min(scale, 1.0)
-    onto = np.column_stack([turn[:, :2] / shrunk, matrix[:, 2] + turn[:, :2] @ (left, top)])
+    onto = np.column_stack([turned / shrunk, matrix[:, 2] + turned @ (left, top)])
     return cv2.warpAffine(np.ascontiguousarray(part), onto, (SIDE, SIDE)), matrix
 
 

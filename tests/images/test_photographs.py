@@ -132,3 +132,11 @@ def test_a_picture_of_nobody_is_measured_as_a_whole(tmp_path: Path) -> None:
     item = taken(tmp_path, brighter_right())
     assert "no_face" in words(item)
     assert (item.measure.measured_on, item.measure.face_share, item.boxes) == ("picture", None, ())
+
+
+@pytest.mark.parametrize("degrees", [90, 135, 180, 225, 270])
+def test_a_head_that_lies_or_stands_on_its_head_is_measured_as_it_is(degrees: int) -> None:
+    picture = portrait().rotate(degrees, expand=True, fillcolor=GROUND)
+    (upright,), (face,) = yunet().faces(portrait()), yunet().faces(picture)
+    away = (face.roll - upright.roll + degrees + 180) % 360 - 180  # rotate turns counterclockwise, roll is clockwise
+    assert abs(away) < 10
