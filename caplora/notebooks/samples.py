@@ -9,7 +9,7 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
-from caplora.playground import Playground
+from caplora.playground import Playground, refuse_while_drawing
 from caplora.report import growing
 from caplora.sampling import (
     Arm,
@@ -122,6 +122,7 @@ class Samples:
         jobs = self.jobs
         if not jobs:
             return "everything is drawn"
+        refuse_while_drawing()
         largest = max(jobs, key=lambda job: _count([job]))
         minutes = batch_seconds(self.pipeline, largest, self.study.sampling) / _count([largest]) * _count(jobs) / 60
         return f"{_count(jobs)} samples take about {minutes:.1f} minutes"
@@ -183,6 +184,7 @@ class Samples:
         write_tables(list(self.arms.values()))
 
     def _sheets(self, jobs: Sequence[Job]) -> Iterator[Image.Image]:
+        refuse_while_drawing()
         drawn = sample(self.pipeline, jobs, self.study.sampling)
         for batch in growing(self.study, drawn, "3 of 5: every arm draws the prompts", "batches", len(jobs)):
             yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
@@ -201,6 +203,7 @@ class Samples:
 
     def control(self) -> str:
         """Whether every adapter at scale 0 draws the baseline's picture to the bit; it goes into controls.csv."""
+        refuse_while_drawing()
         settings = self.study.sampling
         found = scale_zero_table(self.pipeline, self.trained, wanted_samples(settings)[0], settings)
         return checks(write_controls(found, self.study.controls), list(self.trained))[0].said

@@ -7,5 +7,6 @@ picture.
 """
 
 from caplora.playground.playground import Playground
+from caplora.playground.work import refuse_while_drawing
 
-__all__ = ["Playground"]
+__all__ = ["Playground", "refuse_while_drawing"]

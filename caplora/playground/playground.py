@@ -22,7 +22,7 @@ from caplora.playground.grid import AXES, Grid, grid_name, grid_of
 from caplora.playground.pictures import Pictures
 from caplora.playground.recalling import recall
 from caplora.playground.recipe import Recipe, baseline_of, recipe_of
-from caplora.playground.shown import Shown, shown_grid, shown_pictures
+from caplora.playground.shown import Shown, shown_grid, shown_name, shown_pictures
 from caplora.playground.work import StoppedError, Work, duration
 from caplora.review import jpeg
 from caplora.sampling import SOLVERS, said_of, save_picture
@@ -159,7 +159,7 @@ class Playground(anywidget.AnyWidget):
 
     def _pictures(self, message: dict[str, Any]) -> None:
         """Send pictures, as small JPEGs or as their files; one that cannot be read is sent empty."""
-        files = self._names() | {path.name: path for path in self.shown.files}
+        files = self._names() | {shown_name(path, self.pictures.folder): path for path in self.shown.files}
         names = [name for name in message["names"] if name in files]
         sent = [self._bytes(files[name], message["side"]) for name in names]
         self.send({"pictures": names, "side": message["side"]}, buffers=sent)

@@ -1,5 +1,6 @@
 """Which pictures the playground shows, in rows and columns with their labels."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +28,21 @@ class Shown:
     def view(self, folder: Path) -> dict[str, Any]:
         """As `playground.js` reads it: names of the files that are there."""
         return {
-            "rows": [[_name(path, folder) for path in row] for row in self.rows],
+            "rows": [[shown_name(path, folder) for path in row] for row in self.rows],
             "columns": list(self.columns),
             "labels": list(self.labels),
             "words": self.words,
         }
 
 
-def _name(path: Path, folder: Path) -> str:
+def shown_name(path: Path, folder: Path) -> str:
+    """What a file is asked for by: below the folder its path there, elsewhere a name that no other file has."""
     if not path.is_file():
         return ""
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    only = hashlib.sha256(f"{path.resolve()} {path.stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    return f"{only}/{path.name}"
 
 
 def shown_pictures(recipes: Sequence[Recipe], pictures: Pictures) -> Shown:

@@ -75,6 +75,12 @@ class Work:
         ends(error)
 
 
+def refuse_while_drawing() -> None:
+    """Raise RuntimeError while a playground draws: its adapter lies on the one base model that a kernel has."""
+    if Work.going.locked():
+        raise RuntimeError("the playground is drawing: stop it first, or wait for it")
+
+
 def duration(seconds: float) -> str:
     """A time in words, as exact as an estimate is."""
     if seconds < 90:

@@ -21,6 +21,10 @@ LICENCES = {  # of base models, as the hub names them
 }
 BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # of a training's record, what has a hash
 UNKNOWN = "not recorded"
+NO_CONSENT = {  # what people write where there is none, or none yet
+    UNKNOWN, "no", "none", "not given", "refused", "denied", "withdrawn", "pending", "unknown", "n/a", "na", "false",
+    "?", "-",
+}  # fmt: skip
 LEADING = {"a", "an", "the", "of", "with", "in", "on", "at", "and", "by", "to", "is", "who", ",", "-"}  # end no phrase
 UNBROKEN = "\u00a0"  # a space at which no line ends
 OF_PROMPTS = [m for m in SECONDARY_METRICS if m not in ("clip_cosine", "drift")]  # clip_cosine says what CLIPScore says
@@ -115,8 +119,9 @@ class Facts:
 
     @property
     def consent(self) -> bool:
-        """Whether the consent of the person shown is stated for every portrait."""
-        return bool(self.rights["consent"]) and UNKNOWN not in self.rights["consent"]
+        """Whether the consent of the person shown is stated for every portrait, and nowhere denied or open."""
+        stated = {str(said).strip().casefold() for said in self.rights["consent"]}
+        return bool(stated) and not stated & NO_CONSENT
 
     @cached_property
     def found(self) -> Findings | None:

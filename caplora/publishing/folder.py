@@ -16,6 +16,7 @@ from caplora.publishing.card import model_card
 from caplora.publishing.facts import Facts
 from caplora.publishing.pictures import chosen_pictures, save_bare
 from caplora.publishing.words import plain
+from caplora.sampling import read_made
 from caplora.study import Study, Variant, file_hash, only_writer, write_text
 
 CARD = "README.md"
@@ -85,20 +86,28 @@ def check_adapter(facts: Facts) -> None:
             raise PublishError(
                 f"{path} holds what is not finite, first in {bad[0]}: lower its learning rate and {again}"
             )
+    drawn = read_made(facts.study.samples(facts.variant.name)).get("adapter") or {}
+    if drawn.get("sha256", file_hash(kohya)) != file_hash(kohya):
+        raise PublishError(
+            f"the samples of {facts.variant.name} are of an earlier training, so nothing that was measured is of this"
+            " adapter: run 03_inference, 04_clipscore and 05_analysis again"
+        )
 
 
 def copy_weights(facts: Facts, folder: Path) -> None:
     """Both files of the adapter, byte for byte; of what their metadata say, private things are left out of a copy.
 
-    Kohya's form names the base model, which may be a folder of this machine, and counts the phrases of the captions.
+    Kohya's form names the base model, which may be a folder of this machine, and counts the phrases of the captions,
+    in which people stand by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kohya = weights_file(facts.study, facts.variant)
     shutil.copyfile(kohya.with_name(DIFFUSERS), folder / DIFFUSERS)
     with safe_open(kohya, framework="pt") as file:
         said = dict(file.metadata() or {})
-    shown = {key: plain(value) for key, value in said.items()} | {"ss_sd_model_name": facts.base}
-    if said.get("ss_sd_model_name", facts.base) == facts.base and all(shown[key] == said[key] for key in said):
+    shown = {key: plain(value) for key, value in said.items() if key != "ss_tag_frequency"}
+    shown |= {"ss_sd_model_name": facts.base}
+    if said | {"ss_sd_model_name": facts.base} == said and shown == said:
         shutil.copyfile(kohya, folder / kohya.name)
     else:
         write_weights(read_adapter(kohya), folder / kohya.name, "kohya", shown)

@@ -1,9 +1,12 @@
 """recipe.py and grid.py: what a person writes becomes a picture's settings, or is refused by name."""
 
+from pathlib import Path
+
 import pytest
 
 from caplora.playground.grid import MOST, axis_of, grid_of
 from caplora.playground.recipe import Recipe, recipe_of
+from caplora.playground.shown import shown_name
 
 
 def test_what_decides_nothing_makes_no_difference() -> None:
@@ -67,3 +70,12 @@ def test_baseline_in_a_grid_has_no_other_adapter_beside_it() -> None:
 def test_grid_that_cannot_be_drawn_says_why(x: tuple[str, str], y: tuple[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         grid_of(Recipe("a lake"), x, y)
+
+
+def test_two_files_of_one_name_are_asked_for_by_two(tmp_path: Path) -> None:
+    paths = [tmp_path / arm / "test_000_0.png" for arm in ("baseline", "r4_a8")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    own, *names = (shown_name(path, tmp_path / "baseline") for path in (paths[0], *paths[1:], paths[1]))
+    assert own == "test_000_0.png" and names[0] == names[1] != own and names[0].endswith("/test_000_0.png")
