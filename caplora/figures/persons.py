@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from caplora.figures.look import INK, MUTED, STYLE, WIDTH, Figure, footnote
 from caplora.images import Persons
+from caplora.study import counted
 
 ROWS, ACROSS = 8, 6  # persons, and faces of each, that are shown at most
 FACE = 0.62  # inches
@@ -43,7 +44,7 @@ def _person(figure: Figure, persons: Persons, number: int, top: float, height: f
     name = f"Person {number}" + (", the folder's" if number == 1 and persons.likeness is not None else "")
     shown = f", {ACROSS} shown" if len(own) > ACROSS else ""
     under = (0.08 / WIDTH, (top + 0.04) / height)
-    figure.text(*under, f"{name}: {_counted(len(own), 'face')} in {_counted(pictures, 'picture')}{shown}", fontsize=7.5)
+    figure.text(*under, f"{name}: {counted(len(own), 'face')} in {counted(pictures, 'picture')}{shown}", fontsize=7.5)
     for i, one in enumerate(own[:ACROSS]):
         place = (0.08 + i * (FACE + 0.04)) / WIDTH, (top - FACE) / height, FACE / WIDTH, FACE / height
         axes = figure.add_axes(place)
@@ -84,7 +85,3 @@ def _shades(same: float) -> ListedColormap:
     return ListedColormap(
         np.where(values[:, None] < same, 1 - below * (1 - grey) * 0.7, light + above * (green - light))
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

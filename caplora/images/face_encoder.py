@@ -6,7 +6,6 @@ is who.
 """
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -49,14 +48,9 @@ class FaceEncoder:
         return self._network.alignCrop(np.ascontiguousarray(small), _row(face, scale))[..., ::-1].copy()
 
     def embedding(self, aligned: UInt8[np.ndarray, "112 112 3"]) -> Float[np.ndarray, " 128"]:
-        """The embedding of one aligned face, of unit length."""
+        """The embedding of one aligned face, of unit length: the product of two is their cosine."""
         made = self._network.feature(np.ascontiguousarray(aligned[..., ::-1])).astype(np.float64).ravel()
         return made / max(float(np.linalg.norm(made)), 1e-12)
-
-    def embeddings(self, images: Sequence[Image.Image], faces: Sequence[Face]) -> Float[np.ndarray, "n 128"]:
-        """The embedding of a face in each picture, of unit length: the product of two is their cosine."""
-        made = [self.embedding(self.aligned(image, face)) for image, face in zip(images, faces, strict=True)]
-        return np.array(made).reshape(-1, 128)
 
 
 def open_face_encoder(study: Study) -> FaceEncoder | Absent:

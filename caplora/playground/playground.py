@@ -103,7 +103,6 @@ class Playground(anywidget.AnyWidget):
 
     def _begin(self, recipes: Sequence[Recipe], shown: Shown, message: dict[str, Any], then: Callable[[], str]) -> None:
         batches = self.pictures.batches(recipes)
-
         own = {key: message[key] for key in ("recipe", "beside", "x", "y")}
 
         def does() -> None:

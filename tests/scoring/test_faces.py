@@ -58,7 +58,7 @@ def views() -> Embeddings:
 def face_of(path: Path) -> np.ndarray:
     """The embedding of the largest face, by the room of images itself."""
     with Image.open(path) as image:
-        return ENCODER.embeddings([image], DETECTOR.faces(image)[:1])[0]
+        return ENCODER.embedding(ENCODER.aligned(image, DETECTOR.faces(image)[0]))
 
 
 def test_likeness_is_the_cosine_to_the_mean_and_to_the_nearest_of_the_faces_that_were_found(
