@@ -83,25 +83,43 @@ def _text_of(path: Path) -> str:
 
 
 def text_files(folder: Path) -> list[Cells]:
-    """The text of each `.txt` or `.caption` below `folder`, under the name of the image beside it, without ending."""
+    """The text of each `.txt` or `.caption` below `folder`, under the name of the image beside it, without ending.
+
+    Raises LedgerError where two such files of one image have words that differ.
+    """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SIDECARS and not p.name.startswith("."))
-    return [{"file_name": p.relative_to(folder).with_suffix("").as_posix(), "text": _text_of(p)} for p in files]
+    texts: dict[str, str] = {}
+    for path in files:
+        name, text = path.relative_to(folder).with_suffix("").as_posix(), _text_of(path)
+        before = texts.get(name, "")
+        if before.split() and text.split() and before.split() != text.split():
+            raise LedgerError(f"{path}: another file of the same name says {before.strip()[:80]!r}: leave one")
+        texts[name] = text if text.strip() else before or text
+    return [{"file_name": name, "text": text} for name, text in texts.items()]
 
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object as a list of its pairs; a dict would hide a name that occurs twice."""
 
 
+def _loaded(text: str, where: str) -> Any:
+    """What a JSON text holds, its objects as pairs; raises LedgerError naming `where` if it cannot be read."""
+    try:
+        return json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise LedgerError(f"{where} cannot be read: {error}") from error
+
+
 def _json(path: Path) -> list[Cells]:
     """The captions of a JSON object by file name, or of a list of objects that have a CSV's columns."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_Pairs)
-    except (OSError, ValueError) as error:
+        content = _loaded(path.read_text(encoding="utf-8-sig"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise LedgerError(f"{path} cannot be read: {error}") from error
     if isinstance(content, _Pairs):
         return [_captioned(path, name, caption) for name, caption in content]
     if isinstance(content, list) and content and all(isinstance(record, _Pairs) for record in content):
-        return [_record(dict(record), f"{path}, record {number}") for number, record in enumerate(content, 1)]
+        return [_record(record, f"{path}, record {number}") for number, record in enumerate(content, 1)]
     one, other = '{"file name": "caption", …}', '[{"file_name": …, "text": …}, …]'
     raise LedgerError(f"{path} must hold {one} or {other}, got {type(content).__name__}")
 
@@ -109,42 +127,50 @@ def _json(path: Path) -> list[Cells]:
 def _captioned(path: Path, name: str, caption: Any) -> Cells:
     """The cells of a file name and its caption, words or an object; raises LedgerError if it is neither."""
     if isinstance(caption, _Pairs):
-        return _record({**_tagged(dict(caption)), "file_name": name}, f"{path}, {name!r}")
+        own = _Pairs(pair for pair in caption if pair[0] != "file_name")
+        return _record(_Pairs([*own, ("file_name", name)]), f"{path}, {name!r}")
     if not isinstance(caption, str):
         raise LedgerError(f"{path}: the caption of {name!r} must be words, got {str(caption)[:80]}")
     return {"file_name": name, "text": caption}
 
 
-def _tagged(record: dict[str, Any]) -> dict[str, Any]:
-    """The object with its tags behind its caption, as kohya's scripts train on it."""
-    if not (tags := record.get("tags")):
-        return record
-    listed = ", ".join(map(str, tags)) if isinstance(tags, list) else tags
-    return record | {"caption": f"{caption}, {listed}" if (caption := record.get("caption")) else listed}
-
-
-def _record(record: dict[str, Any], where: str) -> Cells:
+def _record(pairs: _Pairs, where: str) -> Cells:
     """The cells of an object, whatever it calls them; null is empty. Raises LedgerError if one is no text."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise LedgerError(f"{where}: {twice!r} stands twice")
+    record = _tagged(dict(pairs), where)
     names = list(record)
     cells = {column: record[names[i]] for column, i in _columns(names, where).items()}
-    for column, value in cells.items():
-        if value is not None and not isinstance(value, str):
-            raise LedgerError(f"{where}: {column} must be text, got {str(value)[:80]}")
-    return {column: value or "" for column, value in cells.items()}
+    return {column: _words(value, f"{where}: {column}") for column, value in cells.items()}
+
+
+def _tagged(record: dict[str, Any], where: str) -> dict[str, Any]:
+    """The object with its tags behind its caption, as kohya's scripts train on it; a text of its own stays as it is."""
+    if not record.get("tags") or any(name in record for name in TEXT_COLUMNS if name != "caption"):
+        return record
+    tags = record["tags"] if type(record["tags"]) is list else [record["tags"]]
+    parts = [_words(record.get("caption"), f"{where}: caption"), *(_words(tag, f"{where}: tags") for tag in tags)]
+    return record | {"caption": ", ".join(filter(None, parts))}
+
+
+def _words(value: Any, what: str) -> str:
+    """A text, null as an empty one; raises LedgerError for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise LedgerError(f"{what} must be text, got {str(value)[:80]}")
+    return value or ""
 
 
 def _jsonl(path: Path) -> list[Cells]:
     """The cells of a file with a JSON object in each line."""
     rows = []
     for number, line in enumerate(_text_of(path).split("\n"), 1):
-        try:
-            cells = json.loads(line) if line.strip() else None
-        except ValueError as error:
-            raise LedgerError(f"{path}, line {number} cannot be read: {error}") from error
+        where = f"{path}, line {number}"
+        cells = _loaded(line, where) if line.strip() else None
         if cells is not None:
-            if not isinstance(cells, dict):
-                raise LedgerError(f"{path}, line {number} must be an object, got {str(cells)[:80]}")
-            rows.append(_record(cells, f"{path}, line {number}"))
+            if not isinstance(cells, _Pairs):
+                raise LedgerError(f"{where} must be an object, got {str(cells)[:80]}")
+            rows.append(_record(cells, where))
     return rows
 
 

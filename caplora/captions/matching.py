@@ -5,6 +5,7 @@ Names are compared in Unicode's composed form: first the whole name, then withou
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -12,7 +13,8 @@ import pandas as pd
 from caplora.captions.exchange import nfc, read_captions, text_files
 from caplora.captions.history import Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
-from caplora.study import CAPTION_FILES, SIDECARS
+from caplora.images import is_picture
+from caplora.study import CAPTION_FILES
 
 SHOWN = 10  # names in a message; the rest is only counted
 
@@ -38,9 +40,9 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
 def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
     """Where the captions of the ledger and those given differ: file_name, and the caption of each."""
     found, stray = _matched(_finder(rows.values()), given)
-    theirs = {row.file_name: cells["text"] for row, cells in found}
-    theirs |= {cells["file_name"]: cells["text"] for cells in given if cells["file_name"] in stray}
-    return disagreements({name: row.text for name, row in rows.items()}, theirs, (LEDGER, where))
+    theirs = {row.file_name: in_one_line(cells["text"]) for row, cells in found}
+    theirs |= {cells["file_name"]: in_one_line(cells["text"]) for cells in given if cells["file_name"] in stray}
+    return disagreements({name: in_one_line(row.text) for name, row in rows.items()}, theirs, (LEDGER, where))
 
 
 def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tuple[str, str]) -> pd.DataFrame:
@@ -62,8 +64,8 @@ def own_words(folder: Path) -> dict[str, str]:
     captions: dict[str, dict[str, str]] = {}
     for source, given in sources.items():
         found = _all_matched(finder, given, folder / source)
-        captions[source] = {name: in_one_line(cells["text"]) for name, cells in found.items() if cells["text"].strip()}
-    return _agreed(folder, captions)
+        captions[source] = {name: in_one_line(cells["text"]) for name, cells in found.items()}
+    return _agreed(folder, {source: words for source, words in captions.items() if any(words.values())})
 
 
 def cells_in(folder: Path, file: Path) -> dict[str, Cells]:
@@ -75,8 +77,8 @@ def cells_in(folder: Path, file: Path) -> dict[str, Cells]:
 
 
 def _finder_below(folder: Path) -> list[dict[str, list[Row]]]:
-    """A finder of the files in a folder that may be images."""
-    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.suffix.lower() not in SIDECARS]
+    """A finder of the pictures in a folder."""
+    images = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if is_picture(p)]
     return _finder(Row(name, source=name) for name in images)
 
 
@@ -88,13 +90,13 @@ def _all_matched(finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cell
     return {nfc(row.file_name): cells for row, cells in found}
 
 
-def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]:
-    """The captions on which all sources agree; raises LedgerError if two do not."""
-    if not captions:
-        return {}
-    (name, first), *others = captions.items()
-    for other, second in others:
-        table = disagreements(first, second, (name, other))
+def _agreed(folder: Path, captions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The captions on which all sources agree, a blank one with any; raises LedgerError if two do not."""
+    agreed: dict[str, str] = {}
+    for (name, first), (other, second) in combinations(captions.items(), 2):
+        blank = {image for image in {*first, *second} if "" in (first.get(image), second.get(image))}
+        told = [{image: text for image, text in one.items() if image not in blank} for one in (first, second)]
+        table = disagreements(told[0], told[1], (name, other))
         if len(table):
             lines = [f"  {file}: {a!r} in {name}, {b!r} in {other}" for file, a, b in table.head(SHOWN).values]
             raise LedgerError(
@@ -102,14 +104,17 @@ def _agreed(folder: Path, captions: dict[str, dict[str, str]]) -> dict[str, str]
                 + "\n".join(lines)
                 + "\nDelete one of the two, or make them agree"
             )
-    return first
+    for words in captions.values():
+        agreed |= {image: text for image, text in words.items() if text}
+    return agreed
 
 
 def _with(row: Row, cells: Cells) -> Row:
-    """`row` with the given cells that say something."""
-    given = {key: value for key, value in cells.items() if value and key not in ("file_name", "source")}
-    if not cells["text"].strip():
-        given.pop("text", None)
+    """`row` with the given cells that say something new."""
+    given = {key: value for key, value in cells.items() if value and key not in ("file_name", "source", "text")}
+    text = in_one_line(cells["text"])
+    if text and text != in_one_line(row.text):
+        given["text"] = text
     if given.get("status") == "pending":  # nobody has decided there, so a decision here stays
         del given["status"]
     now = replace(row, **given)

@@ -20,25 +20,35 @@ def assign_splits(
 ) -> dict[str, str]:
     """File name → "train" or "held_out", of `rows` and of new files; `clusters` numbers near-duplicates.
 
-    A row keeps its split. Only where near-duplicates stand in both splits are they brought together: into the one that
-    a person gave some of them (`by_hand`), else out of training. New files go where their cluster is, else they are
-    held out, a whole cluster at a time, while that brings the number nearer to `share` of all. A hash of the cluster's
-    first name decides which ones. If the share is above 0 and there are two images, at least one is held out, unless
-    they are all alike; never are all.
+    A row keeps its split, and new files go where their near-duplicates are. Where those stand in both splits, they are
+    brought together: as a person said of some of them (`by_hand`), else where most of them are, out of training if that
+    is even. But training keeps at least half of the pictures: where it would not, near-duplicates go there. Other new
+    files are held out, a whole cluster at a time, while that brings the number nearer to `share` of all; a hash of the
+    cluster's first name decides which ones. If the share is above 0, at least one is held out, unless every cluster
+    that may be is more than half of all pictures; never are all.
     """
     clusters, by_hand = clusters or {}, by_hand or {}
-    splits = {row.file_name: row.split for row in rows}
-    groups = _groups([*splits, *(name for name in file_names if name not in splits)], clusters)
     rejected = {row.file_name for row in rows if row.status == "rejected"}
-    free = []
+    splits = {row.file_name: row.split for row in rows if row.file_name not in rejected}
+    groups = _groups([*splits, *(name for name in {*file_names} - {*splits} - rejected)], clusters)
+    count = sum(map(len, groups))
+    most = max(count // 2, round(share * count))  # to hold out
+    free: list[list[str]] = []  # clusters of which nothing is decided yet
+    brought: list[list[str]] = []  # and those of which it is decided here
     for group in groups:
-        known = [name for name in group if name in splits and name not in rejected]
-        if known:
-            together = _together([splits[name] for name in known], {by_hand[name] for name in known if name in by_hand})
-            splits |= {name: together for name in group if name not in rejected and name not in by_hand}
-        elif new := [name for name in group if name not in splits]:
-            free.append(new)
-    return splits | _drawn(free, list(splits.values()), share)
+        known = [splits[name] for name in group if name in splits]
+        said = {by_hand[name] for name in group if name in by_hand}
+        if not known:
+            free.append(group)
+        elif said or len({*known}) > 1 or len(known) < len(group):
+            elsewhere = _held(splits) - known.count("held_out")
+            together = _by_person(said) if said else _by_most(known, room=elsewhere + len(group) <= most)
+            splits |= {name: together for name in group if name not in by_hand}
+            brought += [] if said else [group]
+    splits |= _drawn(free, len(splits), _held(splits), share)
+    if share > 0 and not _held(splits):
+        splits |= dict.fromkeys(_smallest([*free, *brought], count // 2), "held_out")
+    return {row.file_name: row.split for row in rows} | splits
 
 
 def by_hand(history: Iterable[Change]) -> dict[str, str]:
@@ -59,22 +69,33 @@ def _groups(names: Sequence[str], clusters: Mapping[str, int]) -> list[list[str]
     return sorted(groups.values(), key=lambda group: hashlib.sha256(group[0].encode()).digest())
 
 
-def _together(splits: Sequence[str], said: Iterable[str]) -> str:
-    """The split of a cluster whose rows have these; `said` are those that a person gave."""
-    decisive = {*said} or {*splits}
-    return "held_out" if "held_out" in decisive else "train"
+def _held(splits: Mapping[str, str]) -> int:
+    """How many are held out."""
+    return list(splits.values()).count("held_out")
 
 
-def _drawn(groups: Sequence[Sequence[str]], known: Sequence[str], share: float) -> dict[str, str]:
-    """The splits of groups that are all new."""
-    count = len(known) + sum(map(len, groups))
+def _by_person(said: Iterable[str]) -> str:
+    """The split of a cluster of which a person said these."""
+    return "held_out" if "held_out" in said else "train"
+
+
+def _by_most(splits: Sequence[str], room: bool) -> str:
+    """The split that most of a cluster have; training where there is no room to hold the cluster out."""
+    return "held_out" if room and 2 * splits.count("held_out") >= len(splits) else "train"
+
+
+def _drawn(groups: Sequence[Sequence[str]], known: int, held: int, share: float) -> dict[str, str]:
+    """The splits of groups that are all new, beside so many pictures that have theirs, some of them held out."""
+    count = known + sum(map(len, groups))
     wanted = min(max(round(share * count), 1 if share > 0 else 0), count - 1)
-    held = known.count("held_out")
     splits: dict[str, str] = {}
     for group in groups:
         nearer = abs(held + len(group) - wanted) < abs(held - wanted) and held + len(group) < count
         held += len(group) if nearer else 0
         splits |= dict.fromkeys(group, "held_out" if nearer else "train")
-    if held == 0 and wanted > 0 and groups and len(smallest := min(groups, key=len)) < count:
-        splits |= dict.fromkeys(smallest, "held_out")
     return splits
+
+
+def _smallest(groups: Sequence[list[str]], most: int) -> list[str]:
+    """The smallest of the groups that have at most so many names; none if there is none."""
+    return min((group for group in groups if len(group) <= most), key=len, default=[])

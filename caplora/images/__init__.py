@@ -7,7 +7,7 @@ to upright sRGB), `faces` (where the face is), `face_encoder` and `persons` (who
 """
 
 from caplora.images.curation import RULES, Rule
-from caplora.images.decoding import UnfitError, upright
+from caplora.images.decoding import UnfitError, is_picture, upright
 from caplora.images.face_encoder import FaceEncoder, open_face_encoder
 from caplora.images.faces import Detector, Face, open_detector
 from caplora.images.intake import Refused, Stored, import_images, look_at_faces, write_refused
@@ -19,6 +19,6 @@ from caplora.images.table import image_table
 
 __all__ = [
     "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",
-    "contact_sheet", "faces_note", "image_table", "import_images", "look_at_faces", "marked", "open_detector",
-    "open_face_encoder", "pixels_hash", "upright", "write_refused",
+    "contact_sheet", "faces_note", "image_table", "import_images", "is_picture", "look_at_faces", "marked",
+    "open_detector", "open_face_encoder", "pixels_hash", "upright", "write_refused",
 ]  # fmt: skip

@@ -25,8 +25,24 @@ BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|.
 HEIC = re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 
+ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif",
+)  # fmt: skip
+
+
 class UnfitError(Exception):
     """A file is refused; the message says why."""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture by its ending, readable or not, or else by its content."""
+    if path.suffix.lower() in ENDINGS or not path.is_file():
+        return path.is_file()
+    try:
+        with _header(path):
+            return True
+    except Exception:  # a file that is no picture makes decoders raise anything
+        return False
 
 
 def upright(path: Path, settings: Images) -> Image.Image:

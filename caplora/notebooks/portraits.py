@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -13,6 +12,7 @@ from PIL import Image
 
 from caplora.captioning import captions_of
 from caplora.captions import (
+    LEDGER,
     Row,
     Said,
     captioned,
@@ -81,6 +81,7 @@ class Portraits:
         self.refused: list[Refused] = []
         self.table: pd.DataFrame  # of images.csv
         self.checks: Checks
+        self.moved: list[str] = []  # whose split was changed, because their near-duplicates are in the other
 
     @classmethod
     def open(cls, study: str, limit: int = 0, overrule: str = "") -> "Portraits":
@@ -153,9 +154,12 @@ class Portraits:
         sources = {item.file_name: item.source.as_posix() for item in self.used}
         flags = dict(zip(self.table["file_name"], self.table["flagged"], strict=True))
         clusters = {} if "leaks" in self.overruled else self.clusters  # a person took near-duplicates apart
+        before = {row.file_name: row.split for row in self.rows} if (self.study.dataset / LEDGER).is_file() else {}
         refused = [item.source.as_posix() for item in self.refused]
-        ledger = pd.DataFrame(update_ledger(self.study, sources, refused, flags, captions, clusters))
+        rows = update_ledger(self.study, sources, refused, flags, captions, clusters)
+        self.moved = [row.file_name for row in rows if before.get(row.file_name, row.split) != row.split]
         write_progress(self.study, CAPTIONING)
+        ledger = pd.DataFrame(rows)
         return pd.crosstab(ledger["split"], ledger["status"])
 
     @property
@@ -232,14 +236,14 @@ class Portraits:
     def checklist(self) -> Styler:
         """The same, its states in colour."""
         styled = self.items().style.hide(axis="index").map(lambda state: colour(str(state)), subset=["state"])
-        left: dict[str, Any] = {"text-align": "left"}
-        return styled.set_properties(**left)
+        return styled.set_table_styles([{"selector": "td", "props": "text-align: left"}])
 
     def counts(self) -> str:
         """How many images are trained on, held out and refused, and where the ledger is."""
         rows, refused = self.rows, f"{len(self.refused)} files refused"
         split = f"{len(trained(rows))} train, {len(held_out(rows))} held out, {refused}"
-        return f"{len(rows)} images: {split}\nthe ledger: {self.study.dataset / 'metadata.csv'}"
+        moved = f"\nmoved into the split of their near-duplicates: {', '.join(self.moved)}" if self.moved else ""
+        return f"{len(rows)} images: {split}{moved}\nthe ledger: {self.study.dataset / LEDGER}"
 
     def ready(self) -> str:
         """That the ledger is ready to train on; raises NotReadyError naming what lacks."""

@@ -53,9 +53,10 @@ def faults(rows: Sequence[Row], findings: Iterable[Finding], clusters: Mapping[s
     for finding in findings:
         by_rule.setdefault(finding.rule, set()).add(finding.file_name)
     shared = {clusters.get(row.file_name) for row in train} & {clusters.get(row.file_name) for row in held} - {None}
-    few = len(train) < LEAST or not held
+    few = f"{len(train)} to train on, {len(held)} held out" if len(train) < LEAST or not held else ""
+    alike = sum(row.file_name in clusters for row in used) if few else 0
     return {
-        "images": f"{len(train)} to train on, {len(held)} held out" if few else "",
+        "images": few + (f" ({alike} are near-duplicates, which stay in one split)" if alike else ""),
         "captions": _named([row.file_name for row in used if not row.text.strip()]),
         **{item: _named(sorted(by_rule.get(rule, ()))) for item, rule in RULES.items()},
         "leaks": _named([row.file_name for row in held if clusters.get(row.file_name) in shared]),

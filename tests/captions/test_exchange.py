@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from caplora.captions.exchange import read_captions, write_captions
 from caplora.captions.ledger import LedgerError, Row, read_ledger, write_ledger
@@ -62,7 +63,9 @@ def rows_of(pairs: list[tuple[str, str]]) -> list[Row]:
         st.tuples(names, awkward), max_size=4, unique_by=lambda p: unicodedata.normalize("NFKD", p[0]).casefold()
     )
 )
-def test_out_and_back_is_the_identity(form: str, pairs: list[tuple[str, str]]) -> None:
+def test_out_and_back_is_the_identity_and_imported_captions_are_in_one_line(
+    form: str, pairs: list[tuple[str, str]]
+) -> None:
     rows = rows_of(pairs)
     with TemporaryDirectory() as place:
         path = Path(place, form if form != "sidecars" else "out")
@@ -77,8 +80,9 @@ def test_out_and_back_is_the_identity(form: str, pairs: list[tuple[str, str]]) -
     others = {row.file_name: Row(row.file_name, "other words", source=row.source) for row in rows}
     new = imported(others, given, form)
     assert {name: row.text for name, row in new.items() if row.text != "other words"} == {
-        row.file_name: row.text for row in rows if row.text.strip()
+        row.file_name: " ".join(row.text.split()) for row in rows if row.text.strip()
     }
+    assert imported({row.file_name: row for row in rows}, given, form) == {}
 
 
 SCRIPT = """
@@ -198,6 +202,14 @@ def test_own_words_come_from_any_form_that_people_have(tmp_path: Path) -> None:
         "".join(json.dumps({"file_name": k, "text": v}) + "\n" for k, v in words.items())
     )
     assert own_words(tmp_path) == words
+    (tmp_path / "a.caption").write_text(" \n")  # empty words disagree with none
+    (tmp_path / "captions.json").write_text(json.dumps({"a.jpg": "", "sub/b.v2.jpg": "긴 머리"}))
+    assert own_words(tmp_path) == words
+    (tmp_path / "a.caption").write_text("me, serious")
+    with pytest.raises(LedgerError, match=r"a\.txt: another file of the same name says 'me, serious': leave one"):
+        own_words(tmp_path)
+    (tmp_path / "a.caption").write_text("me,\nsmiling\n")
+    assert own_words(tmp_path) == words
     (tmp_path / "captions.json").write_text(json.dumps({"a.jpg": "me, serious"}))
     with pytest.raises(LedgerError, match=r"disagree about 2 images:\n  a\.jpg: 'me, serious' in captions\.json"):
         own_words(tmp_path)
@@ -216,6 +228,15 @@ def test_own_words_come_from_any_form_that_people_have(tmp_path: Path) -> None:
         ("captions.json", '{"a.jpg": "b", "a.jpg": "c"}', "'a.jpg' stands twice"),
         ("m.jsonl", '{"file_name": "a.jpg"}', "line 1: a column of file names .* got file_name"),
         ("m.jsonl", '\n{"file_name": "a.jpg", "text": 3}', "line 2: text must be text, got 3"),
+        ("captions.json", "[" * 100_000, "cannot be read"),
+        ("meta_cap.json", '{"a.jpg": {"tags": {"x": 0.9}}}', "'a.jpg': tags must be text, got "),
+        ("meta_cap.json", '{"a.jpg": {"tags": 3}}', "'a.jpg': tags must be text, got 3"),
+        ("meta_cap.json", '{"a.jpg": {"tags": ["b", 3]}}', "'a.jpg': tags must be text, got 3"),
+        ("meta_cap.json", '{"a.jpg": {"caption": 3, "tags": "b"}}', "'a.jpg': caption must be text, got 3"),
+        ("meta_cap.json", '{"a.jpg": {"caption": "b", "caption": "c"}}', "'a.jpg': 'caption' stands twice"),
+        ("captions.json", '[{"image": "a.jpg", "text": "b", "text": "c"}]', "record 1: 'text' stands twice"),
+        ("m.jsonl", '{"image": "a.jpg", "text": "b", "text": "c"}', "line 1: 'text' stands twice"),
+        ("m.jsonl", '{"image": "a.jpg", "tags": {"b": 1}}', "line 1: tags must be text, got "),
         ("m.csv", "name,words\n", "a column of file names .*got name, words"),
         ("m.csv", "file_name,text\na.jpg,red, long\n", "row 2: 2 cells are needed, got 3"),
         ("m.xlsx", "", r"captions are read from \.json"),
@@ -253,6 +274,18 @@ def test_a_list_of_records_is_read_as_a_table_with_the_columns_of_other_tools(tm
             read_captions(file)
 
 
+def test_only_pictures_have_captions_whatever_lies_beside_them(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "photo", "PNG")  # a picture by what it holds
+    for name in ("a.png", "broken.JPG"):
+        (tmp_path / name).touch()
+    for name in ("a.npz", "a.json", "a.pdf", "README.md", "b.safetensors"):
+        (tmp_path / name).write_text("no picture")
+    (tmp_path / "a").mkdir()
+    for name in ("a", "broken", "photo", "README", "b"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    assert own_words(tmp_path) == {"a.png": "a", "broken.JPG": "broken", "photo": "photo"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
@@ -262,6 +295,9 @@ def test_a_list_of_records_is_read_as_a_table_with_the_columns_of_other_tools(tm
         ("captions.json", {"a.png": {"text": "a woman"}}, "a woman"),
         ("captions.json", [{"image": "a.png", "caption": "a woman"}], "a woman"),
         ("captions.jsonl", {"image": "a.png", "caption": "a woman", "id": 7}, "a woman"),
+        ("captions.jsonl", {"image": "a.png", "caption": "a woman", "tags": ["red hair"]}, "a woman, red hair"),
+        ("captions.json", [{"image": "a.png", "tags": "red hair"}], "red hair"),
+        ("captions.json", [{"image": "a.png", "text": "a woman", "tags": ["red hair"]}], "a woman"),
         ("captions.json", {"a.png": "a woman\nred hair\r\n"}, "a woman red hair"),
         ("a.txt", "a woman,\n  red hair\n\n", "a woman, red hair"),
         ("a.caption", "a woman\n", "a woman"),

@@ -1,5 +1,6 @@
 """splits.py: the share is held out, near-duplicates stay together, and nobody who is known is moved without need."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,14 +63,35 @@ def test_a_new_picture_goes_where_its_near_duplicate_is() -> None:
     assert (splits["a2"], splits["b2"], splits["b3"]) == ("held_out", "train", "train")
 
 
-def test_a_leak_is_mended_out_of_training_or_as_a_person_said() -> None:
-    known, alike = {"a": "held_out", "b": "train", "c": "train"}, {"a": 1, "b": 1}
-    assert assign_splits(rows_of(known), known, 0.2, alike)["b"] == "held_out"
-    assert assign_splits(rows_of(known), known, 0.2, alike, {"b": "train"})["a"] == "train"
+def test_a_leak_is_mended_as_most_of_a_cluster_are_or_as_a_person_said() -> None:
+    known = {"a": "held_out", "h": "held_out", **dict.fromkeys("bcdef", "train")}
+    two, three = {"a": 1, "b": 1}, dict.fromkeys("abc", 1)
+    assert assign_splits(rows_of(known), known, 0.2, two) == known | {"b": "held_out"}  # out of training
+    assert assign_splits(rows_of(known), known, 0.2, three) == known | {"a": "train"}
+    assert assign_splits(rows_of(known), known, 0.2, two, {"b": "train"}) == known | {"a": "train"}
     both = {"a": "held_out", "b": "train"}
-    assert assign_splits(rows_of(known), known, 0.2, alike, both) == known  # the checklist says that it leaks
-    rejected = [*rows_of({"a": "held_out"}, "rejected"), *rows_of({"b": "train", "c": "train"})]
-    assert assign_splits(rejected, known, 0.2, alike) == known
+    assert assign_splits(rows_of(known), known, 0.2, two, both) == known  # the checklist says that it leaks
+    rejected = [*rows_of({"a": "held_out"}, "rejected"), *rows_of({"b": "train", "h": "held_out"})]
+    assert assign_splits(rejected, "abh", 0.2, two) == {"a": "held_out", "b": "train", "h": "held_out"}
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "alike", "held"),
+    [
+        ({"a": "train", "b": "held_out"}, "", "ab", ""),  # nothing else could be trained on
+        ({"a": "held_out", **dict.fromkeys("bcdefghijk", "train")}, "", "abcdefghij", ""),
+        ({"a": "train"}, "bcdefghij", "bcdefghij", ""),
+        ({"a": "held_out", "b": "train"}, "cdefgh", "acdefgh", ""),
+        ({"a": "held_out", **dict.fromkeys("bcdefgh", "train")}, "ij", "aij", "aij"),
+        (dict.fromkeys("ab", "train"), "cdef", "cdef", ""),
+        (dict.fromkeys("abcd", "train"), "efgh", "efgh", "efgh"),
+    ],
+)
+def test_near_duplicates_never_leave_less_than_half_to_train_on(
+    known: dict[str, str], new: str, alike: str, held: str
+) -> None:
+    splits = assign_splits(rows_of(known), [*known, *new], 0.1, dict.fromkeys(alike, 1))
+    assert {name for name, split in splits.items() if split == "held_out"} == {*held}
 
 
 def test_pictures_that_are_all_alike_are_all_trained_on() -> None:
