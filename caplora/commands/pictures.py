@@ -118,7 +118,7 @@ def score(
     from tqdm.auto import tqdm
 
     from caplora.models import device_of
-    from caplora.scoring import clip_embeddings, embed, left_out, read_pictures, score_folder, scored_paths
+    from caplora.scoring import clip_embeddings, embed, left_out, read_pictures, score_folder, scored_paths, unread
 
     folder, turned = images_dir.expanduser(), given(scoring)
     if pretrained and not model:
@@ -134,8 +134,8 @@ def score(
     table = out or folder / "scores.csv"
     write_text(table, scores.to_csv(index=False))
     say(f"scored by {by.label} (weights {by.weights}), {before_texts(clip.prefix)}")
-    if flagged := left_out(pictures):
-        say(flagged)
+    for lost in filter(None, (left_out(pictures), unread(folder, pictures))):
+        say(lost)
     folders, measured = scores["file_name"].map(lambda name: Path(name).parent.name), scores[scores["flag"] == ""]
     for (arm, metric), own in measured.groupby([folders, "metric"], sort=False):
         say(f"{f'{arm}: ' if arm else ''}{metric} by {by.label}: {summary(own['value'].to_numpy())}")

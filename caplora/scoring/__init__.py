@@ -9,7 +9,7 @@
 from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip
 from caplora.scoring.embeddings import Embeddings, embed
 from caplora.scoring.faces import face_table, load_faces, without_faces
-from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths
+from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths, unread
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
 from caplora.scoring.scores import (
@@ -32,5 +32,5 @@ __all__ = [
     "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "face_table",
     "judge_table", "left_out", "likeness_table", "load_clip", "load_faces", "load_identity", "load_judges",
     "memorisation_table", "named_attributes", "paths_of", "read_pictures", "scorable_samples", "score_folder",
-    "scored_paths", "shuffled_prompts_table", "without_faces", "write_scores",
+    "scored_paths", "shuffled_prompts_table", "unread", "without_faces", "write_scores",
 ]  # fmt: skip

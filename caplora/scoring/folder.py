@@ -7,7 +7,7 @@ pictures themselves, as caplora and A1111 write it, in files of captions among t
 import csv
 import math
 import unicodedata
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,33 +35,53 @@ def read_pictures(folder: Path, text: str | None = None) -> dict[str, Picture]:
 
     Its text is the `text` given for all, or stands in `metadata.csv`, or in the picture itself, or in any other form in
     which captions lie among images, such as `a.txt` beside `a.png`. A folder of folders, as `sample` leaves it, is read
-    as all of these. Raises ValueError where there are no pictures, a picture has no text,
-    or a row of the table no picture, stands twice or leads out of the folder.
+    as all of these, with what lies beside them and has a text; `unread` names the rest. Raises ValueError where there
+    are no pictures, a picture has no text, or a row of the table no picture, stands twice or leads out of the folder.
     """
     if not folder.is_dir():
         raise ValueError(f"--images_dir: {folder} is not a folder")
     if text is not None and not text.strip():
         raise ValueError("--text is empty: say what the pictures should show")
     arms = [] if (folder / LEDGER).is_file() else [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_arm(p)]
+    found = _own(folder, text)
     if arms:
-        return {f"{arm.name}/{name}": said for arm in arms for name, said in read_pictures(arm, text).items()}
-    names = _pictures(folder)
-    table = read_metadata(folder) if text is None and (folder / LEDGER).is_file() else {}
-    found = table | {name: _picture(folder / name, text) for name in names if name not in table}
+        found = {name: said for name, said in found.items() if said.text and text is None}
+        found |= {f"{arm.name}/{name}": said for arm in arms for name, said in read_pictures(arm, text).items()}
     if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
-    if text is None and not table and any(not picture.text for picture in found.values()):
-        words = own_words(folder)
-        found = {name: said if said.text else _in_words(said, words, name) for name, said in found.items()}
     if out := [name for name in found if leads_out(folder, name)]:
         raise ValueError(f"{folder / out[0]} leads out of {folder}: only pictures that lie in it are scored")
     if lost := [name for name, picture in found.items() if not picture.text]:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        table = (folder / LEDGER).is_file()
         where = f"no text in {LEDGER}" if table else f"says no prompt, and no .txt beside it nor a {LEDGER} does"
         raise ValueError(
             f"{folder / lost[0]}{more}: {where}: write there what it should show, or give one --text for all pictures"
         )
     return found
+
+
+def unread(folder: Path, pictures: Container[str]) -> str:
+    """Which pictures below a folder `read_pictures` did not find a text for, in words; empty if there is none."""
+    paths = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    lost = sorted(name for p in paths if (name := p.relative_to(folder).as_posix()) not in pictures)
+    return f"not scored, because nothing says what they should show: {_listed(lost)}" if lost else ""
+
+
+def _own(folder: Path, text: str | None) -> dict[str, Picture]:
+    """File name → what is known of every picture that lies in a folder itself; the text may be empty."""
+    names = _pictures(folder)
+    table = read_metadata(folder) if text is None and (folder / LEDGER).is_file() else {}
+    found = table | {name: _picture(folder / name, text) for name in names if name not in table}
+    if text is None and not table and any(not picture.text for picture in found.values()):
+        words = own_words(folder)
+        found = {name: said if said.text else _in_words(said, words, name) for name, said in found.items()}
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _pictures(folder: Path) -> list[str]:
@@ -129,9 +149,7 @@ def left_out(pictures: Mapping[str, Picture]) -> str:
     flagged = [f"{name} ({picture.flag})" for name, picture in pictures.items() if picture.flag]
     if not flagged:
         return ""
-    more = f" and {len(flagged) - SHOWN} more" if len(flagged) > SHOWN else ""
-    shown = ", ".join(flagged[:SHOWN]) + more
-    return f"{len(flagged)} of {len(pictures)} pictures flagged and left out of the means: {shown}"
+    return f"{len(flagged)} of {len(pictures)} pictures flagged and left out of the means: {_listed(flagged)}"
 
 
 def score_folder(clip: ClipEmbeddings, folder: Path, pictures: Mapping[str, Picture]) -> pd.DataFrame:

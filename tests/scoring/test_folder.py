@@ -16,7 +16,7 @@ from caplora.commands import main
 from caplora.commands.pictures import summary
 from caplora.sampling.samples import Sample
 from caplora.scoring.clip import ClipEmbeddings, ClipEncoder
-from caplora.scoring.folder import Picture, read_pictures
+from caplora.scoring.folder import Picture, read_pictures, unread
 from caplora.scoring.scores import clip_table
 from caplora.study.reading import PROJECT
 from tests.tiny import tiny_clip
@@ -99,7 +99,13 @@ def test_folders_of_pictures_that_know_their_prompts_are_arms_without_tables(tmp
         with_own_words(tmp_path / arm, "0.png", caplora=json.dumps({"prompt": arm, "flag": ""}))
     with_own_words(tmp_path, "side_by_side.png")
     (tmp_path / "notes").mkdir()
-    assert read_pictures(tmp_path) == {f"{arm}/0.png": Picture(arm) for arm in ("baseline", "lora@1")}
+    known = {f"{arm}/0.png": Picture(arm) for arm in ("baseline", "lora@1")}
+    assert read_pictures(tmp_path) == known
+    with_own_words(tmp_path, "root.png", parameters="a cat\nSteps: 20, Sampler: Euler a")
+    with_own_words(tmp_path / "notes", "mute.png")
+    assert read_pictures(tmp_path) == known | {"root.png": Picture("a cat")}
+    said = "not scored, because nothing says what they should show: notes/mute.png, side_by_side.png"
+    assert unread(tmp_path, read_pictures(tmp_path)) == said
 
 
 def test_a_flagged_picture_is_named_stays_in_the_table_and_is_left_out_of_the_mean(
