@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int64, UInt8
 from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -19,6 +20,8 @@ from caplora.images.face_encoder import FaceEncoder
 from caplora.images.faces import Detector, Face
 from caplora.images.pinned import Absent
 from caplora.study import Images
+
+COPY = 0.95  # the mean cosine of faces in copies of one photograph, and in photographs of one burst
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +53,20 @@ class Persons:
 
     @cached_property
     def numbers(self) -> Int64[np.ndarray, " n"]:
-        """Whose each face is: 1 is who is in most pictures, then 2 and so on, the first seen first among equals."""
+        """Whose each face is: 1 is who is in most pictures, then 2 and so on; copies of a picture count once.
+
+        Among equals it is who has most copies, then who is seen first.
+        """
         if len(self.faces) < 2:
             return np.ones(len(self.faces), np.int64)
         distances = np.clip(1 - self.cosines, 0, 2)[np.triu_indices(len(self.faces), 1)]
-        labels = fcluster(linkage(distances, "average"), 1 - self.same, "distance")
-        pictures = {
-            label: {s for (s, _), own in zip(self.faces, labels, strict=True) if own == label} for label in labels
-        }
-        order = sorted(pictures, key=lambda label: -len(pictures[label]))  # stable: the first seen stays first
+        tree = linkage(distances, "average")
+        labels, photographs = (fcluster(tree, 1 - cosine, "distance") for cosine in (self.same, COPY))
+        seen = pd.DataFrame(
+            {"label": labels, "photograph": photographs, "picture": [s.as_posix() for s, _ in self.faces]}
+        )
+        counts = seen.groupby("label", sort=False).nunique()
+        order = sorted(counts.index, key=lambda label: (-counts.loc[label].min(), -counts.loc[label, "picture"]))
         return np.array([order.index(label) + 1 for label in labels], np.int64)
 
     @cached_property

@@ -41,7 +41,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; errors name the file."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a day that is none
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise StudyError(f"{path} must hold keys and values, got {type(content).__name__}")
@@ -52,8 +52,8 @@ def validated(kind: type[P], content: Any, where: str) -> P:
     """`content` as a `kind`, strictly typed; raises StudyError naming `where`, the key and the value."""
     try:
         return kind.model_validate_json(json.dumps(content), strict=True)
-    except (ValidationError, TypeError) as error:
-        if isinstance(error, TypeError):
+    except (ValidationError, TypeError, ValueError, RecursionError) as error:  # ValueError: a part that holds itself
+        if not isinstance(error, ValidationError):
             raise StudyError(f"{where}: {error}") from error
         raise StudyError(f"{where}: " + "; ".join(_said(kind, dict(e)) for e in error.errors())) from error
 

@@ -44,6 +44,12 @@ def test_the_persons_are_told_apart_and_the_commonest_is_the_folders() -> None:
     assert found.likeness[3:].min() > SAME > found.likeness[:3].max()
 
 
+def test_copies_of_a_photograph_count_once() -> None:
+    copies = {f"a{k}": [sighting([0, 1, 0.01 * k])] for k in range(5)}
+    found = folder(**copies, **{f"b{k}": [around(0, k, 0.8)] for k in range(2)})
+    assert found.numbers.tolist() == [2] * 5 + [1] * 2
+
+
 def test_likeness_is_the_cosine_to_the_mean_of_the_folders_person() -> None:
     found = folder(**{f"p{k}": [around(int(k >= 4), k, 0.8)] for k in range(6)})
     faces = np.array([one.embedding for _, one in found.faces])

@@ -164,12 +164,15 @@ def test_a_missing_study_names_the_file_and_those_there_are() -> None:
         (b"- a\n- b\n", "must hold keys and values, got list"),
         (b"", "must hold keys and values, got NoneType"),
         (b"name: !!python/object/apply:os.getcwd []\n", "cannot be read"),
+        (b"name: 2024-13-45\n", "cannot be read: month must be in"),
+        (b"name: &x [*x]\n", "Circular reference"),
+        (b"like: sd15\nimages: &x {held_out: *x}\n", "Circular reference"),
     ],
 )
 def test_a_file_that_is_no_study_is_named(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
-    with pytest.raises(StudyError, match=rf"broken\.yaml {why}"):
+    with pytest.raises(StudyError, match=rf"broken\.yaml:? {why}"):
         read_study(path)
 
 
