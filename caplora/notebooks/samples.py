@@ -6,6 +6,7 @@ from functools import cached_property
 import pandas as pd
 from PIL import Image
 
+from caplora.choosing import Choice, read_choice
 from caplora.images import contact_sheet
 from caplora.lora import Adapter
 from caplora.models import Pipeline, device_of, load_base
@@ -30,7 +31,7 @@ from caplora.sampling import (
     write_tables,
 )
 from caplora.scoring import clip_table, load_clip
-from caplora.statistics import Choice, checks, design_sentence, read_choice, write_controls
+from caplora.statistics import checks, design_sentence, write_controls
 from caplora.study import BASELINE, Study, Variant, read_study, read_variants, write_text
 
 

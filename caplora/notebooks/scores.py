@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
+from caplora.choosing import read_choice
 from caplora.figures import Figure
 from caplora.images import Absent
 from caplora.models import device_of
@@ -36,7 +37,7 @@ from caplora.scoring import (
     without_faces,
     write_scores,
 )
-from caplora.statistics import arm_table, checks, read_choice, shuffled_control, write_controls
+from caplora.statistics import arm_table, checks, shuffled_control, write_controls
 from caplora.study import Study, Variant, read_study, read_variants, write_text
 
 SCORING = "4 of 5: the samples are scored"

@@ -7,6 +7,7 @@ from typing import TypeVar
 import pandas as pd
 
 from caplora.captions import Row, read_ledger, trained
+from caplora.choosing import Choice, ablation_arms, ablation_table, without
 from caplora.report import (
     SECONDARY_METRICS,
     SUITES,
@@ -22,9 +23,6 @@ from caplora.report import (
 )
 from caplora.statistics import (
     Check,
-    Choice,
-    ablation_arms,
-    ablation_table,
     alarm,
     attribute_effects,
     cells,
@@ -37,7 +35,6 @@ from caplora.statistics import (
     simulated_errors,
     study_spread,
     tracking_table,
-    without,
 )
 from caplora.study import BASELINE, Study, Variant, read_study, read_variants
 

@@ -1,17 +1,15 @@
 """Scores → effects, intervals and tests: whether a variant is better than the baseline, and what the study could find.
 
 `effects` compares arm and baseline prompt by prompt, by the formulas of `intervals`; `training_seeds` does so for
-several trainings of one recipe, `whole_arms` for KID and the like, `ablation` for kinds of captions, `tradeoff` for
-fidelity against drift. `choice` has the rule by which the development prompts choose who is reported. `variance`,
-`power` and `simulation` say what a study of this size can find. `controls` and `failures` say what must not be
-believed, and `agreement` whether a metric follows the judge.
+several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift. `variance`,
+`power` and `simulation` say what a study of this size can find. `controls` says what must not be believed, and
+`agreement` whether a metric follows the judge.
 """
 
-from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.agreement import tracking_table
-from caplora.statistics.choice import Choice, read_choice
 from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
 from caplora.statistics.effects import (
+    CELL,
     EQUIVALENT,
     Row,
     ScoreError,
@@ -24,7 +22,6 @@ from caplora.statistics.effects import (
     read_scores,
     verdict,
 )
-from caplora.statistics.failures import without
 from caplora.statistics.intervals import EXACT, LEVEL, interval
 from caplora.statistics.power import design_sentence
 from caplora.statistics.simulation import simulated_errors
@@ -32,9 +29,11 @@ from caplora.statistics.tradeoff import BOOTSTRAP_MEANS, ellipse, fidelity_metri
 from caplora.statistics.training_seeds import (
     ONE,
     Recipes,
+    ranked_recipes,
     recipe_effects,
     recipe_split,
     recipes,
+    shown,
     training_sentence,
     trainings_of,
 )
@@ -42,10 +41,9 @@ from caplora.statistics.variance import study_spread
 from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
-    "BOOTSTRAP_MEANS", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Choice", "Recipes", "Row", "ScoreError",
-    "ablation_arms", "ablation_table", "alarm", "arm_table", "attribute_effects", "cells", "checks", "design_sentence",
-    "differences", "effect_table", "ellipse", "fidelity_metrics", "interval", "model_of", "primary_model",
-    "prompt_means", "read_choice", "read_scores", "recipe_effects", "recipe_split", "recipes", "shuffled_control",
-    "simulated_errors", "study_spread", "tracking_table", "tradeoff_table", "training_sentence", "trainings_of",
-    "verdict", "without", "write_controls",
+    "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Recipes", "Row", "ScoreError", "alarm",
+    "arm_table", "attribute_effects", "cells", "checks", "design_sentence", "differences", "effect_table", "ellipse",
+    "fidelity_metrics", "interval", "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores",
+    "recipe_effects", "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread",
+    "tracking_table", "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from caplora.captions.ledger import Row
+from caplora.choosing.ablation import ablation_arms, ablation_table
 from caplora.figures import (
     captions,
     curation,
@@ -36,7 +37,6 @@ from caplora.images.curation import RULES
 from caplora.images.faces import Box, Face, Point
 from caplora.images.persons import Persons, Sighting
 from caplora.images.table import OF_A_FACE, OF_A_PERSON
-from caplora.statistics.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS, METRICS, attribute_effects, cells, effect_table, primary_model
 from caplora.statistics.tradeoff import tradeoff_table
 from caplora.study.image_settings import Curation

@@ -17,13 +17,13 @@ import pytest
 import yaml
 
 import caplora
+from caplora.choosing.ablation import ablation_table
 from caplora.lora.adapter_files import weights_file
 from caplora.lora.formats import DIFFUSERS
 from caplora.report import provenance
 from caplora.report.contents import FIGURES
 from caplora.report.findings import Findings
 from caplora.report.report import as_run, write_report
-from caplora.statistics.ablation import ablation_table
 from caplora.statistics.agreement import tracking_table
 from caplora.statistics.effects import COLUMNS, effect_table
 from caplora.statistics.training_seeds import recipe_effects, recipe_split, recipes

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from caplora.choosing.failures import failed_variants, failure_sentence, without
 from caplora.sampling.samples import save_sample, wanted_samples, write_table
 from caplora.statistics.effects import COLUMNS, ScoreError, effect_table, read_scores
-from caplora.statistics.failures import failed_variants, failure_sentence, without
 from caplora.study.study import Study, read_study
 from caplora.study.variants import BASELINE, Variant
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caplora.captions.ledger import LedgerError, Row
-from caplora.statistics.ablation import ablation_arms, ablation_table, candidates
+from caplora.choosing.ablation import ablation_arms, ablation_table, candidates
 from caplora.statistics.effects import COLUMNS
 from caplora.statistics.intervals import flip_test, sign_flips
 from caplora.study.reading import PROJECT

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from caplora.statistics.choice import Choice, read_choice
+from caplora.choosing.choice import Choice, read_choice
+from caplora.choosing.failures import failed_variants
 from caplora.statistics.effects import COLUMNS, ScoreError
-from caplora.statistics.failures import failed_variants
 from caplora.study.study import Study, read_study
 from caplora.study.variants import BASELINE, Variant
 

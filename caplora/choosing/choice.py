@@ -10,10 +10,9 @@ from functools import cached_property
 
 import pandas as pd
 
-from caplora.statistics.ablation import ablation_arms, candidates
-from caplora.statistics.effects import ScoreError, cells, primary_model
-from caplora.statistics.failures import failed_variants, failure_sentence, without
-from caplora.statistics.training_seeds import ranked_recipes, recipes, shown
+from caplora.choosing.ablation import ablation_arms, candidates
+from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
 from caplora.study import BASELINE, Study, Variant
 
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")

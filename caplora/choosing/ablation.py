@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from caplora.statistics.effects import EQUIVALENT, effect_table, verdict
+from caplora.statistics import EQUIVALENT, effect_table, verdict
 from caplora.study import BASELINE, Variant
 
 REVIEWED = "reviewed"  # the ledger's own captions, what `captions: null` of a variant means

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from caplora.sampling import TABLE, read_samples
-from caplora.statistics.effects import CELL
+from caplora.statistics import CELL
 from caplora.study import BASELINE, Study, Variant
 
 KIND = ["metric", "model", "split"]

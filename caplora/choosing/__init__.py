@@ -1,0 +1,11 @@
+"""Scores and what was asked for → who draws the test prompts, who of them is reported, and who cannot be judged.
+
+`choice` has the rule by which the development prompts choose, `failures` says why a variant cannot be judged, and
+`ablation` which variants are no candidates but trained on other captions, and what each kind of captions is worth.
+"""
+
+from caplora.choosing.ablation import ablation_arms, ablation_table
+from caplora.choosing.choice import Choice, read_choice
+from caplora.choosing.failures import without
+
+__all__ = ["Choice", "ablation_arms", "ablation_table", "read_choice", "without"]
