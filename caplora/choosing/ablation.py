@@ -1,5 +1,9 @@
-"""A caption ablation: which variants belong to it, and what each kind of captions is worth beside the ledger's."""
+"""Variants that are no candidates but arms of an experiment: on other captions, or on fewer images.
 
+Which variants belong to it, and of a caption ablation what each kind of captions is worth beside the ledger's.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -15,8 +19,23 @@ PAIRED = [*PAIR, "difference", "low", "high", "p", "p_corrected", "positive", "d
 
 
 def candidates(variants: Sequence[Variant]) -> list[Variant]:
-    """The variants from which the best is chosen: those trained on the ledger's captions, if there are any."""
-    return [v for v in variants if v.captions is None] or list(variants)
+    """The variants from which the best is chosen: those trained on the ledger's captions and on all images, if any."""
+    return [v for v in variants if v.captions is None and v.images is None] or list(variants)
+
+
+def image_arms(variants: Sequence[Variant]) -> dict[int | None, str]:
+    """Number of images (None: all) → the name of the variant trained on so many, the fewest first; empty without two.
+
+    All are one variant, the images aside, and that on all of them is among them. Of several such groups, the largest.
+    """
+    groups = [[v for v in variants if v.model_copy(update={"images": None}) == w] for w in variants if w.images is None]
+    arms = {v.images: v.name for v in max(groups, key=len, default=[])}
+    return {count: arms[count] for count in sorted(arms, key=lambda n: n or math.inf)} if len(arms) > 1 else {}
+
+
+def experimental_arms(variants: Sequence[Variant]) -> list[str]:
+    """The variants of both experiments, which draw every prompt."""
+    return [*ablation_arms(variants).values(), *image_arms(variants).values()]
 
 
 def ablation_arms(variants: Sequence[Variant]) -> dict[str, str]:

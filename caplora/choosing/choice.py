@@ -10,7 +10,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from caplora.choosing.ablation import ablation_arms, candidates
+from caplora.choosing.ablation import candidates, experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
 from caplora.study import BASELINE, Study, Variant
@@ -78,11 +78,11 @@ class Choice:
 
     @property
     def tested(self) -> list[str]:
-        """Who draws every prompt: all, or the finalists and the arms of a caption ablation, compared there."""
+        """Who draws every prompt: all, or the finalists and the arms of an experiment, compared there."""
         if self.study.sampling.finalists is None:
             return [v.name for v in self.asked]
         controls = [v.name for v in self.asked if v not in self.candidates]
-        own = {*(v.name for v in self.finalists), *controls, *ablation_arms(self.asked).values()}
+        own = {*(v.name for v in self.finalists), *controls, *experimental_arms(self.asked)}
         return [v.name for v in self.asked if v.name in own]
 
     @cached_property

@@ -1,12 +1,14 @@
 """Scores → effects, intervals and tests: whether a variant is better than the baseline, and what the study could find.
 
 `effects` compares arm and baseline prompt by prompt, by the formulas of `intervals`; `training_seeds` does so for
-several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift. `variance`,
+several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift,
+`axes` for arms that differ in the number of images or steps. `variance`,
 `power` and `simulation` say what a study of this size can find. `controls` says what must not be believed, and
 `agreement` whether a metric follows the judge.
 """
 
 from caplora.statistics.agreement import tracking_table
+from caplora.statistics.axes import ABSOLUTE, Enough, axis_kinds, axis_table, enough_of
 from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
 from caplora.statistics.effects import (
     CELL,
@@ -41,9 +43,10 @@ from caplora.statistics.variance import study_spread
 from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
-    "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Recipes", "Row", "ScoreError", "alarm",
-    "arm_table", "attribute_effects", "cells", "checks", "design_sentence", "differences", "effect_table", "ellipse",
-    "fidelity_metrics", "interval", "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores",
-    "recipe_effects", "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread",
-    "tracking_table", "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",
+    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Enough", "Recipes", "Row",
+    "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds", "axis_table", "cells", "checks",
+    "design_sentence", "differences", "effect_table", "ellipse", "enough_of", "fidelity_metrics", "interval",
+    "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores", "recipe_effects", "recipe_split",
+    "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread", "tracking_table", "tradeoff_table",
+    "training_sentence", "trainings_of", "verdict", "write_controls",
 ]  # fmt: skip

@@ -35,6 +35,12 @@ METRICS = {
     "memorisation": Metric(
         "nearest trained", "cosine to the nearest training image", "The cosine to the nearest training image", "less"
     ),
+    "memorisation_excess": Metric(
+        "memorisation",
+        f"cosine above that of {REAL}",
+        f"The cosine to the nearest of the images trained on, above what {REAL} come to,",
+        "less",
+    ),
     "memorised": Metric(
         "memorised", "share of samples", f"The share of samples nearer to a training image than 95 % of {REAL}", "less"
     ),

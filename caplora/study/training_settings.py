@@ -95,7 +95,17 @@ class Training(Part):
             )
         return self
 
-    def of(self, variant: "Variant") -> "Training":
-        """How `variant` is trained: what it says itself, else what the study says."""
+    def of(self, variant: "Variant", images: int | None = None) -> "Training":
+        """How `variant` is trained: what it says itself, else what the study says.
+
+        `images` is how many it is trained on; where that is known, its epochs are steps.
+        """
         own = {key: getattr(variant, key) for key in ("learning_rate", "seed", "targets")}
+        if variant.epochs and images:
+            own["steps"] = max(1, round(variant.epochs * images / self.images_per_step))
         return self.model_copy(update={key: value for key, value in own.items() if value is not None})
+
+    @property
+    def images_per_step(self) -> int:
+        """Images, those of a prior aside, that one update of the weights sees."""
+        return self.batch_size * self.gradient_accumulation_steps

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,24 +53,41 @@ class Variant(Part):
     """None: that of `Training`."""
     targets: Targets | None = None
     """None: those of `Training`."""
+    images: Positive | None = None
+    """So many of the study's images: fewer are among more, and the training seed draws them. None: all."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over its images, instead of the steps of `Training`. None: these."""
     captions: Literal["none", "subject", "machine", "shuffled"] | None = None
     """The kind of captions that it is trained on in a caption ablation (see above); None: the ledger's."""
 
     @property
     def name(self) -> str:
-        """`r4_a8`, `r4_a8_rs_lr0.001_s1_qkvo_shuffled`: the name of its folder, its files and its curve."""
+        """`r4_a8`, `r4_a8_rs_lr0.001_s1_qkvo_n25_e10_shuffled`: the name of its folder, its files and its curve."""
         name = f"r{self.rank}_a{self.alpha:g}" + "_rs" * self.use_rslora
         name += f"_lr{self.learning_rate:g}" if self.learning_rate else ""
         name += f"_s{self.seed}" if self.seed is not None else ""
         if self.targets is not None:
             digest = hashlib.sha256(self.targets.encode()).hexdigest()[:6]
             name += f"_{self.targets if self.targets in TARGETS else 't' + digest}"
+        name += f"_n{self.images}" * bool(self.images) + (f"_e{self.epochs:g}" if self.epochs else "")
         return f"{name}_{self.captions}" if self.captions else name
 
     @property
     def scale(self) -> float:
         """What multiplies BA: alpha / rank (Hu et al. 2021), or alpha / √rank."""
         return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
+
+
+def drawn_images(names: Iterable[str], count: int | None, seed: int) -> list[str]:
+    """`count` of the names (None: all), sorted, as a hash of seed and name draws them: fewer are among more.
+
+    Raises ValueError where there are not so many.
+    """
+    known = sorted(names)
+    if count is not None and count > len(known):
+        raise ValueError(f"there are {len(known)} images to train on, and {count} are asked for")
+    order = sorted(known, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    return known if count is None else sorted(order[:count])
 
 
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:

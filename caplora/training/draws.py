@@ -54,11 +54,19 @@ def image_at(seed: int, stream: int, position: int, count: int) -> int:
 
 
 def draw_samples(
-    settings: Training, inputs: Inputs, samples: Sequence[int], timesteps: int, stream: int = IMAGES
+    settings: Training,
+    inputs: Inputs,
+    samples: Sequence[int],
+    timesteps: int,
+    chosen: Sequence[int] | None = None,
+    stream: int = IMAGES,
 ) -> Draw:
-    """The rows of `samples`, numbered from the first step on: each a function of the seed and its number alone."""
+    """The rows of `samples`, numbered from the first step on: each a function of the seed and its number alone.
+
+    `chosen` are the places of the images that they are drawn from; None: all of one's own.
+    """
+    chosen = range(len(inputs)) if chosen is None else chosen
     shape = (inputs.moments.shape[2] // 2, *inputs.moments.shape[3:])
-    count, first = (len(inputs), 0) if stream == IMAGES else (inputs.class_images, len(inputs))
     generators = [generator_of(settings.seed, "sample", stream, sample) for sample in samples]
     chances = torch.stack([torch.rand(2, generator=g) for g in generators])
     t = torch.cat([torch.randint(timesteps, (1,), generator=g) for g in generators])
@@ -66,7 +74,7 @@ def draw_samples(
     noise = torch.stack([torch.randn(shape, generator=g) for g in generators])
     if settings.noise_offset:
         noise += settings.noise_offset * torch.stack([torch.randn(shape[0], 1, 1, generator=g) for g in generators])
-    images = torch.tensor([first + image_at(settings.seed, stream, s, count) for s in samples])
+    images = torch.tensor([chosen[image_at(settings.seed, stream, s, len(chosen))] for s in samples])
     return Draw(
         images=images,
         texts=images,
@@ -80,15 +88,25 @@ def draw_samples(
 
 
 def draw_micro_batch(
-    settings: Training, inputs: Inputs, number: int, process: int, processes: int, timesteps: int
+    settings: Training,
+    inputs: Inputs,
+    number: int,
+    process: int,
+    processes: int,
+    timesteps: int,
+    chosen: Sequence[int] | None = None,
 ) -> Draw:
-    """What one process sees of micro-batch `number` of a variant trained as `settings` say, the prior's images last."""
+    """What one process sees of micro-batch `number` of a variant trained as `settings` say, the prior's images last.
+
+    `chosen` are the places of the images that the variant is trained on; None: all.
+    """
     first = number * settings.batch_size
     samples = range(first + process, first + settings.batch_size, processes)
-    own = draw_samples(settings, inputs, samples, timesteps)
+    own = draw_samples(settings, inputs, samples, timesteps, chosen)
     if not settings.prior:
         return own
-    return Draw.concatenated([own, draw_samples(settings, inputs, samples, timesteps, PRIOR)])
+    prior = range(len(inputs), len(inputs) + inputs.class_images)
+    return Draw.concatenated([own, draw_samples(settings, inputs, samples, timesteps, prior, PRIOR)])
 
 
 def draw_validation(settings: Training, inputs: Inputs, each: int, timesteps: int) -> Draw:

@@ -9,7 +9,7 @@ from typing import Any
 
 from caplora.lora import Pack, fresh_adapter, refuse_rank, target_layers
 from caplora.models import Pipeline, base_hashes, noise_of, parts_of, precision_of
-from caplora.study import Study, Variant, only_writer, write_text
+from caplora.study import Study, Training, Variant, only_writer, write_text
 from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
 from caplora.training.inputs import Inputs
 
@@ -34,15 +34,20 @@ class Grid:
         """Hashes of the base model's weights, and what they mean."""
         return base_hashes(self.pipeline) | noise_of(self.pipeline)
 
+    def settings(self, variant: Variant) -> Training:
+        """How `variant` is trained."""
+        return self.study.training.of(variant, variant.images or len(self.inputs))
+
     def identity(self, variant: Variant) -> dict[str, Any]:
         """Everything that decides what training `variant` gives."""
-        settings = self.study.training.of(variant)
+        settings = self.settings(variant)
+        chosen = self.inputs.chosen(variant.images, settings.seed)
         return {
             "variant": variant.model_dump(include={"rank", "alpha", "use_rslora"}),
             "training": settings.model_dump(exclude=CADENCE, mode="json"),
             "precision": precision_of(self.pipeline.device, settings.mixed_precision),
             "base": self.base,
-            "images": self.inputs.sources_of(variant.captions),
+            "images": self.inputs.sources_of(variant.captions, chosen),
             "held_out": self.held_out.sources if self.held_out else {},
         }
 
@@ -53,7 +58,7 @@ class Grid:
     def fresh_pack(self, variants: Sequence[Variant]) -> Pack:
         """The variants as a pack that has learned nothing yet."""
         host = parts_of(self.pipeline)
-        own = [self.study.training.of(variant) for variant in variants]
+        own = [self.settings(variant) for variant in variants]
         return Pack(
             host, [fresh_adapter(target_layers(host, o), v, o.seed) for v, o in zip(variants, own, strict=True)]
         )
@@ -64,10 +69,15 @@ def claim(grid: Grid, variants: Sequence[Variant], fork: bool = False) -> list[s
 
     A training that was finished there differently is set aside. One that stopped half way is too if `fork`; else
     ChangedError says what differs, and nothing is touched. ValueError names a variant whose rank is above the width of
-    a layer.
+    a layer, or that asks for more images than there are.
     """
     for variant in variants:
-        refuse_rank(target_layers(parts_of(grid.pipeline), grid.study.training.of(variant)), variant)
+        refuse_rank(target_layers(parts_of(grid.pipeline), grid.settings(variant)), variant)
+        if (variant.images or 0) > len(grid.inputs):
+            raise ValueError(
+                f"{variant.name} asks for {variant.images} images, and {len(grid.inputs)} are trained on: lower it, or"
+                " leave the variant out"
+            )
     with ExitStack() as held:
         for variant in variants:
             held.enter_context(only_writer(grid.study.adapter(variant)))

@@ -1,7 +1,7 @@
 """Captioned images → what training sees: VAE moments and texts, made once, kept by content, resident on the device."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from caplora.images import pixels_hash
 from caplora.models import Pipeline, encode_tokens, text_encoders, text_tokens, weights_hash
-from caplora.study import Training, replacing
+from caplora.study import Training, drawn_images, replacing
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,23 @@ class Inputs:
             class_images=len(other),
         )
 
-    def sources_of(self, kind: str | None) -> dict[str, dict[str, str]]:
-        """`sources` with the captions of a kind (None: as they are); ValueError for a kind that is not there."""
+    def chosen(self, count: int | None, seed: int) -> list[int]:
+        """The places of `count` images (None: all), as `drawn_images` draws them."""
+        names = list(self.sources)[: len(self)]
+        return [names.index(name) for name in drawn_images(names, count, seed)]
+
+    def sources_of(self, kind: str | None, chosen: Sequence[int] | None = None) -> dict[str, dict[str, str]]:
+        """`sources` with the captions of a kind (None: as they are), of the `chosen` images and those of the prior.
+
+        ValueError for a kind that is not there.
+        """
         own = self.others[self._known(kind)] if kind else {}
-        return {name: source | {"caption": own.get(name, source["caption"])} for name, source in self.sources.items()}
+        kept = {*range(len(self), len(self.sources)), *(range(len(self)) if chosen is None else chosen)}
+        return {
+            name: source | {"caption": own.get(name, source["caption"])}
+            for i, (name, source) in enumerate(self.sources.items())
+            if i in kept
+        }
 
     def first_text(self, kind: str | None) -> int:
         """Where in `texts` the captions of a kind begin (None: those of `sources`); ValueError as `sources_of`."""

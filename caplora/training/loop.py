@@ -104,6 +104,7 @@ class Run:
         self.variants = [arm.variant for arm in pack.arms]
         self.histories = [History() for _ in self.variants]
         self.own = [settings.of(variant) for variant in self.variants]
+        self.chosen = [inputs.chosen(v.images, own.seed) for v, own in zip(self.variants, self.own, strict=True)]
         self.optimizer = Optimizer(pack.weights, self.own, fp16=pipeline.unet.dtype == torch.float16)
         self.gradient = torch.zeros_like(pack.weights)
         self.losses = torch.zeros(len(pack.arms), device=self.device)  # of a step, as far as it is passed
@@ -188,14 +189,18 @@ class Run:
         return self.optimizer.step(self.losses, self.gradient)
 
     def draw(self, number: int) -> Draw:
-        """What the rows of a micro-batch see, variant by variant; those of one seed see the same, captions aside."""
+        """What the rows of a micro-batch see, variant by variant: the same, captions aside, for those of one seed that
+        have the same images.
+        """
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        rows = list(zip(self.own, self.chosen, strict=True))
+        keys = [(own.seed, len(chosen)) for own, chosen in rows]
         drawn = {
-            own.seed: draw_micro_batch(own, self.inputs, number, process, processes, self.objective.timesteps)
-            for own in {own.seed: own for own in self.own}.values()
+            key: draw_micro_batch(own, self.inputs, number, process, processes, self.objective.timesteps, chosen)
+            for key, (own, chosen) in dict(zip(keys, rows, strict=True)).items()
         }
         firsts = [self.inputs.first_text(variant.captions) for variant in self.variants]
-        return Draw.concatenated([drawn[o.seed].captioned(first) for o, first in zip(self.own, firsts, strict=True)])
+        return Draw.concatenated([drawn[key].captioned(first) for key, first in zip(keys, firsts, strict=True)])
 
     def variant_losses(self, drawn: Draw) -> Float[Tensor, " v"]:
         """This process's part of each variant's loss: the weighted mean over the rows of a micro-batch."""

@@ -62,7 +62,8 @@ def plan_packs(grid: Grid, variants: Sequence[Variant], free: int | None = None)
         each = bytes_of_variant(grid, variants, light, at_once)
     packs = tuple(pack for group in together(grid, variants) for pack in packs_within(group, each, free))
     done = [last_common([grid.checkpoints(variant) for variant in pack]) or 0 for pack in packs]
-    return Plan(packs, len(packs) * grid.study.training.steps - sum(done), each, free, light, at_once)
+    asked_for = [grid.settings(pack[0]).steps for pack in packs]
+    return Plan(packs, sum(asked_for) - sum(done), each, free, light, at_once)
 
 
 def bytes_of_variant(grid: Grid, variants: Sequence[Variant], checkpointing: bool, at_once: int | None) -> int:
@@ -100,16 +101,19 @@ def step_seconds(grid: Grid, variants: Sequence[Variant], settings: Training) ->
 
 
 def together(grid: Grid, variants: Sequence[Variant]) -> list[list[Variant]]:
-    """The variants by the pack that they were trained in so far; those that have not begun are one group."""
+    """The variants by the pack that they were trained in so far; those that have not begun are one group.
+
+    Variants of a pack take the same number of steps.
+    """
     steps = {v.name: grid.checkpoints(v).steps() for v in variants}
     begun = {v.name: grid.checkpoints(v).manifest(max(steps[v.name])) for v in variants if steps[v.name]}
     mates = {name: tuple(m["pack"]) for m in begun.values() if not m["step"] for name in m["pack"]}
     mates |= {name: tuple(m["pack"]) for name, m in begun.items()}
-    groups: dict[tuple[str, ...], list[Variant]] = {}
+    groups: dict[tuple[object, ...], list[Variant]] = {}
     for v in variants:
         pack = mates.get(v.name, ())
         common = set.intersection(*(set(steps[name]) for name in pack if name in begun)) if v.name in begun else {0}
-        groups.setdefault(pack if common else (v.name,), []).append(v)
+        groups.setdefault((grid.settings(v).steps, *(pack if common else (v.name,))), []).append(v)
     return list(groups.values())
 
 
@@ -138,8 +142,9 @@ def train_grid(
                 if listed := changes(grid, variant):
                     raise ChangedError(f"{grid.study.adapter(variant)} was claimed for another training:\n{listed}")
             pack, places = grid.fresh_pack(variants), [grid.checkpoints(variant) for variant in variants]
+            own = settings.model_copy(update={"steps": grid.settings(variants[0]).steps})
             held.callback(pack.lift)
-            for step in train(grid.pipeline, pack, grid.inputs, settings, places, grid.held_out):
+            for step in train(grid.pipeline, pack, grid.inputs, own, places, grid.held_out):
                 yield replace(step, previews=preview(grid, pack, step.number) if first else {})
             if first:
                 for adapter, place in zip(pack.adapters(), places, strict=True):

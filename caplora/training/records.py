@@ -21,10 +21,11 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
-    captions = [source["caption"] for source in list(now["images"].values())[: len(grid.inputs)]]
+    count = variant.images or len(grid.inputs)
+    captions = [source["caption"] for source in list(now["images"].values())[:count]]
     family = family_of(grid.pipeline)
     metadata = kohya_metadata(adapter, kohya.stem, study.images.resolution, study.base.path, family) | {
-        "ss_num_train_images": str(len(grid.inputs)),
+        "ss_num_train_images": str(count),
         "ss_learning_rate": f"{now['training']['learning_rate']:g}",
         "ss_seed": str(now["training"]["seed"]),
         "ss_tag_frequency": tag_frequency(captions, study.name),

@@ -20,6 +20,7 @@ from caplora.choosing.ablation import ablation_arms, ablation_table
 from caplora.figures import (
     captions,
     curation,
+    curves,
     diagrams,
     forest,
     galleries,
@@ -29,7 +30,6 @@ from caplora.figures import (
     metrics,
     persons,
     prompts,
-    scales,
     side_by_side,
     tradeoff,
 )
@@ -144,7 +144,7 @@ def at_scales(table: pd.DataFrame) -> pd.DataFrame:
 
 
 FULL = with_drift(TABLE)
-SCALED = scales.scale_table(at_scales(FULL[FULL["metric"].isin(["clip_score", "identity", "drift"])]))
+SCALED = curves.scale_table(at_scales(FULL[FULL["metric"].isin(["clip_score", "identity", "drift"])]))
 LONG = "r8_a16_lr0.0005_s3_qkvo_cross"
 MANY = pd.concat([HEADLINES, HEADLINES[-2:].assign(variant=[LONG, "r8_a16_rs"])], ignore_index=True)
 MAP = heat_map.heat_map_table(MANY, {"r8_a8_s4": "was not trained", "r16_a64": "was not scored"})
@@ -198,7 +198,7 @@ DRAWN: dict[str, Callable[[], look.Figure]] = {
     "long names, forest": lambda: forest.forest_plot(CROWDED_VALUES, CROWDED_EFFECTS[: len(ARMS) - 1], LONG),
     "long names, slopes": lambda: prompts.prompt_slopes(prompts.prompt_table(CROWDED_VALUES), OF_THE_LONG),
     "long names, trade-off": lambda: tradeoff.tradeoff_planes(tradeoff_table(CROWDED), LONG),
-    "scales": lambda: scales.scale_curves(SCALED, BEST),
+    "scales": lambda: curves.scale_curves(SCALED, BEST),
     "captions": lambda: captions.summary_figure(
         captions.caption_summary(SPOKEN, ["hair", "expression"], "a photo of a woman")
     ),

@@ -1,8 +1,7 @@
-"""Scores at several scales of an adapter → curves: what more of it gains in the subject and costs elsewhere."""
+"""Scores over a number (the scale of an adapter, its training images) → curves: what more of it gains, and costs."""
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from caplora.figures.look import INK, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, starred
-from caplora.statistics import ScoreError, cells, differences, fidelity_metrics, interval, model_of, prompt_means
+from caplora.statistics import ABSOLUTE, ScoreError, axis_kinds, axis_table
 from caplora.study import metric_of
 
 HALO = [withStroke(linewidth=2.5, foreground="white")]
@@ -24,41 +23,18 @@ def scale_table(scales: pd.DataFrame) -> pd.DataFrame:
     Of CLIPScore and the first metric of fidelity on the development prompts, and of drift on the unrelated ones, as far
     as they are there. The interval is clustered by prompt, and nan for one prompt. Raises ScoreError as `cells` does.
     """
-    found = [
-        pd.DataFrame(_rows(own.assign(variant=_labels(own)), str(variant), metric, split), columns=list(COLUMNS))
-        for metric, split in _kinds(scales).items()
-        for variant, own in scales.groupby("variant", sort=False)
-    ]
+    kinds = {metric: split for metric, split in axis_kinds(scales, "development").items() if metric not in ABSOLUTE}
+    found = []
+    for metric, split in kinds.items():
+        for variant, own in scales.groupby("variant", sort=False):
+            arms = {scale: f"{variant} at scale {scale:g}" for scale in sorted(own["scale"].unique())}
+            table = axis_table(own.assign(variant=own["scale"].map(arms)), arms, {metric: split}, arms[0.0])
+            found.append(table.rename(columns={"at": "scale"}).assign(variant=variant)[list(COLUMNS)])
     if not found:
         raise ScoreError(
             "the table of scales has neither CLIPScore nor fidelity nor drift: score it again (notebook 04)"
         )
     return pd.concat(found, ignore_index=True)
-
-
-def _kinds(scales: pd.DataFrame) -> dict[str, str]:
-    """Metric → the split that it is drawn of, of those that the table has."""
-    wanted = [("clip_score", "development"), *((m, "development") for m in fidelity_metrics(scales)[:1])]
-    there = set(zip(scales["metric"], scales["split"], strict=True))
-    return dict(pair for pair in [*wanted, ("drift", "unrelated")] if pair in there)
-
-
-def _labels(own: pd.DataFrame) -> pd.Series:
-    """Each scale of a variant as an arm by itself."""
-    return own["variant"] + " at scale " + own["scale"].map("{:g}".format)
-
-
-def _rows(own: pd.DataFrame, variant: str, metric: str, split: str) -> list[tuple]:
-    """The rows of one variant and metric, the smallest scale first."""
-    model, scales = model_of(own, metric), sorted(own["scale"].unique())
-    values = cells(own, metric, model, split, reference=f"{variant} at scale 0")
-    means = prompt_means(differences(values))
-    seeds, rows = len(values) // len(means), []
-    for scale in scales:
-        own_means = means.get(f"{variant} at scale {scale:g}", means.iloc[:, 0] * 0).to_numpy()  # 0 is the reference
-        mean, low, high = interval(own_means) if len(means) > 1 else (own_means.mean(), np.nan, np.nan)
-        rows.append((metric, model, split, variant, scale, mean, low, high, len(means), seeds))
-    return rows
 
 
 @rc_context(STYLE)
@@ -92,14 +68,19 @@ def _curves(axes: Axes, rows: pd.DataFrame, best: str) -> None:
     """One metric over the scale."""
     metric = metric_of(str(rows["metric"].iloc[0]))
     for variant, own in rows.groupby("variant", sort=False):
-        look = appearance(str(variant))
-        axes.plot(own["scale"], own["mean"], **look, **_weight(variant == best))
-        if variant == best:
-            axes.fill_between(own["scale"], own["low"], own["high"], color=look["color"], alpha=0.18, lw=0)
+        _line(axes, own["scale"], own, str(variant), variant == best)
     axes.axvline(1, color=MUTED, lw=1, linestyle=(0, (4, 2)))
     axes.axhline(0, color=MUTED, lw=0.8)
     axes.set_xticks(sorted(rows["scale"].unique()), [f"{s:g}" for s in sorted(rows["scale"].unique())])
     axes.set(title=f"{metric.name} ({metric.better} is better)", ylabel="difference", xlabel="scale of the adapter")
+
+
+def _line(axes: Axes, places: pd.Series, own: pd.DataFrame, variant: str, chosen: bool) -> None:
+    """The means of one variant over the places, the interval as a band where it is the chosen one."""
+    look = appearance(variant)
+    axes.plot(places, own["mean"], **look, **_weight(chosen))
+    if chosen:
+        axes.fill_between(places, own["low"], own["high"], color=look["color"], alpha=0.18, lw=0)
 
 
 def _weight(chosen: bool) -> dict[str, Any]:
@@ -129,4 +110,47 @@ def _note(table: pd.DataFrame, best: str) -> str:
     return (
         f"Differences from the baseline, which is scale 0; dashed: scale 1, as trained. n = {n}.\n"
         f"Band: 95 % t interval of {best}, clustered by prompt. {by}."
+    )
+
+
+@rc_context(STYLE)
+def images_curves(table: pd.DataFrame, variant: str) -> Figure:
+    """A panel per metric of an `axis_table` over the number of images that a variant was trained on, with bands."""
+    figure, panels = _panels(table)
+    for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
+        _line(axes, rows["at"], rows, variant, chosen=True)
+        axes.set_xscale("log")
+        axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
+        axes.minorticks_off()
+        _name(axes, str(metric), "images trained on")
+    footnote(figure, _axis_note(table, f"Trained on some of the images, smaller sets within larger ones: {variant}."))
+    return figure
+
+
+def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each metric of a table, two in a row."""
+    count = table["metric"].nunique()
+    figure = Figure((WIDTH, 0.7 + 2.4 * -(-count // 2)), layout="constrained")
+    panels = list(figure.subplots(-(-count // 2), min(count, 2), squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    return figure, panels
+
+
+def _name(axes: Axes, name: str, along: str) -> None:
+    """Title, labels and the line at zero of a panel."""
+    metric = metric_of(name)
+    axes.axhline(0, color=MUTED, lw=0.8)
+    what = metric.unit if name in ABSOLUTE else "difference from the baseline"
+    axes.set(title=f"{metric.name} ({metric.better} is better)", ylabel=what, xlabel=along)
+
+
+def _axis_note(table: pd.DataFrame, first: str) -> str:
+    """What is drawn, of how much, by whom."""
+    rows = table.drop_duplicates("metric")
+    n = ", ".join(counts(own) for _, own in rows.groupby("split", sort=False))
+    by = ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in rows.to_dict("records"))
+    return (
+        f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the baseline, and of\n"
+        f"memorisation what held-out portraits have. {by}."
     )

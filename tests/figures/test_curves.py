@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from caplora.figures.scales import scale_curves, scale_table
+from caplora.figures.curves import scale_curves, scale_table
 from caplora.statistics.effects import COLUMNS, ScoreError
 
 SCALES = (0, 0.4, 0.7, 1, 1.2)

@@ -1,0 +1,82 @@
+"""Scores of arms that differ in one number (images, scale) → each metric over it, and from where no more helps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from caplora.statistics.effects import EQUIVALENT, Effect, cells, effects, prompt_means, verdict
+from caplora.statistics.intervals import interval
+from caplora.statistics.tradeoff import fidelity_metrics, model_of
+from caplora.study import BASELINE
+
+COLUMNS = ("metric", "model", "split", "at", "mean", "low", "high", "n_prompts", "n_seeds")
+ABSOLUTE = ("memorisation_excess",)  # whose zero is not the reference
+
+
+def axis_kinds(scores: pd.DataFrame, split: str) -> dict[str, str]:
+    """Metric → the split that it is drawn of, of those there: alignment, likeness, memorisation, drift."""
+    metrics = ["clip_score", *fidelity_metrics(scores)[:1], "memorisation_excess"]
+    wanted = [(metric, split) for metric in metrics]
+    there = set(zip(scores["metric"], scores["split"], strict=True))
+    return dict(pair for pair in [*wanted, ("drift", "unrelated")] if pair in there)
+
+
+def axis_table(
+    scores: pd.DataFrame, arms: Mapping[float, str], kinds: Mapping[str, str], reference: str = BASELINE
+) -> pd.DataFrame:
+    """Each metric of each arm, told by its place `at` on the axis: `COLUMNS`, a row each.
+
+    The mean difference from `reference`, or of memorisation the value itself, with its 95 % t interval, clustered by
+    prompt, nan for one prompt. `kinds` is metric → split. Raises ScoreError as `cells` does.
+    """
+    rows = []
+    for metric, split in kinds.items():
+        own = scores[scores["variant"].isin([reference, *arms.values()])]
+        model = model_of(own, metric)
+        values = cells(own, metric, model, split, reference)
+        means = prompt_means(values if metric in ABSOLUTE else values.sub(values[reference], axis=0))
+        for at, arm in arms.items():
+            found = means[arm].to_numpy()
+            mean, low, high = interval(found) if len(found) > 1 else (found.mean(), np.nan, np.nan)
+            rows.append((metric, model, split, at, mean, low, high, len(means), len(values) // len(means)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True)
+class Enough:
+    """From which place on an axis no difference from the last place can be shown, and how the others compare with it.
+
+    `effects` are of every place but the last, paired with the last, p corrected over them; `verdicts` go by that p.
+    `enough` is the first place from which on none falls short of the last, or None where the last but one does.
+    """
+
+    last: float
+    effects: dict[float, Effect]
+    verdicts: dict[float, str]
+
+    @property
+    def short(self) -> list[float]:
+        """The places that fall short of the last one."""
+        return [at for at, said in self.verdicts.items() if said == "falls short of"]
+
+    @property
+    def enough(self) -> float | None:
+        """The first place behind all that fall short; None where all do."""
+        after = [at for at in self.verdicts if at > max(self.short, default=-np.inf)]
+        return min(after, default=None)
+
+
+def enough_of(
+    scores: pd.DataFrame, arms: Mapping[float, str], metric: str, model: str, margin: float | None = None
+) -> Enough:
+    """How the arms of an axis compare with its last one on the test prompts; raises ScoreError as `cells` does."""
+    last = max(arms)
+    own = scores[scores["variant"].isin(arms.values())]
+    found = {e.variant: e for e in effects(own, metric, model, "test", arms[last], margin)}
+    by = {at: found[arm] for at, arm in sorted(arms.items()) if at != last}
+    said = {
+        at: EQUIVALENT if e.verdict == EQUIVALENT else verdict(e.low, e.high, e.p_corrected) for at, e in by.items()
+    }
+    return Enough(last, by, said)
