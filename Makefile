@@ -21,7 +21,7 @@ MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstr
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation study mini lab test lint repository zip colab lock unlock clean
+.PHONY: help demo ablation images study mini lab test lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -43,6 +43,12 @@ ablation: $(INSTALLED)  ## what captions are worth: the mini study trained on fi
 	@echo
 	@echo "Report:  runs/mini_reviewed/report.html"
 	@echo "Figure:  figures/mini_reviewed/caption_ablation.png"
+
+images: $(INSTALLED)  ## how many images are enough: the mini study trained on 10, 25, 50 and all 100 of them
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_images variants=images || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/mini_images/report.html"
+	@echo "Figure:  figures/mini_images/images.png"
 
 study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=sd15 (or LIKE=mini, to try)
 	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces: NAME is missing"; exit 2; }

@@ -4,8 +4,10 @@
 `ablation` which variants are no candidates but trained on other captions, and what each kind of captions is worth.
 """
 
-from caplora.choosing.ablation import ablation_arms, ablation_table
+from caplora.choosing.ablation import ablation_arms, ablation_table, image_arms
 from caplora.choosing.choice import Choice, read_choice
 from caplora.choosing.failures import without
 
-__all__ = ["Choice", "ablation_arms", "ablation_table", "read_choice", "without"]
+__all__ = [
+    "Choice", "ablation_arms", "ablation_table", "image_arms", "read_choice", "without",
+]  # fmt: skip

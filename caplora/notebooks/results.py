@@ -19,6 +19,7 @@ from caplora.figures import (
     extremes_table,
     forest_plot,
     heat_map_table,
+    images_curves,
     lora_diagram,
     loss_curves,
     metrics_figure,
@@ -40,13 +41,13 @@ from caplora.figures import (
     teaser,
     tradeoff_planes,
 )
-from caplora.notebooks.tables import Tables
+from caplora.notebooks.axes import Axes
 from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
 
 
-class Results(Tables):
+class Results(Axes):
     """The results of a study. A figure is drawn, saved with its table and shown; the report takes those that were.
 
     A figure that needs what the study does not have (a judge, other scales, an ablation) is None.
@@ -131,6 +132,13 @@ class Results(Tables):
             return None
         table = scale_table(scores)
         return self._saved("scales", scale_curves(table, self.best), table)
+
+    def images(self) -> Figure | None:
+        """Alignment, likeness, memorisation and drift over the number of images trained on."""
+        if not self.image_arms:
+            return None
+        table = self.over_images
+        return self._saved("images", images_curves(table, self.image_arms[max(self.image_arms)]), table)
 
     def attribute_differences(self) -> Figure | None:
         """What the judge sees more of, or less."""

@@ -23,6 +23,7 @@ from caplora.scoring import (
     diversity_table,
     drift_table,
     embed,
+    excess_table,
     face_table,
     judge_table,
     likeness_table,
@@ -38,7 +39,7 @@ from caplora.scoring import (
     write_scores,
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
-from caplora.study import Study, Variant, read_study, read_variants, write_text
+from caplora.study import Study, Variant, drawn_images, read_study, read_variants, write_text
 
 SCORING = "4 of 5: the samples are scored"
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
@@ -58,6 +59,7 @@ class Scores:
         self.portraits = [study.dataset / row.file_name for row in trained(ledger)]
         self.unseen = [study.dataset / row.file_name for row in held_out(ledger)]
         self.captions = [row.text for row in held_out(ledger) if row.text]
+        self.fewer = {v.name: self._own_portraits(v) for v in variants if v.images}  # arm → those it was trained on
         self.tables: dict[str, list[pd.DataFrame]] = {}  # what was measured → its scores
         self.scores: pd.DataFrame  # of scores.csv
         self.shuffled: pd.DataFrame  # of the control
@@ -137,7 +139,14 @@ class Scores:
         """Memorisation, diversity and drift, as means by arm."""
         memorisation = memorisation_table(self.identity, self.everything, self.portraits)
         diversity = diversity_table(self.clips[-1], self.samples)
-        return self._kept("side effects", [memorisation, diversity, drift_table(self.clips[-1], self.everything)])
+        excess = excess_table(self.identity, self.samples, self.portraits, self.fewer, self.unseen)
+        drift = drift_table(self.clips[-1], self.everything)
+        return self._kept("side effects", [memorisation, excess, diversity, drift])
+
+    def _own_portraits(self, variant: Variant) -> list[Path]:
+        """The portraits that a variant is trained on."""
+        names = drawn_images([p.name for p in self.portraits], variant.images, self.study.training.of(variant).seed)
+        return [self.study.dataset / name for name in names]
 
     def judged(self) -> pd.DataFrame:
         """The share of named attributes that the judge sees, as means by arm; no rows without a judge."""

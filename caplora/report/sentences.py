@@ -3,10 +3,12 @@
 Every sentence is made from a row of a table; nothing here reads a file.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from caplora.statistics import EQUIVALENT, ONE, Row
+from caplora.statistics import EQUIVALENT, ONE, Enough, Row
 from caplora.study import CAPTIONS, METRICS, counted, metric_of, number, p_value, percent, signed
 
 TOLD = {"beats": "higher than", "falls short of": "lower than", EQUIVALENT: "equivalent to"}  # verdict → of a value
@@ -106,3 +108,42 @@ def captions_sentence(arm: Row) -> str:
         f" against {reviewed}, a difference of {signed(e['difference'])} (95 % interval, clustered by"
         f" prompt, {interval})."
     )
+
+
+def images_sentences(enough: Mapping[str, Enough]) -> list[str]:
+    """From which number of images on more did not help, metric by metric, and what each smaller number costs."""
+    said = [
+        line for metric, found in enough.items() for line in (_enough_sentence(metric, found), _costs(metric, found))
+    ]
+    once = "Each number stands for one draw of images and one training: another may come out otherwise."
+    return [*said, once] if said else []
+
+
+def _enough_sentence(metric: str, found: Enough) -> str:
+    """Where more images stopped helping, in one metric, or that it cannot be told."""
+    name, last, short = metric_of(metric).name, f"{found.last:g}", found.short
+    if not short:
+        least = max(e.detectable for e in found.effects.values())
+        return (
+            f"{name}: it cannot be told whether more than {min(found.effects):g} images helped. None of the smaller"
+            f" numbers can be told from {last}, and a true difference of {number(least)} would be found by four of five"
+            " such studies."
+        )
+    if found.enough is None:
+        return (
+            f"{name}: more images helped up to all {last}, for {max(short):g} fall short of them; still more may help."
+        )
+    rest = found.effects[found.enough]
+    return (
+        f"{name}: more images stopped helping at {found.enough:g}, as far as this study can tell. {max(short):g} fall"
+        f" short of {last}; {found.enough:g} cannot be told from {last} ({signed(rest.low)} to {signed(rest.high)})."
+    )
+
+
+def _costs(metric: str, found: Enough) -> str:
+    """What each smaller number of images costs beside all of them."""
+    each = [
+        f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}; corrected {p_value(e.p_corrected)})"
+        for at, e in found.effects.items()
+    ]
+    return f"Beside {found.last:g} images, {metric_of(metric).said} differs by: {'; '.join(each)}."

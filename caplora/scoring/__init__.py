@@ -12,6 +12,7 @@ from caplora.scoring.faces import face_table, load_faces, without_faces
 from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths, unread
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
+from caplora.scoring.memorisation import excess_table
 from caplora.scoring.scores import (
     caption_agreement,
     clip_table,
@@ -29,8 +30,8 @@ from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
     "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "arm_values", "caption_agreement",
-    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "face_table",
-    "judge_table", "left_out", "likeness_table", "load_clip", "load_faces", "load_identity", "load_judges",
-    "memorisation_table", "named_attributes", "paths_of", "read_pictures", "scorable_samples", "score_folder",
-    "scored_paths", "shuffled_prompts_table", "unread", "without_faces", "write_scores",
+    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "excess_table",
+    "face_table", "judge_table", "left_out", "likeness_table", "load_clip", "load_faces", "load_identity",
+    "load_judges", "memorisation_table", "named_attributes", "paths_of", "read_pictures", "scorable_samples",
+    "score_folder", "scored_paths", "shuffled_prompts_table", "unread", "without_faces", "write_scores",
 ]  # fmt: skip
