@@ -9,6 +9,7 @@ from caplora.choosing import image_arms
 from caplora.notebooks.tables import Tables
 from caplora.report import Findings, images_sentences
 from caplora.statistics import Enough, axis_kinds, axis_table, enough_of, model_of
+from caplora.study import metric_of
 
 
 class Axes(Tables):
@@ -30,9 +31,7 @@ class Axes(Tables):
     @cached_property
     def enough_images(self) -> dict[str, Enough]:
         """Metric → how each number of images compares with all of them: alignment and likeness."""
-        metrics = [
-            m for m in dict.fromkeys(self.over_images.get("metric", [])) if m not in ("drift", "memorisation_excess")
-        ]
+        metrics = [m for m in dict.fromkeys(self.over_images.get("metric", [])) if metric_of(m).better == "more"]
         margins, scores = self.study.claims.margin, self.everything
         by = {metric: model_of(scores, metric) for metric in metrics}
         return {m: enough_of(scores, self.image_arms, m, model, margins.get(m)) for m, model in by.items()}

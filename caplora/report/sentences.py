@@ -112,14 +112,12 @@ def captions_sentence(arm: Row) -> str:
 
 def images_sentences(enough: Mapping[str, Enough]) -> list[str]:
     """From which number of images on more did not help, metric by metric, and what each smaller number costs."""
-    said = [
-        line for metric, found in enough.items() for line in (_enough_sentence(metric, found), _costs(metric, found))
-    ]
+    said = [line for metric, found in enough.items() for line in (_enough(metric, found), _costs(metric, found))]
     once = "Each number stands for one draw of images and one training: another may come out otherwise."
     return [*said, once] if said else []
 
 
-def _enough_sentence(metric: str, found: Enough) -> str:
+def _enough(metric: str, found: Enough) -> str:
     """Where more images stopped helping, in one metric, or that it cannot be told."""
     name, last, short = metric_of(metric).name, f"{found.last:g}", found.short
     if not short:
@@ -130,9 +128,7 @@ def _enough_sentence(metric: str, found: Enough) -> str:
             " such studies."
         )
     if found.enough is None:
-        return (
-            f"{name}: more images helped up to all {last}, for {max(short):g} fall short of them; still more may help."
-        )
+        return f"{name}: more images helped up to all {last}: {max(short):g} fall short of them. Still more may help."
     rest = found.effects[found.enough]
     return (
         f"{name}: more images stopped helping at {found.enough:g}, as far as this study can tell. {max(short):g} fall"
@@ -143,7 +139,7 @@ def _enough_sentence(metric: str, found: Enough) -> str:
 def _costs(metric: str, found: Enough) -> str:
     """What each smaller number of images costs beside all of them."""
     each = [
-        f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}; corrected {p_value(e.p_corrected)})"
+        f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p_corrected)})"
         for at, e in found.effects.items()
     ]
-    return f"Beside {found.last:g} images, {metric_of(metric).said} differs by: {'; '.join(each)}."
+    return f"Beside {found.last:g} images, {metric_of(metric).said} differs by: {'; '.join(each)}; p corrected."

@@ -1,4 +1,4 @@
-"""How much nearer samples come to the images that their adapter was trained on than portraits do that nobody trained on.
+"""How much nearer samples come to the images that their adapter was trained on than other portraits do.
 
 An adapter is measured against its own images. Fewer images are farther from anything, so the null is of the same ones.
 """
