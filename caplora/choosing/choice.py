@@ -12,6 +12,7 @@ import pandas as pd
 
 from caplora.choosing.ablation import candidates, experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
 from caplora.study import BASELINE, Study, Variant
 
@@ -23,8 +24,9 @@ class Choice:
     """Whom the scores choose of the variants asked for: `scores` are theirs and the baseline's, as far as there are.
 
     A candidate is compared if it has every score that the baseline has on the development prompts. Finalists are the
-    best of these, `sampling.finalists` of them or all: recipes, each with all its trainings. A finalist that can be
-    judged on everything is scored, and the best recipe of those is reported, by its first training.
+    best of these, `sampling.finalists` of them or all: recipes, each with all its trainings. Of adapters kept at
+    several steps one stands for the others, by `sampling.step_rule`. A finalist that can be judged on everything is
+    scored, and the best recipe of those is reported, by its first training.
     """
 
     study: Study
@@ -39,7 +41,10 @@ class Choice:
 
     @cached_property
     def _development(self) -> pd.DataFrame:
-        return self.scores[self.scores["split"] == "development"]
+        """The scores on the development prompts; with the first seed alone where adapters are kept at several steps."""
+        own = self.scores[self.scores["split"] == "development"]
+        several = any(v.step for v in self.asked)
+        return own[own["seed"] == self.study.sampling.seeds[0]] if several else own
 
     def development(self) -> pd.DataFrame:
         """The scores of the baseline and the compared on the development prompts."""
@@ -56,10 +61,19 @@ class Choice:
         """Variant → what it lacks on the development prompts; nothing where they were not scored at all."""
         return failed_variants(self.study, self.asked, self._development) if len(self._development) else {}
 
-    @property
+    @cached_property
     def compared(self) -> list[Variant]:
-        """The candidates with every development score."""
-        return [v for v in self.candidates if v.name not in self._incomparable]
+        """The candidates with every development score, each training at the step that stands for it."""
+        own = [v for v in self.candidates if v.name not in self._incomparable]
+        names = [BASELINE, *(v.name for v in own)]
+        scores = self._development[self._development["variant"].isin(names)]
+        return chosen_steps(own, scores, self.study.sampling.step_rule)
+
+    @property
+    def passed_over(self) -> list[Variant]:
+        """The candidates at steps that stand for no training."""
+        others = {v.model_copy(update={"step": None}) for v in self.compared}
+        return [v for v in self.candidates if v not in self.compared and v.model_copy(update={"step": None}) in others]
 
     @cached_property
     def finalists(self) -> list[Variant]:
@@ -73,14 +87,14 @@ class Choice:
 
     @property
     def spared(self) -> list[Variant]:
-        """Those compared that are no finalists: the test prompts were not spent on them."""
-        return [v for v in self.compared if v not in self.finalists]
+        """Those compared or passed over that are no finalists: the test prompts were not spent on them."""
+        return [v for v in self.candidates if v in [*self.compared, *self.passed_over] and v not in self.finalists]
 
     @property
     def tested(self) -> list[str]:
         """Who draws every prompt: all, or the finalists and the arms of an experiment, compared there."""
         if self.study.sampling.finalists is None:
-            return [v.name for v in self.asked]
+            return [v.name for v in self.asked if v not in self.passed_over]
         controls = [v.name for v in self.asked if v not in self.candidates]
         own = {*(v.name for v in self.finalists), *controls, *experimental_arms(self.asked)}
         return [v.name for v in self.asked if v.name in own]

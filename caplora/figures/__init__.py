@@ -1,9 +1,9 @@
 """Tables and pictures → figures, in one look.
 
 A file for each kind of figure: pictures that came in (`curation`), the `persons` on them, `captions`, training
-`losses`, every `metrics`, effects as `forest` and `heat_map`, `prompts` one by one, `curves` over scale and images, the
-`tradeoff`, `galleries` of samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the type, and what
-saves a figure.
+`losses`, every `metrics`, effects as `forest` and `heat_map`, `prompts` one by one, `curves` over scales, images and
+steps, the `tradeoff`, `galleries` of samples, pairs `side_by_side`, and two `diagrams`. `look` has the colours, the
+type, and what saves a figure.
 """
 
 from caplora.figures.captions import (
@@ -14,7 +14,7 @@ from caplora.figures.captions import (
     summary_figure,
 )
 from caplora.figures.curation import duplicate_gallery, flagged_gallery, measures_figure
-from caplora.figures.curves import images_curves, scale_curves, scale_table
+from caplora.figures.curves import images_curves, scale_curves, scale_table, steps_curves
 from caplora.figures.diagrams import lora_diagram, pipeline_diagram
 from caplora.figures.forest import forest_plot
 from caplora.figures.galleries import labelled_grid, read_pictures, sample_grid, sample_pictures, sample_table, teaser
@@ -34,5 +34,5 @@ __all__ = [
     "lora_diagram", "loss_curves", "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences",
     "persons_figure", "pipeline_diagram", "prompt_slopes", "prompt_table", "rank_alpha_heat_map", "read_curves",
     "read_pictures", "sample_grid", "sample_pictures", "sample_table", "save_figure", "scale_curves", "scale_table",
-    "summary_figure", "teaser", "tradeoff_planes",
+    "steps_curves", "summary_figure", "teaser", "tradeoff_planes",
 ]  # fmt: skip

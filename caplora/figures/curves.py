@@ -127,6 +127,19 @@ def images_curves(table: pd.DataFrame, variant: str) -> Figure:
     return figure
 
 
+@rc_context(STYLE)
+def steps_curves(table: pd.DataFrame, variant: str, chosen: float) -> Figure:
+    """A panel per metric of an `axis_table` over the steps at which an adapter was kept; dashed: the chosen one."""
+    figure, panels = _panels(table)
+    for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
+        _line(axes, rows["at"], rows, variant, chosen=True)
+        axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
+        axes.axvline(chosen, color=MUTED, lw=1, linestyle=(0, (4, 2)))
+        _name(axes, str(metric), "steps trained")
+    footnote(figure, _axis_note(table, f"{variant}; dashed: step {chosen:g}, chosen on the development prompts."))
+    return figure
+
+
 def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each metric of a table, two in a row."""
     count = table["metric"].nunique()

@@ -1,4 +1,4 @@
-"""What notebook 05 holds of an experiment over the number of images: how much of each metric so many images gave."""
+"""What notebook 05 holds of metrics over a number: images trained on, and steps at which an adapter was kept."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -7,13 +7,13 @@ import pandas as pd
 
 from caplora.choosing import image_arms
 from caplora.notebooks.tables import Tables
-from caplora.report import Findings, images_sentences
-from caplora.statistics import Enough, axis_kinds, axis_table, enough_of, model_of
-from caplora.study import metric_of
+from caplora.report import Findings, images_sentences, steps_sentences
+from caplora.statistics import Enough, axis_kinds, axis_table, change_after, enough_of, model_of
+from caplora.study import Variant, metric_of
 
 
 class Axes(Tables):
-    """The tables of a study, and those over the number of images that a variant was trained on."""
+    """The tables of a study, and those over images and steps."""
 
     @cached_property
     def image_arms(self) -> dict[float, str]:
@@ -41,6 +41,43 @@ class Axes(Tables):
         return "\n".join(images_sentences(self.enough_images)) or "no variant was trained on fewer images"
 
     @property
+    def reported(self) -> list[Variant]:
+        """The candidates that the report names: of adapters kept at several steps the one that stands for them."""
+        passed = self.chosen.passed_over
+        return [v for v in self.chosen.candidates if v not in passed]
+
+    @cached_property
+    def step_arms(self) -> dict[float, str]:
+        """Step → the chosen training's adapter there, the last step last; empty where it was kept at the end alone."""
+        [best] = [v for v in self.asked if v.name == self.best]
+        own = [v for v in self.asked if v.model_copy(update={"step": best.step}) == best]
+        there = {str(name) for name in self.chosen.scores["variant"].unique()}
+        arms = {v.step or self.study.training.steps: v.name for v in own if v.name in there}
+        return {float(step): arms[step] for step in sorted(arms)} if len(arms) > 1 else {}
+
+    @cached_property
+    def over_steps(self) -> pd.DataFrame:
+        """Each metric on the development prompts, first seed (drift: unrelated); no rows without `step_arms`."""
+        if not self.step_arms:
+            return pd.DataFrame()
+        scores = self.chosen.scores[self.chosen.scores["seed"] == self.study.sampling.seeds[0]]
+        scores = scores[scores["split"].isin(["development", "unrelated"])]
+        return axis_table(scores, self.step_arms, axis_kinds(scores, "development"))
+
+    def steps_sentence(self) -> str:
+        """Which step was chosen by which rule, and whether training went on to copy; or that one was kept."""
+        return "\n".join(self._steps_said) or "no adapter was kept before the end (training.keep)"
+
+    @cached_property
+    def _steps_said(self) -> list[str]:
+        if not self.step_arms:
+            return []
+        chosen = next(step for step, name in self.step_arms.items() if name == self.best)
+        scores = self.chosen.scores[self.chosen.scores["seed"] == self.study.sampling.seeds[0]]
+        later = change_after(scores, self.best, self.step_arms[max(self.step_arms)])
+        return steps_sentences(self.step_arms, chosen, self.study.sampling.step_rule, later)
+
+    @property
     def findings(self) -> Findings:
         """All of it, as the report needs it."""
-        return replace(super().findings, images=images_sentences(self.enough_images))
+        return replace(super().findings, images=images_sentences(self.enough_images), steps=self._steps_said)

@@ -35,7 +35,7 @@ class Card:
 
         A study that nothing was measured of has a card too. Raises PublishError where it is not clear whose.
         """
-        asked = read_variants(variants) if variants else trained_variants(study)
+        asked = study.training.with_steps(read_variants(variants)) if variants else trained_variants(study)
         measured = measured_of(study, asked, variants)
         names = [v.name for v in asked]
         name = variant or (measured.found.best if measured.found else names[0] if len(names) == 1 else "")

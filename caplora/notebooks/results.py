@@ -37,6 +37,7 @@ from caplora.figures import (
     save_figure,
     scale_curves,
     scale_table,
+    steps_curves,
     summary_figure,
     teaser,
     tradeoff_planes,
@@ -140,6 +141,13 @@ class Results(Axes):
         table = self.over_images
         return self._saved("images", images_curves(table, self.image_arms[max(self.image_arms)]), table)
 
+    def steps(self) -> Figure | None:
+        """Alignment, likeness, memorisation and drift of the chosen training over its steps."""
+        if not self.step_arms:
+            return None
+        table, chosen = self.over_steps, next(step for step, name in self.step_arms.items() if name == self.best)
+        return self._saved("steps", steps_curves(table, self.step_arms[max(self.step_arms)], chosen), table)
+
     def attribute_differences(self) -> Figure | None:
         """What the judge sees more of, or less."""
         if not len(self.attributes):
@@ -191,7 +199,7 @@ class Results(Axes):
 
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
-        own = [v for v in self.asked if v.name in (*self.names, *self.spared)]
+        own = [v for v in self.asked if v.name in (*self.names, *self.spared) and not v.step]
         losses, validation = (read_curves(self.study, own, name) for name in ("losses", "validation"))
         return self._saved("loss_curves", loss_curves(losses, validation), curve_table(losses, validation))
 
@@ -205,7 +213,7 @@ class Results(Axes):
 
     def report(self) -> str:
         """The answer, and where the report and the figures are that were written."""
-        page = write_report(self.study.report, self.study, self.chosen.candidates, self.findings, self.drawn)
+        page = write_report(self.study.report, self.study, self.reported, self.findings, self.drawn)
         write_progress(self.study)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
         return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"

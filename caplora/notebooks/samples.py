@@ -18,6 +18,7 @@ from caplora.sampling import (
     Sample,
     at_scales,
     batch_seconds,
+    before_choice,
     claim,
     development_only,
     drawn_samples,
@@ -52,7 +53,8 @@ class Samples:
     ) -> "Samples":
         """A study by its name or file, and variants by their file or as a list; 0 is what the study says."""
         turned = {"num_inference_steps": num_inference_steps or None, "guidance_scale": guidance_scale or None}
-        return cls(read_study(study, sampling=turned), read_variants(variants))
+        read = read_study(study, sampling=turned)
+        return cls(read, read.training.with_steps(read_variants(variants)))
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -65,10 +67,16 @@ class Samples:
         return {arm.folder.name: arm for arm in study_arms(self.study, self.variants, self.pipeline)}
 
     @property
+    def first(self) -> dict[str, Arm]:
+        """All arms by name, as they draw before the choice."""
+        settings, steps = self.study.sampling, {v.name for v in self.variants if v.step}
+        return {n: before_choice(arm, settings, bool(steps), n in steps) for n, arm in self.everyone.items()}
+
+    @property
     def arms(self) -> dict[str, Arm]:
         """All arms by name and what each draws; before the choice as an earlier run chose, or as if the first won."""
         tested, best = self._chosen
-        own = {n: arm if n in (BASELINE, *tested) else development_only(arm) for n, arm in self.everyone.items()}
+        own = {n: arm if n in (BASELINE, *tested) else self.first[n] for n, arm in self.everyone.items()}
         scaled = at_scales(self.everyone[best], self.study.sampling) if best else []
         return own | {arm.folder.name: arm for arm in scaled}
 
@@ -102,7 +110,7 @@ class Samples:
     @property
     def development_jobs(self) -> list[Job]:
         """What is not drawn yet of the development prompts, batch by batch."""
-        return plan_jobs([development_only(arm) for arm in self.everyone.values()], self.study.sampling)
+        return plan_jobs([development_only(arm) for arm in self.first.values()], self.study.sampling)
 
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""

@@ -67,7 +67,8 @@ class Scores:
     @classmethod
     def open(cls, study: str, variants: str | list[dict]) -> "Scores":
         """A study by its name or file, and variants by their file or as a list."""
-        return cls(read_study(study), read_variants(variants))
+        read = read_study(study)
+        return cls(read, read.training.with_steps(read_variants(variants)))
 
     def counts(self) -> str:
         """How many samples and portraits there are, and which samples cannot be scored."""

@@ -61,7 +61,8 @@ class Tables:
     @classmethod
     def read(cls: type[T], study: str, variants: str | list[dict]) -> T:
         """The results of a study by its name or file, for the variants of a file or a list; raises as 01 to 04 do."""
-        return cls(read_study(study), read_variants(variants), variants if isinstance(variants, str) else "")
+        read, named = read_study(study), variants if isinstance(variants, str) else ""
+        return cls(read, read.training.with_steps(read_variants(variants)), named)
 
     @property
     def spared(self) -> list[str]:

@@ -46,7 +46,7 @@ def minutes_of(
     images: int = IMAGES,
 ) -> Minutes:
     """What the study takes on a card before anything is measured."""
-    drawn = sum(pictures(study.sampling, len(variants)).values())
+    drawn = sum(pictures(study.sampling, len(variants), len(study.training.kept_steps)).values())
     training = training_seconds(study, variants, configs, card, needs.checkpointing, images)
     each, scored = picture_seconds(study, configs, card), scoring_seconds(study, card)
     return Minutes(training / 60, drawn * each / 60, (drawn + images) * scored / 60)

@@ -64,7 +64,7 @@ def forecast_of(
         refuse_rank(targeted(configs, study.training.of(variant).targets), variant)
     needs = needs_of(study, own, configs, card)
     minutes = minutes_of(study, own, configs, card, needs, images)
-    return Forecast(study, card, needs, minutes, pictures(study.sampling, len(own)))
+    return Forecast(study, card, needs, minutes, pictures(study.sampling, len(own), len(study.training.kept_steps)))
 
 
 def table_of(forecasts: Sequence[Forecast]) -> str:

@@ -23,12 +23,12 @@ from caplora.report.secondary import (
     suite_sentences,
     tracking_sentence,
 )
-from caplora.report.sentences import errors_sentence, images_sentences, power_sentence
+from caplora.report.sentences import errors_sentence, images_sentences, power_sentence, steps_sentences
 
 __all__ = [
     "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "address", "agreement_sentence", "as_run", "cost_sentence",
     "data_facts", "errors_sentence", "growing", "hashes", "images_sentences", "keep_curve", "limits",
     "memorised_sentence", "power_sentence", "progress_page", "read_json", "read_table", "rows_of",
-    "secondary_sentences", "suite_sentences", "tracking_sentence", "versions", "write_pdf", "write_progress",
-    "write_report",
+    "secondary_sentences", "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "write_pdf",
+    "write_progress", "write_report",
 ]  # fmt: skip

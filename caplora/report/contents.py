@@ -67,6 +67,11 @@ FIGURES = {  # name → its section, what it shows for those who cannot see it, 
         "CLIPScore and identity by the captions that an adapter was trained on",
         "The same training on other captions. The differences at the right are what to judge by.",
     ),
+    "steps": (
+        "steps",
+        "alignment, likeness, memorisation and drift by the step at which the adapter was kept",
+        "The same training at several steps, on the development prompts.",
+    ),
     "images": (
         "images",
         "alignment, likeness, memorisation and drift by the number of images that the adapter was trained on",

@@ -28,6 +28,7 @@ class Findings:
     asked: str = ""  # what the notebooks were given as `variants`, a file or several by their names
     spared: Sequence[str] = ()  # candidates that were compared on the development prompts alone
     images: Sequence[str] = ()  # what more images gave, in sentences
+    steps: Sequence[str] = ()  # which of the kept steps was chosen, in sentences
 
     @property
     def headline(self) -> dict[Hashable, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from caplora.statistics import EQUIVALENT, ONE, Enough, Row
+from caplora.statistics import EQUIVALENT, ONE, Effect, Enough, Row
 from caplora.study import CAPTIONS, METRICS, counted, metric_of, number, p_value, percent, signed
 
 TOLD = {"beats": "higher than", "falls short of": "lower than", EQUIVALENT: "equivalent to"}  # verdict → of a value
@@ -143,3 +143,26 @@ def _costs(metric: str, found: Enough) -> str:
         for at, e in found.effects.items()
     ]
     return f"Beside {found.last:g} images, {metric_of(metric).said} differs by: {'; '.join(each)}; p corrected."
+
+
+RULES = {  # sampling.step_rule → in words
+    "maximum": "the largest mean CLIPScore",
+    "one_standard_error": "the earliest within one standard error of the largest mean CLIPScore",
+}
+
+
+def steps_sentences(arms: Mapping[float, str], chosen: float, rule: str, later: Mapping[str, Effect]) -> list[str]:
+    """Which of the kept steps was chosen and by which rule; and, if it is not the last, what training went on to do."""
+    steps = ", ".join(f"{step:g}" for step in arms)
+    said = f"Of the steps {steps}, {chosen:g} was chosen on the development prompts: {RULES[rule]}."
+    if not later:
+        return [f"{said} It is the last."]
+    found = [
+        f"{metric_of(m).said} changes by {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p)})"
+        for m, e in later.items()
+    ]
+    grown = later.get("memorisation_excess")
+    likeness = [e for m, e in later.items() if m != "memorisation_excess"]
+    copies = grown is not None and grown.low > 0 and not any(e.low > 0 for e in likeness)
+    over = "So it overfits: it comes nearer to its training images and no nearer to the held-out ones."
+    return [said, f"From {chosen:g} to {max(arms):g}: {'; '.join(found)}.", *([over] if copies else [])]

@@ -8,7 +8,7 @@ pictures of latents and writes them. `samples` has the files: PNGs that say how 
 """
 
 from caplora.sampling.a1111 import Written, read_written, written
-from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms, write_tables
+from caplora.sampling.arms import Arm, at_scales, before_choice, claim, development_only, study_arms, write_tables
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import Denoiser, decode, draw_batch, sampling_key, settings_key, wear
 from caplora.sampling.finishing import Job
@@ -37,9 +37,9 @@ from caplora.sampling.training_previews import previews
 
 __all__ = [
     "SCALED", "SOLVERS", "TABLE", "UNNAMED", "Arm", "Denoiser", "Job", "Sample", "Texts", "Written", "asked_of",
-    "at_scales", "batch_seconds", "claim", "decode", "development_only", "draw_batch", "draw_class_images",
-    "drawn_samples", "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples", "read_written",
-    "refuse_flagged_baseline", "said_of", "sample", "sampling_key", "save_picture", "scale_zero_table", "settings_key",
-    "sheet", "solver_called", "study_arms", "study_on", "suite_hashes", "texts_in", "two_arms", "wanted_samples",
-    "wear", "write_tables", "written",
+    "at_scales", "batch_seconds", "before_choice", "claim", "decode", "development_only", "draw_batch",
+    "draw_class_images", "drawn_samples", "flagged_sentence", "plan_jobs", "previews", "read_made", "read_samples",
+    "read_written", "refuse_flagged_baseline", "said_of", "sample", "sampling_key", "save_picture", "scale_zero_table",
+    "settings_key", "sheet", "solver_called", "study_arms", "study_on", "suite_hashes", "texts_in", "two_arms",
+    "wanted_samples", "wear", "write_tables", "written",
 ]  # fmt: skip

@@ -55,6 +55,15 @@ def development_only(arm: Arm) -> Arm:
     return replace(arm, wanted=tuple(w for w in arm.wanted if w.split == "development"))
 
 
+def before_choice(arm: Arm, settings: Sampling, kept: bool, at_step: bool) -> Arm:
+    """The arm as it draws before the choice: the development prompts.
+
+    Where adapters are `kept` at several steps, the unrelated ones too, and those `at_step` with the first seed alone.
+    """
+    few = scaled_samples(settings) if kept else ()
+    return replace(arm, wanted=tuple(w for w in arm.wanted if w in few or (w.split == "development" and not at_step)))
+
+
 def at_scales(arm: Arm, settings: Sampling) -> list[Arm]:
     """A variant's arm at each of `sampling.scales`; their folders are not claimed."""
     wanted = scaled_samples(settings)

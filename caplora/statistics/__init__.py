@@ -8,11 +8,12 @@ several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` f
 """
 
 from caplora.statistics.agreement import tracking_table
-from caplora.statistics.axes import ABSOLUTE, Enough, axis_kinds, axis_table, enough_of
+from caplora.statistics.axes import ABSOLUTE, Enough, axis_kinds, axis_table, change_after, enough_of
 from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
 from caplora.statistics.effects import (
     CELL,
     EQUIVALENT,
+    Effect,
     Row,
     ScoreError,
     attribute_effects,
@@ -43,10 +44,10 @@ from caplora.statistics.variance import study_spread
 from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
-    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Enough", "Recipes", "Row",
-    "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds", "axis_table", "cells", "checks",
-    "design_sentence", "differences", "effect_table", "ellipse", "enough_of", "fidelity_metrics", "interval",
-    "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores", "recipe_effects", "recipe_split",
-    "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread", "tracking_table", "tradeoff_table",
-    "training_sentence", "trainings_of", "verdict", "write_controls",
+    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Effect", "Enough",
+    "Recipes", "Row", "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds", "axis_table", "cells",
+    "change_after", "checks", "design_sentence", "differences", "effect_table", "ellipse", "enough_of",
+    "fidelity_metrics", "interval", "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores",
+    "recipe_effects", "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread",
+    "tracking_table", "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",
 ]  # fmt: skip

@@ -80,3 +80,12 @@ def enough_of(
         at: EQUIVALENT if e.verdict == EQUIVALENT else verdict(e.low, e.high, e.p_corrected) for at, e in by.items()
     }
     return Enough(last, by, said)
+
+
+def change_after(scores: pd.DataFrame, arm: str, last: str, split: str = "development") -> dict[str, Effect]:
+    """Metric → what changes from an arm to the last: memorisation and likeness; empty where they are one."""
+    if arm == last:
+        return {}
+    own = scores[scores["variant"].isin([arm, last])]
+    metrics = [m for m in axis_kinds(own, split) if m not in ("clip_score", "drift")]
+    return {metric: effects(own, metric, model_of(own, metric), split, arm)[0] for metric in metrics}

@@ -22,6 +22,9 @@ class Sampling(Part):
     """Of the adapter chosen, beside 0 and 1; drawn for development and unrelated prompts with the first seed."""
     finalists: Positive | None = None
     """How many variants draw more than the development prompts: the best there; None: all."""
+    step_rule: Literal["one_standard_error", "maximum"] = "one_standard_error"
+    """Which of the steps of `training.keep` stands for a variant: the earliest within one standard error of the best,
+    or the best, by CLIPScore on the development prompts with the first seed."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2, 3)
     """Of each prompt: one picture a seed."""
     num_inference_steps: Positive = 30

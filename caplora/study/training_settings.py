@@ -1,5 +1,6 @@
 """The part `training` of a study file: how every variant is trained."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -76,6 +77,8 @@ class Training(Part):
     """Compile the UNet: minutes at the start, faster steps on cards from Ampere on."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
     """Of the base model; LoRA is fp32. auto: bf16 or fp16, whichever the card does well; no on a CPU."""
+    keep: tuple[Positive, ...] | Positive = ()
+    """Steps whose adapters are kept beside the last, or one number n: every n steps. Notebook 03 chooses among them."""
     checkpointing_steps: Positive = 100
     """Steps between checkpoints."""
     validation_steps: Annotated[int, Field(ge=0)] = 100
@@ -104,6 +107,18 @@ class Training(Part):
         if variant.epochs and images:
             own["steps"] = max(1, round(variant.epochs * images / self.images_per_step))
         return self.model_copy(update={key: value for key, value in own.items() if value is not None})
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps of `keep` before the last, ascending."""
+        asked = range(self.keep, self.steps, self.keep) if isinstance(self.keep, int) else self.keep
+        return tuple(sorted({step for step in asked if step < self.steps}))
+
+    def with_steps(self, variants: "Sequence[Variant]") -> "tuple[Variant, ...]":
+        """The variants, each after those of its steps that `keep` names; arms of an experiment have none."""
+        plain = {v for v in variants if v.captions is None and v.images is None and v.epochs is None}
+        steps = {v: self.kept_steps if v in plain else () for v in variants}
+        return tuple(w for v in variants for w in (*(v.model_copy(update={"step": s}) for s in steps[v]), v))
 
     @property
     def images_per_step(self) -> int:

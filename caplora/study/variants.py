@@ -57,6 +57,8 @@ class Variant(Part):
     """So many of the study's images: fewer are among more, and the training seed draws them. None: all."""
     epochs: Annotated[float, Field(gt=0)] | None = None
     """Passes over its images, instead of the steps of `Training`. None: these."""
+    step: Positive | None = None
+    """The adapter as it was after so many steps (`training.keep`), not at the end. No file of variants says it."""
     captions: Literal["none", "subject", "machine", "shuffled"] | None = None
     """The kind of captions that it is trained on in a caption ablation (see above); None: the ledger's."""
 
@@ -70,7 +72,8 @@ class Variant(Part):
             digest = hashlib.sha256(self.targets.encode()).hexdigest()[:6]
             name += f"_{self.targets if self.targets in TARGETS else 't' + digest}"
         name += f"_n{self.images}" * bool(self.images) + (f"_e{self.epochs:g}" if self.epochs else "")
-        return f"{name}_{self.captions}" if self.captions else name
+        name += f"_{self.captions}" if self.captions else ""
+        return f"{name}_step{self.step}" if self.step else name
 
     @property
     def scale(self) -> float:
@@ -117,6 +120,8 @@ def _variants(variants: Any, where: str) -> tuple[Variant, ...]:
     if not isinstance(variants, list) or not variants:
         raise StudyError(f"{where}: a list of at least one {{rank, alpha}} is needed, got {variants!r}")
     read = tuple(validated(Variant, v, f"{where}[{i}]") for i, v in enumerate(variants))
+    if any(v.step for v in read):
+        raise StudyError(f"{where}: step is not for a file of variants: training.keep of the study says it for all")
     names = [v.name for v in read]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

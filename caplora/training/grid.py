@@ -14,7 +14,7 @@ from caplora.training.checkpoints import ChangedError, Checkpoints, differences,
 from caplora.training.inputs import Inputs
 
 CADENCE = {  # settings that change nothing that is learned
-    "checkpointing_steps", "validation_steps", "preview_steps", "gradient_checkpointing", "images_at_once",
+    "keep", "checkpointing_steps", "validation_steps", "preview_steps", "gradient_checkpointing", "images_at_once",
 }  # fmt: skip
 SHOWN = 20  # differences, before the rest is counted
 TRAINING = "training.json"  # what a variant's folder is the training of
@@ -103,9 +103,21 @@ def changes(grid: Grid, variant: Variant) -> str:
     before = json.loads(path.read_text(encoding="utf-8"))
     for key in CADENCE & before["training"].keys():  # versions before 0.6.0 kept gradient_checkpointing there
         del before["training"][key]
-    lines = differences(before, grid.identity(variant))
+    lines = differences(before, grid.identity(variant)) + not_kept(grid, variant)
     rest = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return "\n".join(f"  {line}" for line in [*lines[:SHOWN], *rest])
+
+
+def kept_steps(grid: Grid, variant: Variant) -> list[int]:
+    """The steps at which a variant's adapter is kept beside its last."""
+    return [w.step for w in grid.study.training.with_steps([variant]) if w.step]
+
+
+def not_kept(grid: Grid, variant: Variant) -> list[str]:
+    """The steps of `training.keep` that the training in the variant's folder has passed without keeping them."""
+    there = grid.checkpoints(variant).steps()
+    passed = [step for step in kept_steps(grid, variant) if step < there[-1]]
+    return [f"training.keep: step {step} was not kept" for step in passed if step not in there]
 
 
 def refuse_half_way(grid: Grid, variant: Variant) -> None:

@@ -69,7 +69,7 @@ def train(
             done += 1
             due = settings.validation_steps and done % settings.validation_steps == 0
             last, told = done == settings.steps, run.told(bool(asked), done)
-            kept = done % settings.checkpointing_steps == 0 or last or told
+            kept = done % settings.checkpointing_steps == 0 or done in settings.kept_steps or last or told
             losses = run.news(done, wait=bool(kept or due))
             validation = run.validate(held_out, done) if held_out is not None and due else {}
             seconds = run.clock(time.monotonic() - began)
@@ -237,7 +237,7 @@ class Run:
         return any(history.best() == done for history in self.active())
 
     def keep(self, done: int) -> None:
-        """Write the checkpoint of every variant; then remove all but the last and the best by validation."""
+        """Write the checkpoint of every variant; then remove all but the last, the best by validation, and `keep`'s."""
         if not self.accelerator.is_main_process:
             return
         names = [variant.name for variant in self.variants]
@@ -245,4 +245,4 @@ class Run:
             place.write(done, kept_of(self.pack, self.optimizer, row, history), history.facts() | {"pack": names})
         for history, place in zip(self.histories, self.places, strict=True):
             best = history.best()
-            place.keep_only([done] if best is None else [done, best])
+            place.keep_only([done, *self.settings.kept_steps, *([] if best is None else [best])])

@@ -15,7 +15,7 @@ from caplora.study import Training, Variant, counted, only_writer
 from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
 from caplora.training.loop import SMALLER, Run, Step, train
-from caplora.training.records import read_records, write_adapter
+from caplora.training.records import read_records, write_adapter, write_kept
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def train_grid(
             if first:
                 for adapter, place in zip(pack.adapters(), places, strict=True):
                     write_adapter(grid, adapter, place)
+                    write_kept(grid, adapter.variant, place)
     records = read_records(grid.study, [variant for variants in packs for variant in variants]) if first else []
     if records and all(record["stopped"] for record in records):
         raise FloatingPointError("; ".join(record["stopped"] for record in records))

@@ -1,6 +1,7 @@
 """A trained variant → its files: the adapter in both forms, its loss curves, `settings.json`, and these read again."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,27 @@ from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weig
 from caplora.models import family_of
 from caplora.study import Study, Variant, file_hash, write_text
 from caplora.training.checkpoints import Checkpoints
-from caplora.training.grid import Grid
+from caplora.training.grid import Grid, kept_steps
 from caplora.training.history import History
+from caplora.training.states import adapter_in
+
+
+def write_kept(grid: Grid, variant: Variant, place: Checkpoints) -> None:
+    """Write the adapters of the steps that `training.keep` names; a variant that stopped before one has none of it."""
+    for step in {*kept_steps(grid, variant)} & {*place.steps()}:
+        if not place.manifest(step)["stopped"]:
+            own = variant.model_copy(update={"step": step})
+            write_adapter(grid, adapter_in(place.read(step), own), place)
 
 
 def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str, Any]:
     """Write both forms, `losses.csv`, `validation.csv` and, last, `settings.json`; what settings.json says.
 
-    Both files are read again and compared: `largest_error` is the largest |ΔW_file − ΔW| of any weight.
+    It is of the last step in `place`, or of the variant's own. Both files are read again and compared: `largest_error`
+    is the largest |ΔW_file − ΔW| of any weight.
     """
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
-    folder, kohya, last = study.adapter(variant), weights_file(study, variant), place.steps()[-1]
+    folder, kohya, last = study.adapter(variant), weights_file(study, variant), variant.step or place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
     count = variant.images or len(grid.inputs)
     captions = [source["caption"] for source in list(now["images"].values())[:count]]
@@ -58,8 +69,8 @@ def _best(history: History, place: Checkpoints, folder: Path) -> dict[str, Any] 
     best = history.best()
     if best is None:
         return None
-    where = str(place.path(best).relative_to(folder))
-    return {"step": best, "validation_loss": history.validation[best], "checkpoint": where}
+    where = os.path.relpath(place.path(best), folder)
+    return {"step": best, "validation_loss": history.validation[best], "checkpoint": Path(where).as_posix()}
 
 
 def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:

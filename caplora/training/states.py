@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caplora.lora import Pack
+from caplora.lora import Adapter, Pack
+from caplora.study import Variant
 from caplora.training.history import History
 from caplora.training.optimizer import BEFORE, RUNNING, Optimizer
 
@@ -38,6 +39,11 @@ def take_up(pack: Pack, optimizer: Optimizer, row: int, kept: dict[str, Tensor],
     if "scale" in kept:
         state.scale[row], state.calm[row] = float(kept["scale"][0]), int(kept["scale"][1])
     return history
+
+
+def adapter_in(kept: dict[str, Tensor], variant: Variant) -> Adapter:
+    """The adapter of a variant that `kept_of` gave."""
+    return Adapter(variant, _layers(kept, "flat"))
 
 
 def _layers(kept: dict[str, Tensor], key: str) -> dict[str, tuple[Tensor, Tensor]]:
