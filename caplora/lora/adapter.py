@@ -35,11 +35,23 @@ class Adapter:
 
 
 def rescaled(adapter: Adapter, factor: float) -> Adapter:
-    """The adapter with ΔW multiplied by `factor`: what a LoRA scale other than 1 uses."""
+    """The adapter with ΔW multiplied by `factor`: what a LoRA scale other than 1 uses; ValueError if not finite."""
     if factor == 1:
         return adapter
+    refuse_strength("the scale of an adapter", factor)
     weights = {layer: (down, factor * up) for layer, (down, up) in adapter.weights.items()}
     return replace(adapter, weights=weights)
+
+
+def refuse_strength(what: str, value: float) -> None:
+    """Raise ValueError where what an adapter is multiplied by is NaN or infinite: it would make every weight that."""
+    if not math.isfinite(value):
+        raise ValueError(f"{what} must be a finite number, got {value}")
+
+
+def of_dimensions(matrix: Tensor, ndim: int) -> Tensor:
+    """A or B with as many dimensions as the kernel of its layer has: those that are missing are 1 long."""
+    return matrix.reshape(*matrix.shape, *[1] * (ndim - matrix.ndim))
 
 
 NOTHING = Adapter(Variant(rank=1, alpha=1), {})  # as an arm of a pack, the baseline: its rows pass unchanged

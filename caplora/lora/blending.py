@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caplora.lora.adapter import Adapter
+from caplora.lora.adapter import Adapter, of_dimensions, refuse_strength
 from caplora.lora.formats import told_family
 from caplora.study import Variant
 
@@ -14,10 +14,13 @@ def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
     """The adapter whose ΔW is Σ weight·ΔW of `adapters`: their ranks are put side by side, so that nothing is lost.
 
     Ranks, layers and scales may differ; a weight may be negative. The scale is 1: weights and scales are in B. Raises
-    ValueError for adapters of different families, or of different sizes of a layer.
+    ValueError for adapters of different families, or of different sizes of a layer, and for a weight that is not
+    finite.
     """
     if len(adapters) != len(weights) or not adapters:
         raise ValueError(f"each adapter of a blend needs a weight, got {len(adapters)} adapters and {list(weights)}")
+    for weight in weights:
+        refuse_strength("the weight of an adapter in a blend", weight)
     families = {family.name for adapter in adapters if (family := told_family(adapter))}
     if len(families) > 1:
         raise ValueError(f"adapters for {' and '.join(sorted(families))} fit no common base model: blend those of one")
@@ -31,6 +34,9 @@ def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
 
 
 def _side_by_side(layer: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """A layer of several adapters as one; a 1 × 1 convolution is stored by some as a matrix, and is the same layer."""
+    ndim = max(matrix.ndim for pair in pairs for matrix in pair)
+    pairs = [(of_dimensions(down, ndim), of_dimensions(up, ndim)) for down, up in pairs]
     sizes = {(down.shape[1:], up.shape[0]) for down, up in pairs}
     if len(sizes) > 1:
         said = " and ".join(sorted(f"{tuple(into)} → {out}" for into, out in sizes))

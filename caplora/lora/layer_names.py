@@ -14,6 +14,15 @@ WORDS = (  # of layers' names that hold an underscore; between words kohya write
 BARE = "base_model.model."  # before every key of a file of peft's own
 UNET = r"(?:(?:down|up)_blocks\.\d|mid_block|conv_in|conv_out|(?:time|add)_embedding)(?:\.|$)"  # how its layers begin
 PART = r"(?:(?P<part>unet|text_encoder(?:_2)?|base_model\.model)\.)?"  # none: of a UNet that was saved by itself
+ATTENTION = r"proj_(?:in|out)|transformer_blocks\.\d+\.(?:attn[12]\.to_(?:q|k|v|out\.0)|ff\.net\.(?:0\.proj|2))"
+RESNET = r"conv[12]|conv_shortcut|time_emb_proj"
+CLIP = r"encoder\.layers\.\d+\.(?:self_attn\.(?:q|k|v|out)_proj|mlp\.fc[12])|text_projection"
+LAYERS = {  # that a LoRA can change, as pipelines of the three families call them; how many there are differs
+    "unet": r"conv_(?:in|out)|(?:time|add)_embedding\.linear_[12]|(?:(?:down|up)_blocks\.\d|mid_block)\."
+    rf"(?:attentions\.\d\.(?:{ATTENTION})|resnets\.\d\.(?:{RESNET})|(?:down|up)samplers\.0\.conv)",
+    "text_encoder": CLIP,
+    "text_encoder_2": CLIP,
+}
 KEYS = (  # of a tensor, in the forms that people's files have
     r"lora_(?P<part>unet|te[12]?)_(?P<layer>\w+)\.(?P<role>lora_(?:down|mid|up)\.weight|alpha)",
     PART + r"(?P<layer>.+?)\.(?P<role>lora_A|lora_B|lora_down|lora_up)(?:\.\w+)?\.weight",  # of peft; with its name
@@ -27,7 +36,7 @@ ROLES = {
     "lora_mid.weight": "mid", "alpha": "alpha",
 }  # fmt: skip
 PARTS = {"te": "text_encoder", "te1": "text_encoder", "te2": "text_encoder_2"}
-CLIP = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}  # as diffusers 0.18 called them
+TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}  # as diffusers 0.18 called them
 
 
 def published(layer: str) -> str:
@@ -60,12 +69,12 @@ def layer_and_role(key: str, path: Path) -> tuple[str, str]:
             if part == BARE.removesuffix("."):
                 part = part_of(name, path)
             if last:
-                name += f".{last if part == 'unet' else CLIP.get(last, last)}"
+                name += f".{last if part == 'unet' else TEXT.get(last, last)}"
             try:
                 layer = in_memory(part, name)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from None
-            if part != "unet" or re.match(UNET, layer.removeprefix("unet.")):
+            if re.fullmatch(LAYERS[part], layer.removeprefix(f"{part}.")):
                 return layer, ROLES[said["role"]]
     raise ValueError(f"{path}: {refusal(key)}")
 

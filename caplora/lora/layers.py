@@ -5,7 +5,7 @@ that variant's adapter says.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -108,6 +108,11 @@ def attach(host: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> list[Packe
             setattr(host.get_submodule(parent), child, layer)
         wrapped.append(layer)
     return wrapped
+
+
+def all_linear(host: nn.Module, names: Iterable[str]) -> bool:
+    """Whether each named layer is there and linear, so that it can carry a pack; adapters of others are merged."""
+    return all(isinstance(_layer_at(host, name), nn.Linear | PackedLinear) for name in names)
 
 
 def _layer_at(host: nn.Module, name: str) -> nn.Module | None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from caplora.lora.adapter import Adapter
+from caplora.lora.adapter import Adapter, of_dimensions, refuse_strength
 from caplora.lora.layer_names import in_memory
 from caplora.lora.layers import PackedLinear
 from caplora.models import Pipeline, parts_of
@@ -16,10 +16,11 @@ from caplora.study import Variant
 class Merged:
     """A pipeline's weights with `strength`·ΔW added, computed in float64 and rounded once, to lay on and to lift again.
 
-    Raises ValueError naming a layer that the pipeline lacks or has in another size.
+    Raises ValueError naming a layer that the pipeline lacks or has in another size, or a strength that is not finite.
     """
 
     def __init__(self, pipeline: Pipeline, adapter: Adapter, strength: float = 1.0) -> None:
+        refuse_strength("the strength of an adapter", strength)
         self._weights: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # of the model, its own, merged
         for layer in adapter.weights:
             weight, delta = weight_of(pipeline, layer), adapter.delta(layer)
@@ -84,7 +85,7 @@ def resize(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
     weights, losses = {}, []
     for layer, (old, _) in adapter.weights.items():
         down, up, lost = truncated(adapter.delta(layer), min(rank, old.shape[0]))
-        weights[layer] = (down.view(-1, *old.shape[1:]), up.view(*up.shape, *[1] * (old.ndim - 2)))
+        weights[layer] = (down.view(-1, *old.shape[1:]), of_dimensions(up, old.ndim))
         losses.append(lost)
     return Adapter(Variant(rank=rank, alpha=rank), weights), max(losses)
 
@@ -113,8 +114,8 @@ def extract(
                 raise ValueError(f"{part}.{name} is NaN or infinite in one of the two models: nothing can be extracted")
             if delta.abs().max() > smallest:
                 down, up, lost = truncated(delta.flatten(1).cpu(), rank)
-                ones = [1] * (module.weight.ndim - 2)
-                yield in_memory(part, name), (down.view(*down.shape, *ones), up.view(*up.shape, *ones)), lost
+                ndim = module.weight.ndim
+                yield in_memory(part, name), (of_dimensions(down, ndim), of_dimensions(up, ndim)), lost
 
 
 def left_out(base: Pipeline, tuned: Pipeline, smallest: float = 1e-6) -> int:

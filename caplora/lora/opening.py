@@ -24,6 +24,7 @@ STARTS = {  # how files begin that are called adapters and are none
     b"version https://git-lfs": "is a pointer of Git LFS and not the file itself: fetch that with git lfs pull",
     b"<": "is a page of the web and not the file: download it from the address behind the page's button",
 }
+LARGEST = 100_000_000  # bytes of a header, the format's own limit
 AGAIN = "copy or download it again"
 
 
@@ -73,14 +74,17 @@ def stated_size(path: Path) -> int:
     """How many bytes a safetensors file should have by its header; 0 where there is no such header."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        header = file.read(min(size, 100_000_000))  # the format's own limit
-    if header[:1] != b"{":
+        header = file.read(min(size, LARGEST))
+    if header[:1] != b"{" or size > LARGEST:
         return 0
-    if len(header) < size:
-        return 8 + size
+    return 8 + size + (last_end(header) if len(header) == size else 0)
+
+
+def last_end(header: bytes) -> int:
+    """Where the last tensor ends after a header; 0 where that is not said as the format has it."""
     try:
         entries = json.loads(header)
-    except ValueError:
+        ends = [int(entry["data_offsets"][1]) for key, entry in entries.items() if key != "__metadata__"]
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
         return 0
-    ends = [entry["data_offsets"][1] for key, entry in entries.items() if key != "__metadata__"]
-    return 8 + size + max(ends, default=0)
+    return end if (end := max(ends, default=0)) < 2**63 else 0

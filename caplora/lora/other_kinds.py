@@ -18,9 +18,9 @@ KINDS = {  # what is in a key → the kind of file
     r"\.(vera_|fourierft_|hra_|c3a_|miss_|randlora_|gralora_|hira_|waveft_)": "an adapter of another kind of peft's",
     r"^(emb_params|string_to_param|clip_[lg])$": "a textual inversion",
     r"^(model\.diffusion_model|cond_stage_model|first_stage_model|conditioner)\.": "a whole model and no adapter",
-    r"^(unet\.|lora_unet_)?(transformer|diffusion_model|double_blocks|single_blocks|joint_blocks)[._]"
+    r"^(unet\.|lora_unet_|base_model\.model\.)?(transformer|diffusion_model|double_blocks|single_blocks|joint_blocks)[._]"
     r"|^lora_transformer_|^text_encoder_3\.|^lora_te3_": "an adapter of another model (Flux, Stable Diffusion 3 …)",
-    r"^base_model\.": "a file of peft that holds more than LoRA (modules_to_save?)",
+    r"^base_model\.(?!.*\.lora_[AB]\b)": "a file of peft that holds more than LoRA (modules_to_save?)",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 CONFIG = "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # diffusers' key in a safetensors file (0.34 and later)
+SMALLEST, LARGEST = 1.2e-38, 3.4e38  # numbers of fp32, in which adapters are read
 DEFAULT = 8  # peft's own r and lora_alpha
 COUNTS = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "bias", "init_lora_weights"}
 SAYS_NOTHING = {  # of what the weights do: where the file came from, how it was trained, what it was trained on
@@ -33,6 +34,21 @@ class Stated:
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        """Refuse what is more than LoRA, or LoRA of a strength that these settings do not tell."""
+        self._refuse_more()
+        if (rs := self.settings.get("use_rslora")) not in (True, False, None):
+            raise ValueError(f"{self.where}: use_rslora is {rs!r}, and it can be true or false")
+        for name, patterns in (("r", "rank_pattern"), ("lora_alpha", "alpha_pattern")):
+            own = self.settings.get(patterns) or {}
+            if not isinstance(own, dict):
+                raise ValueError(f"{self.where}: {patterns} is {own!r}, and an object is needed: layers and numbers")
+            for pattern in own:
+                self._refuse_expression(patterns, pattern)
+            said = {f"{patterns} of {pattern!r}": value for pattern, value in own.items()}
+            for place, value in {name: self.settings.get(name, DEFAULT), **said}.items():
+                self._refuse_number(place, value)
+
+    def _refuse_more(self) -> None:
         """Refuse what is more than LoRA, or LoRA on a base model whose weights peft had changed first."""
         kind = self.settings.get("peft_type") or "LORA"
         if kind != "LORA":
@@ -48,6 +64,19 @@ class Stated:
                 " fits no other: save it from peft with path_initial_model_for_weight_conversion"
             )
 
+    def _refuse_expression(self, place: str, pattern: str) -> None:
+        try:
+            re.compile(_ending(pattern))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"{self.where}: {place} has {pattern!r}, no regular expression: {error}") from error
+
+    def _refuse_number(self, place: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not SMALLEST <= abs(value) <= LARGEST:
+            raise ValueError(
+                f"{self.where}: {place} is {value!r}, and a number of fp32 is needed that is finite and not 0: without"
+                " it nobody knows how strong the adapter is. Take the settings that were saved with it"
+            )
+
     def scale(self, names: tuple[str, ...], rank: int) -> float:
         """What multiplies B·A of a layer, known by any of `names`; ValueError where it is stated with another rank."""
         stated, alpha = self._of(names, "r", "rank_pattern"), self._of(names, "lora_alpha", "alpha_pattern")
@@ -61,7 +90,7 @@ class Stated:
     def _of(self, names: tuple[str, ...], name: str, patterns: str) -> float:
         """A layer's own value where a pattern matches, as peft matches them: the first that ends the layer's name."""
         for pattern, value in (self.settings.get(patterns) or {}).items():
-            if any(re.match(rf"(.*\.)?({pattern})$", layer) for layer in names):
+            if any(re.match(_ending(pattern), layer) for layer in names):
                 return value
         return self.settings.get(name, DEFAULT)
 
@@ -74,7 +103,7 @@ def stated_beside(path: Path) -> Stated:
             f"{path}: peft keeps alpha in {CONFIG}, and there is none beside it: without it nobody knows how strong"
             " the adapter is. Put the one that peft wrote with it there"
         )
-    return Stated(str(config), _object(config.read_text(encoding="utf-8"), str(config)))
+    return Stated(str(config), _object(config.read_bytes(), str(config)))
 
 
 def stated_within(path: Path, metadata: Mapping[str, str]) -> dict[str, Stated]:
@@ -86,15 +115,21 @@ def stated_within(path: Path, metadata: Mapping[str, str]) -> dict[str, Stated]:
     return {part: Stated(where, settings) for part, settings in parts.items() if settings}
 
 
+def _ending(pattern: str) -> str:
+    """The expression of the layers that a pattern of peft's means: those whose names end so."""
+    return rf"(.*\.)?({pattern})$"
+
+
 def _part(said: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in said.items() if key.startswith(prefix)}
 
 
-def _object(text: str, where: str) -> dict[str, Any]:
+def _object(written: str | bytes, where: str) -> dict[str, Any]:
+    """The object that JSON in UTF-8 or UTF-16 holds, as Windows' shells write it too; ValueError for anything else."""
     try:
-        said = json.loads(text)
-    except ValueError as error:
+        said = json.loads(written)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is no JSON: {error}") from error
     if not isinstance(said, dict):
-        raise ValueError(f"{where} is no JSON object: {text[:60]}")
+        raise ValueError(f"{where} is no JSON object: {str(said)[:60]}")
     return said

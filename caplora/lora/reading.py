@@ -3,17 +3,21 @@
 What is no LoRA is refused by name, and so are weights that cannot be used; what a file leaves unclear is said.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from caplora.lora.adapter import Adapter
+from caplora.lora.adapter import Adapter, of_dimensions
 from caplora.lora.layer_names import BARE, layer_and_role, published
 from caplora.lora.opening import adapter_file, opened
 from caplora.lora.peft_config import Stated, stated_beside, stated_within
 from caplora.study import Variant
+
+NUMBERS = r"b?float(8_.+|16|32|64)"  # torch's types that weights may have
+WHOLE = r"u?int\d+"  # and that kohya's alpha may have too
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -30,12 +34,12 @@ def read_adapter(path: Path) -> Adapter:
     stated, layers = stated_in(tensors, metadata, file), layers_of(tensors, file)
     weights = {layer: matrices(layer, kept, file) for layer, kept in layers.items()}
     scales = scales_of(layers, stated, file)
-    notes = (*unclear(layers, metadata, file), *nothing_learned(weights, file))
+    folded = {layer: (down, at_scale(layer, up, scales[layer], file)) for layer, (down, up) in weights.items()}
+    notes = (*unclear(layers, stated, metadata, file), *nothing_learned(folded, file))
     ranks, own = {down.shape[0] for down, _ in weights.values()}, set(scales.values())
     if len(ranks) == len(own) == 1 and min(own) > 0:
         [rank], [scale] = ranks, own
         return Adapter(Variant(rank=rank, alpha=rank * scale), weights, notes)
-    folded = {layer: (down, up * scales[layer]) for layer, (down, up) in weights.items()}
     return Adapter(Variant(rank=max(ranks), alpha=max(ranks)), folded, notes)
 
 
@@ -53,9 +57,12 @@ def layers_of(tensors: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, 
 
 def usable(key: str, role: str, tensor: Tensor, path: Path) -> Tensor:
     """A tensor in fp32; ValueError where it is no floating-point number, or not finite. kohya's alpha may be whole."""
-    if not tensor.is_floating_point() and role != "alpha":
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise ValueError(f"{path}: {key!r} holds numbers of type {kind}: quantised weights are not read")
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if not re.fullmatch(f"{NUMBERS}|{WHOLE}" if role == "alpha" else NUMBERS, kind):
+        raise ValueError(
+            f"{path}: {key!r} holds numbers of type {kind}: quantised weights are not read, nor is any other type than"
+            " floating point of 8 to 64 bits"
+        )
     value = tensor.float()
     if lost := value.numel() - int(value.isfinite().sum()):
         raise ValueError(
@@ -68,17 +75,30 @@ def usable(key: str, role: str, tensor: Tensor, path: Path) -> Tensor:
 def matrices(layer: str, kept: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
     """A and B of a layer, what stands between them in LyCORIS' form of a convolution multiplied into A.
 
-    ΔW = B·(mid·A): A is 1 × 1 there and mid (r, r, k, k) has the kernel.
+    ΔW = B·(mid·A): A is 1 × 1 there and mid (r, r, k, k) has the kernel. Both have as many dimensions.
     """
     if missing := {"down", "up"} - kept.keys():
         raise ValueError(f"{path}: layer {layer} lacks its {' and '.join(sorted(missing))} weight")
     down, up, mid = kept["down"], kept["up"], kept.get("mid")
-    if mid is not None and down.ndim == 4 and mid.shape[1] == down.shape[0] and down.shape[2:].numel() == 1:
-        down = torch.einsum("smhw,mi->sihw", mid, down.flatten(1))
-    elif mid is not None or min(down.ndim, up.ndim) < 2 or down.shape[0] != up.shape[1] or up.shape[2:].numel() != 1:
-        shapes = " and ".join(f"{role} {tuple(own.shape)}" for role, own in kept.items() if role != "alpha")
+    shapes = " and ".join(f"{role} {tuple(own.shape)}" for role, own in kept.items() if role != "alpha")
+    if not (down.numel() and up.numel()):
+        raise ValueError(f"{path}: layer {layer} has weights without numbers: {shapes}")
+    if not fit(down, up, mid):
         raise ValueError(f"{path}: layer {layer} has weights that do not fit each other: {shapes}")
-    return down, up
+    if mid is not None:
+        down = torch.einsum("smhw,mi->sihw", mid, down.flatten(1))
+    ndim = max(down.ndim, up.ndim)
+    return of_dimensions(down, ndim), of_dimensions(up, ndim)
+
+
+def fit(down: Tensor, up: Tensor, mid: Tensor | None) -> bool:
+    """Whether B·A, or B·(mid·A), is the change of a linear layer or a convolution."""
+    if not {down.ndim, up.ndim} <= {2, 4} or up.shape[2:].numel() != 1:
+        return False
+    if mid is None:
+        return down.shape[0] == up.shape[1]
+    inner = (up.shape[1], down.shape[0])
+    return down.ndim == mid.ndim == 4 and down.shape[2:].numel() == 1 and mid.shape[:2] == inner
 
 
 def stated_in(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> Mapping[str, Stated]:
@@ -104,6 +124,14 @@ def scales_of(layers: Mapping[str, Mapping[str, Tensor]], stated: Mapping[str, S
     return scales
 
 
+def at_scale(layer: str, up: Tensor, scale: float, path: Path) -> Tensor:
+    """B times the scale, in fp32; ValueError where that is not finite."""
+    scaled = up * scale
+    if not scaled.isfinite().all():
+        raise ValueError(f"{path}: the scale of {layer}, {scale:g}, makes its weights infinite: is its alpha right?")
+    return scaled
+
+
 def _alpha(layer: str, alpha: Tensor, path: Path) -> float:
     if alpha.numel() != 1 or not alpha.any():
         raise ValueError(
@@ -113,16 +141,18 @@ def _alpha(layer: str, alpha: Tensor, path: Path) -> float:
     return float(alpha)
 
 
-def unclear(layers: Mapping[str, Mapping[str, Tensor]], metadata: Mapping[str, str], path: Path) -> list[str]:
-    """What is said of alphas that are missing in a kohya file, a sentence each."""
-    lacking = [layer for layer, kept in layers.items() if "alpha" not in kept]
-    alpha, rank = metadata.get("ss_network_alpha"), metadata.get("ss_network_dim")
+def unclear(
+    layers: Mapping[str, Mapping[str, Tensor]], stated: Mapping[str, Stated], metadata: Mapping[str, str], path: Path
+) -> list[str]:
+    """What is said of alphas that are missing in a kohya file and stated nowhere else, a sentence each."""
+    lacking = [layer for layer, kept in layers.items() if "alpha" not in kept and layer.partition(".")[0] not in stated]
+    alpha, rank = metadata.get("ss_network_alpha", ""), metadata.get("ss_network_dim", "?")
     if 0 < len(lacking) < len(layers):
         return [
             f"{path}: {len(lacking)} of {len(layers)} layers have no alpha, {lacking[0]} first: they are read at scale"
             " 1, as kohya's scripts and ComfyUI read them, and diffusers gives them the others' alpha"
         ]
-    if lacking and alpha and alpha != rank and alpha != "None":
+    if lacking and alpha not in ("", "None", rank, f"{rank}.0"):  # kohya's scripts write the alpha as 4 or as 4.0
         return [
             f"{path}: its metadata says alpha {alpha} at rank {rank}, and its layers have none: it is read at scale 1,"
             " as every loader reads it"

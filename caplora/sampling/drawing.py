@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from caplora.lora import Adapter, Merged, Pack
+from caplora.lora import Adapter, Merged, Pack, all_linear
 from caplora.models import Pipeline, Recorded, base_hashes, conditions, noise_of, parts_of, sent
 from caplora.sampling.prompts import Kept, answering, text_layers, texts_of_arms
 from caplora.sampling.samples import DARKEST
@@ -156,10 +156,11 @@ def wear(pipeline: Pipeline, adapters: Sequence[Adapter]) -> Pack | Merged:
 
     Weights of 16 bits would round a small change away, so there one is a pack too, unless it has convolutions.
     """
-    linear = all(down.ndim == 2 for adapter in adapters for down, _ in adapter.weights.values())
+    host = parts_of(pipeline)
+    linear = all(all_linear(host, adapter.weights) for adapter in adapters)
     if len(adapters) == 1 and (pipeline.unet.dtype == torch.float32 or not linear):
         return Merged(pipeline, adapters[0])
-    return Pack(parts_of(pipeline), adapters)
+    return Pack(host, adapters)
 
 
 def sampling_key(settings: Sampling, pipeline: Pipeline) -> dict[str, Any]:

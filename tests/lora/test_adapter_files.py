@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from caplora.lora.adapter import Adapter, fresh_adapter
 from caplora.lora.adapter_files import deltas_of, write_weights
-from caplora.lora.formats import FORMS, kohya_metadata, tag_frequency
-from caplora.lora.layer_names import in_memory, published
+from caplora.lora.formats import FORMS, kohya_key, kohya_metadata, tag_frequency
+from caplora.lora.layer_names import in_memory, layer_and_role, published
 from caplora.lora.layers import target_layers
 from caplora.lora.pack import Pack
 from caplora.lora.reading import read_adapter
+from caplora.models import SD1, SDXL
 from caplora.models.base import parts_of
 from caplora.study.reading import PROJECT
 from caplora.study.training_settings import Training
@@ -135,6 +137,39 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_underscored_names_find_their_dots_again(name: str) -> None:
     assert in_memory("unet", name.replace(".", "_")) == in_memory("unet", name) == f"unet.{name}"
+
+
+SDXL_UNET = {
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": [1, 2, 10],
+    "attention_head_dim": [5, 10, 20],
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+REAL = {
+    "SD 1 unet": lambda: UNet2DConditionModel(cross_attention_dim=768),
+    "SDXL unet": lambda: UNet2DConditionModel(**SDXL_UNET),
+    "SD 1 text_encoder": lambda: CLIPTextModel(CLIPTextConfig()),
+    "SDXL text_encoder_2": lambda: CLIPTextModelWithProjection(CLIPTextConfig(num_hidden_layers=32)),
+}
+
+
+@pytest.mark.parametrize("model", REAL)
+def test_every_layer_of_the_real_models_is_known_by_both_its_names(model: str) -> None:
+    """What is no layer of theirs is refused, so that none of them may be missing; on `meta` they weigh nothing."""
+    part, family = model.rpartition(" ")[2], SDXL if "XL" in model else SD1
+    with torch.device("meta"):
+        modules = REAL[model]().named_modules()
+    layers = [in_memory(part, name) for name, own in modules if isinstance(own, torch.nn.Linear | torch.nn.Conv2d)]
+    assert len(layers) > 70
+    for layer in layers:
+        for key in (f"{published(layer)}.lora_A.weight", f"{kohya_key(layer, family)}.lora_down.weight"):
+            assert layer_and_role(key, Path("a.safetensors")) == (layer, "down")
 
 
 def test_text_encoder_is_named_as_this_transformers_names_it() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from caplora.lora.adapter import NOTHING, Adapter
+from caplora.lora.adapter import NOTHING, Adapter, rescaled
 from caplora.lora.blending import blend
 from caplora.lora.merging import merge
 from caplora.lora.pack import Pack
@@ -38,6 +38,34 @@ def test_a_blend_of_convolutions_is_their_weighted_sum() -> None:
     one, two = made(2), made(3)
     expected = one.delta("unet.conv_in") + 3 * two.delta("unet.conv_in")
     torch.testing.assert_close(blend([one, two], [1, 3]).delta("unet.conv_in"), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("ones", [(False, True), (True, False)])
+def test_a_layer_is_the_same_stored_as_a_1x1_convolution_or_as_a_matrix(ones: tuple[bool, bool]) -> None:
+    layer, kernel = "unet.mid_block.attentions.0.proj_in", (1, 1)
+    adapters = [
+        Adapter(
+            Variant(rank=r, alpha=2),
+            {layer: (torch.randn(r, 6, *kernel[: 2 * c]), torch.randn(8, r, *kernel[: 2 * c]))},
+        )
+        for r, c in zip((2, 3), ones, strict=True)
+    ]
+    blended = blend(adapters, [2, -1])
+    expected = 2 * adapters[0].delta(layer) - adapters[1].delta(layer)
+    torch.testing.assert_close(blended.delta(layer), expected, rtol=1e-5, atol=1e-5)
+    assert [tuple(matrix.shape) for matrix in blended.weights[layer]] == [(5, 6, 1, 1), (8, 5, 1, 1)]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_strength_that_is_not_finite_is_refused_by_its_value(bad: float) -> None:
+    adapter = trained_like(parts_of(tiny_pipeline()), 2, 2)
+    for multiplied in (
+        lambda: blend([adapter, adapter], [1, bad]),
+        lambda: rescaled(adapter, bad),
+        lambda: merge(tiny_pipeline(), adapter, bad),
+    ):
+        with pytest.raises(ValueError, match=f"must be a finite number, got {bad}"):
+            multiplied()
 
 
 def test_a_blend_draws_what_both_laid_on_in_turn_draw() -> None:

@@ -8,6 +8,7 @@ from caplora.lora.blending import blend
 from caplora.lora.merging import extract, merge, resize
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
+from caplora.sampling.drawing import wear
 from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
 from tests.lora.test_adapter_files import picture
@@ -27,6 +28,21 @@ def test_merged_model_draws_what_the_adapter_draws() -> None:
     merge(merged, small())
     assert (picture(merged) - picture(live)).abs().max() <= 1 / 255
     assert (picture(merged) - before).abs().max() > 1e-4
+
+
+def test_a_1x1_convolution_that_is_stored_as_a_matrix_is_drawn_in_16_bits_too() -> None:
+    """A pack lies on linear layers alone, so it is the base's layer that decides, not how a file stores the adapter."""
+    base, layer = tiny_pipeline(), "unet.mid_block.attentions.0.proj_in"
+    base.unet.half()
+    weight = base.unet.mid_block.attentions[0].proj_in.weight
+    out, into = weight.shape[:2]
+    adapter, own = (
+        Adapter(Variant(rank=2, alpha=4), {layer: (torch.randn(2, into), torch.randn(out, 2))}),
+        weight.clone(),
+    )
+    wear(base, [adapter]).lay()
+    expected = own.double().flatten(1) + adapter.delta(layer)
+    torch.testing.assert_close(weight.double().flatten(1), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_merging_and_taking_out_again_is_the_base() -> None:

@@ -1,5 +1,6 @@
 """reading.py: an adapter made elsewhere is as strong here as where it was made, or is refused by name."""
 
+import json
 import re
 from pathlib import Path
 
@@ -163,8 +164,9 @@ def kohya(adapter: Adapter, path: Path, **metadata: str) -> dict[str, Tensor]:
 def test_kohya_without_alphas_is_read_at_scale_1_and_what_its_metadata_says_else_is_said(tmp_path: Path) -> None:
     adapter, path = trained_like(parts_of(tiny_pipeline()), 4, 1), tmp_path / "a.safetensors"
     state = {k: v for k, v in kohya(adapter, path).items() if not k.endswith(".alpha")}
-    save_file(state, path, metadata={"ss_network_alpha": "4", "ss_network_dim": "4"})
-    assert_same(ours(path), {layer: 4 * adapter.delta(layer) for layer in adapter.weights})
+    for alpha in ("4", "4.0"):  # both are written
+        save_file(state, path, metadata={"ss_network_alpha": alpha, "ss_network_dim": "4"})
+        assert_same(ours(path), {layer: 4 * adapter.delta(layer) for layer in adapter.weights})
     assert_same(ours(path), diffusers_deltas(path))
     save_file(state, path, metadata={"ss_network_alpha": "1.0", "ss_network_dim": "4"})
     read = read_adapter(path)
@@ -182,6 +184,16 @@ def test_layers_that_lack_the_alpha_that_others_have_are_said(tmp_path: Path) ->
     halved = [layer for layer in read.weights if not torch.allclose(read.delta(layer), adapter.delta(layer))]
     assert [f"lora_{layer.replace('.', '_')}.alpha" for layer in halved] == [lacking]
     torch.testing.assert_close(2 * read.delta(halved[0]), adapter.delta(halved[0]))
+
+
+def test_layers_whose_scale_is_stated_lack_nothing(tmp_path: Path) -> None:
+    """One layer has an alpha, the others what diffusers states: none of them is read at scale 1."""
+    adapter, path = trained_like(parts_of(tiny_pipeline()), 4, 8), tmp_path / "a.safetensors"
+    state = kohya(adapter, path)
+    for key in [k for k in state if k.endswith(".alpha")][1:]:
+        del state[key]
+    save_file(state, path, metadata={"lora_adapter_metadata": json.dumps({"unet.r": 4, "unet.lora_alpha": 8})})
+    assert_same(ours(path), {layer: adapter.delta(layer) for layer in adapter.weights})
 
 
 def test_whole_numbers_and_columns_of_one_are_alphas_too(tmp_path: Path) -> None:

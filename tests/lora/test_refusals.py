@@ -1,81 +1,21 @@
-"""opening.py, other_kinds.py, peft_config.py: what is no LoRA, and what cannot be used, is named with the way out."""
+"""reading.py, other_kinds.py: what is no LoRA, and what cannot be used, is named with the way out."""
 
 import json
-import pickle
 from pathlib import Path
 
 import pytest
 import torch
-from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from caplora.commands import main
 from caplora.lora.adapter_files import write_weights
-from caplora.lora.peft_config import COUNTS, SAYS_NOTHING, Stated
 from caplora.lora.reading import read_adapter
 from tests.tiny import host_of, tiny_pipeline, tiny_unet, trained_like
 
 LAYER = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
 ONES, ALSO = torch.ones(2, 2), torch.ones(2, 2)
 PAIR = {f"{LAYER}.lora_down.weight": ONES, f"{LAYER}.lora_up.weight": ALSO}
-
-
-class Trap:
-    """A pickle that leaves a file behind when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.ckpt", "a.safetensors"])
-@pytest.mark.parametrize("zipped", [True, False])
-def test_no_pickle_is_loaded_whatever_its_name(name: str, zipped: bool, tmp_path: Path) -> None:
-    path, sprung = tmp_path / name, tmp_path / "sprung"
-    if zipped:
-        torch.save(Trap(sprung), path)
-    else:
-        path.write_bytes(pickle.dumps(Trap(sprung)))
-    with pytest.raises(ValueError, match=rf"{name} is a pickle, .* ask for the adapter as \.safetensors, or make that"):
-        read_adapter(path)
-    assert not sprung.exists()
-    if name != "a.safetensors":
-        with pytest.raises(ValueError, match=rf"holds 0 adapters .* {name} is a pickle"):
-            read_adapter(tmp_path)
-
-
-def whole() -> bytes:
-    adapter, path = trained_like(host_of(tiny_unet()), 2, 2), Path("whole.safetensors")
-    write_weights(adapter, path, "kohya", {})
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("left", "said"),
-    [
-        (lambda own: own[:-1], r"is cut off, [\d,]+ of at least [\d,]+ bytes are there: copy or download it again"),
-        (lambda own: own[: len(own) // 2], "is cut off, "),
-        (lambda own: own[:50], "is cut off, 50 of at least "),
-        (lambda own: b"", "is empty: copy or download it again"),
-        (lambda own: own[:5], "is no safetensors file"),
-        (lambda own: own + b"more", "is no safetensors file"),
-        (lambda own: b"x" * 100, "is no safetensors file"),
-        (lambda own: b"<!DOCTYPE html><html>", "is a page of the web"),
-        (
-            lambda own: b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
-            "is a pointer of Git LFS .* git lfs pull",
-        ),
-    ],
-)
-def test_a_file_that_is_not_whole_says_what_it_is(left, said: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "theirs.safetensors"
-    path.write_bytes(left(whole()))
-    with pytest.raises(ValueError, match=rf"theirs\.safetensors {said}"):
-        read_adapter(path)
 
 
 @pytest.mark.parametrize("command", ["convert", "resize", "merge", "sample"])
@@ -124,9 +64,14 @@ KINDS = {  # keys as each program writes them → what the file is called
     "another model": [
         "transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "lora_te3_encoder.lora_up.weight",
         "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "diffusion_model.double_blocks.0.lora_A.weight",
+        "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight",
     ],
     "modules_to_save": ["base_model.model.conv_out.weight"],
-    "no part of a LoRA": [f"{LAYER}.something", "unet.mid_block.attn1.to_q.weight"],
+    "no part of a LoRA": [
+        f"{LAYER}.something", "unet.mid_block.attn1.to_q.weight", "lora_unet_down_blocks_0_foo_bar.alpha",
+        "unet.down_blocks.0.attentions.0.lora_A.weight", "lora_te_foo.lora_up.weight", "__x__",
+        "base_model.model.model.layers.0.self_attn.qkv_proj.lora_A.weight", "lora_unet_input_blocks_40_0_op.alpha",
+    ],
 }  # fmt: skip
 
 
@@ -139,53 +84,12 @@ def test_an_adapter_of_another_kind_is_refused_by_its_name(kind: str, key: str, 
         read_adapter(tmp_path / "theirs.safetensors")
 
 
-QV = {"target_modules": ["to_q", "to_v"]}
-OTHERS = {
-    "this is peft's LOHA": LoHaConfig(r=2, **QV),
-    "this is peft's LOKR": LoKrConfig(r=2, **QV),
-    "this is peft's OFT": OFTConfig(oft_block_size=4, **QV),
-    "this is peft's IA3": IA3Config(feedforward_modules=[], **QV),
-    "use_dora = True": LoraConfig(r=2, use_dora=True, **QV),
-    "modules_to_save = ": LoraConfig(r=2, modules_to_save=["conv_out"], **QV),
-    "bias = 'all'": LoraConfig(r=2, bias="all", **QV),
-    "lora_bias = True": LoraConfig(r=2, lora_bias=True, **QV),
-    "init_lora_weights = 'olora' changed": LoraConfig(r=2, init_lora_weights="olora", **QV),
-    "init_lora_weights = 'pissa' changed": LoraConfig(r=2, init_lora_weights="pissa", **QV),
-}
+FP4 = torch.zeros(2, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+EMPTY = (torch.ones(0, 2), torch.ones(2, 0))
 
 
-@pytest.mark.parametrize(("said", "config"), OTHERS.items(), ids=OTHERS)
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of peft, on bias and on saving what changed the base model
-def test_what_peft_can_do_beside_lora_is_refused_by_name(said: str, config, tmp_path: Path) -> None:
-    get_peft_model(tiny_unet(), config).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=rf"adapter_config\.json: {said}"):
-        read_adapter(tmp_path)
-
-
-def test_every_setting_of_the_installed_peft_counts_or_is_refused_or_says_nothing() -> None:
-    """One that is new to caplora is refused once it is turned on."""
-    settings = LoraConfig(r=2, **QV).to_dict()
-    Stated("here", settings)
-    assert settings.keys() >= COUNTS and SAYS_NOTHING - {"runtime_config"} <= settings.keys()
-    for name in settings.keys() - COUNTS - SAYS_NOTHING:
-        with pytest.raises(ValueError, match=f"here: {name} = 'on' is more than LoRA"):
-            Stated("here", settings | {name: "on"})
-
-
-def test_peft_without_its_config_is_refused_and_one_of_another_adapter_too(tmp_path: Path) -> None:
-    model = get_peft_model(tiny_unet(), LoraConfig(r=4, lora_alpha=16, init_lora_weights=False, **QV))
-    model.save_pretrained(tmp_path)
-    config = tmp_path / "adapter_config.json"
-    said = json.loads(config.read_text())
-    config.unlink()
-    with pytest.raises(ValueError, match=r"peft keeps alpha in adapter_config\.json, and there is none beside it"):
-        read_adapter(tmp_path / "adapter_model.safetensors")
-    config.write_text(json.dumps(said | {"r": 8}))
-    with pytest.raises(ValueError, match=r"adapter_config\.json: .* rank 8, and its weights have rank 4"):
-        read_adapter(tmp_path)
-    config.write_text("{")
-    with pytest.raises(ValueError, match=r"adapter_config\.json is no JSON"):
-        read_adapter(tmp_path)
+def in_three(*shapes: tuple[int, ...]) -> dict[str, Tensor]:
+    return {f"{LAYER}.lora_{k}.weight": torch.ones(v) for k, v in zip(("down", "mid", "up"), shapes, strict=True)}
 
 
 def with_alpha(alpha: Tensor) -> dict[str, Tensor]:
@@ -202,11 +106,18 @@ def with_alpha(alpha: Tensor) -> dict[str, Tensor]:
         (PAIR | {f"{LAYER}.lora_up.weight": torch.ones(2, 3)}, r"do not fit each other: down \(2, 2\) and up \(2, 3\)"),
         (PAIR | {f"{LAYER}.lora_up.weight": torch.ones(2, 2, 3, 3)}, "do not fit each other"),
         (PAIR | {f"{LAYER}.lora_up.weight": torch.ones(2)}, "do not fit each other"),
+        (PAIR | {f"{LAYER}.lora_up.weight": torch.ones(2, 2, 1)}, "do not fit each other"),
         (PAIR | {f"{LAYER}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "do not fit each other"),
+        (in_three((4, 8, 1, 1), (8, 4, 3, 3), (8, 4, 1, 1)), "do not fit each other: down .* mid .*8, 4, 3, 3"),
+        (in_three((4, 8, 1, 1), (4,), (8, 4, 1, 1)), "do not fit each other"),
+        (in_three((4, 8, 1, 1), (4, 4, 3, 3), (8, 4, 3, 3)), "do not fit each other"),
+        (with_alpha(torch.ones(())) | dict(zip(PAIR, EMPTY, strict=True)), r"weights without numbers: down \(0, 2\)"),
         (
             PAIR | {f"{LAYER}.lora_up.weight": torch.ones(2, 2, dtype=torch.int8)},
             "holds numbers of type int8: quantised",
         ),
+        (PAIR | {f"{LAYER}.lora_up.weight": FP4}, "holds numbers of type float4_e2m1fn_x2: quantised"),
+        (with_alpha(torch.tensor(True)), r"to_q\.alpha' holds numbers of type bool"),
         (with_alpha(torch.zeros(())), r"the alpha of unet.* is 0\.0, and one number is needed that is not 0"),
         (with_alpha(torch.ones(2)), r"is \[1\.0, 1\.0\], and one number is needed"),
         (with_alpha(torch.tensor(float("nan"))), r"1 of the 1 numbers of '.*\.alpha' are NaN"),
