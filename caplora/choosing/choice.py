@@ -40,11 +40,16 @@ class Choice:
         return candidates(self.asked)
 
     @cached_property
+    def _comparable(self) -> pd.DataFrame:
+        """The scores, without development samples that adapters kept at several steps do not draw: the other seeds."""
+        if not any(v.step for v in self.asked):
+            return self.scores
+        first = self.scores["seed"] == self.study.sampling.seeds[0]
+        return self.scores[first | (self.scores["split"] != "development")]
+
+    @cached_property
     def _development(self) -> pd.DataFrame:
-        """The scores on the development prompts; with the first seed alone where adapters are kept at several steps."""
-        own = self.scores[self.scores["split"] == "development"]
-        several = any(v.step for v in self.asked)
-        return own[own["seed"] == self.study.sampling.seeds[0]] if several else own
+        return self._comparable[self._comparable["split"] == "development"]
 
     def development(self) -> pd.DataFrame:
         """The scores of the baseline and the compared on the development prompts."""
@@ -54,7 +59,7 @@ class Choice:
     @cached_property
     def incomplete(self) -> dict[str, str]:
         """Variant → what it lacks of the scores that the baseline has, on any prompts."""
-        return failed_variants(self.study, self.asked, self.scores) | dict(self.flagged)
+        return failed_variants(self.study, self.asked, self._comparable) | dict(self.flagged)
 
     @cached_property
     def _incomparable(self) -> dict[str, str]:

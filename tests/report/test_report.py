@@ -337,7 +337,8 @@ def test_every_figure_has_a_place_and_unknown_ones_stand_at_the_end(study: Study
     (tmp_path / "a.png").write_bytes(PNG)
     drawn = dict.fromkeys([*FIGURES, "something_else"], tmp_path / "a.png")
     table = ablation_table(scores({"r8_a8": 0.0, "r8_a8_none": -0.1}), {"reviewed": "r8_a8", "none": "r8_a8_none"})
-    write_report(study.report, study, VARIANTS, findings(effects({"r4_a8": 0.0}), ablation=table), drawn)
+    found = findings(effects({"r4_a8": 0.0}), ablation=table, images=["said"], steps=["said"])
+    write_report(study.report, study, VARIANTS, found, drawn)
     page = study.report.read_text(encoding="utf-8")
     assert page.count("<img ") == len(drawn) and "Further figures" in page and "Something else." in page
 
