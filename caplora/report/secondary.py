@@ -162,7 +162,8 @@ def agreement_sentence(effects: pd.DataFrame, model: str) -> str:
         return "CLIPScore shows no difference of any variant, so there is nothing for the judge to agree with."
     against = [e for e in shown.to_dict("records") if e["difference"] * judged[e["variant"]]["difference"] <= 0]
     if not against:
-        return f"CLIPScore and the judge go the same way for every variant that differs in CLIPScore ({len(shown)})."
+        which = "the one variant that differs" if len(shown) == 1 else f"all {len(shown)} variants that differ"
+        return f"CLIPScore and the judge go the same way for {which} in CLIPScore."
     said = "; ".join(_opposed(e, judged[e["variant"]]) for e in against)
     of = f"{len(against)} of {counted(len(shown), 'variant')} that differ in CLIPScore"
     return f"CLIPScore and the judge DISAGREE on {of}: {said}."
