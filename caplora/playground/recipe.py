@@ -119,7 +119,7 @@ def adapters_in_words(recipe: Recipe) -> str:
 
 
 def names_of(adapters: Sequence[str]) -> list[str]:
-    """What adapters are called on labels beside each other: `name_of`, with as much of the folder as tells them apart."""
+    """What adapters are called beside each other: `name_of`, with as much of the folder as tells them apart."""
     parts = {adapter: _parts(adapter) for adapter in adapters}
 
     def told_apart(adapter: str) -> str:

@@ -98,7 +98,7 @@ def values(facts: Facts, pictures: Chosen, files: Mapping[str, str], repository:
         "development": development, "trained_alone": len(facts.measured.candidates) == 1, "statuses": STATUSES,
         "chosen": facts.measured.found is not None and facts.measured.found.best == facts.variant.name,
         "versions": versions(), "address": address(), "hashes": all_hashes(facts, run, files),
-    } | (measured(facts, found) if found else {"limits": [UNTESTED if facts.developed else UNMEASURED, *unreviewed(facts)]})  # fmt: skip
+    } | (measured(facts, found) if found else {"limits": unmeasured(facts)})  # fmt: skip
 
 
 def measured(facts: Facts, found: Findings) -> dict[str, Any]:
@@ -126,10 +126,12 @@ def nameless(closest: pd.DataFrame) -> pd.DataFrame:
     return closest.assign(portrait="a training portrait") if len(closest) else closest
 
 
-def unreviewed(facts: Facts) -> list[str]:
-    """That captions were not reviewed, if so."""
-    pending = facts.data["status"].get("pending", 0)
-    return [f"{counted(pending, 'caption')} had not been reviewed and were used as they were."] if pending else []
+def unmeasured(facts: Facts) -> list[str]:
+    """The limits of a variant that did not draw the test prompts: that, and that captions were not reviewed, if so."""
+    pending, said = facts.data["status"].get("pending", 0), [UNTESTED if facts.developed else UNMEASURED]
+    if pending:
+        said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as they were.")
+    return said
 
 
 def listed(counts: Mapping[Any, int]) -> str:

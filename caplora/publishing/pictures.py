@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from caplora.report import read_table
@@ -82,7 +81,7 @@ def near_copies(study: Study, variant: str) -> dict[tuple[str, int], bool]:
     held-out portraits are. Scores of before there was this check, or without held-out portraits, have checked none.
     """
     closest, scores = read_table(study.closest), read_table(study.scores, [variant])
-    limits = pd.to_numeric(closest["limit"], errors="coerce").dropna() if "limit" in closest else []
+    limits = closest["limit"].dropna() if "limit" in closest else []
     if not len(limits) or not len(scores):
         return {}
     own = scores[(scores["metric"] == "memorisation") & scores["value"].notna()]

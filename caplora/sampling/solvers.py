@@ -18,7 +18,6 @@ from diffusers import (
 
 from caplora.models import Pipeline
 
-
 # A base model's own configuration may say any of these, and then "DPM++ 2M" would be something else.
 PLAIN = {"use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False}
 EULER = PLAIN | {
