@@ -86,7 +86,8 @@ def near_copies(study: Study, variant: str) -> dict[tuple[str, int], bool]:
         return {}
     own = scores[(scores["metric"] == "memorisation") & scores["value"].notna()]
     limit = float(limits.iloc[0])
-    return {(row.prompt, row.seed): row.value > limit for row in own.itertuples()}
+    columns = (own[name].tolist() for name in ("prompt", "seed", "value"))
+    return {(prompt, seed): value > limit for prompt, seed, value in zip(*columns, strict=True)}
 
 
 def save_bare(source: Path, path: Path) -> None:
