@@ -81,11 +81,11 @@ def near_copies(study: Study, variant: str) -> dict[tuple[str, int], bool]:
     held-out portraits are. Scores of before there was this check, or without held-out portraits, have checked none.
     """
     closest, scores = read_table(study.closest), read_table(study.scores, [variant])
-    limits = closest["limit"].dropna() if "limit" in closest else []
-    if not len(limits) or not len(scores):
+    limits = closest["limit"].dropna().tolist() if "limit" in closest else []
+    if not limits or not len(scores):
         return {}
     own = scores[(scores["metric"] == "memorisation") & scores["value"].notna()]
-    limit = float(limits.iloc[0])
+    limit = limits[0]
     columns = (own[name].tolist() for name in ("prompt", "seed", "value"))
     return {(prompt, seed): value > limit for prompt, seed, value in zip(*columns, strict=True)}
 

@@ -22,7 +22,6 @@ from caplora.study.variants import BASELINE, TARGETS, Variant, drawn_images, rea
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
     "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
-    "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
     "Variant", "counted", "current_model", "drawn_images", "file_hash", "metric_of", "moved_notice", "new_study",
     "number", "only_writer", "p_number", "p_value", "percent", "read_study", "read_variants", "replacing", "signed",
     "synced", "towards", "validated", "write_text",
