@@ -13,12 +13,12 @@ from caplora.lora.blending import blend
 from caplora.lora.formats import DIFFUSERS, kohya_metadata, tag_frequency
 from caplora.lora.layers import all_linear, refuse_rank, target_layers
 from caplora.lora.merging import Merged, extract, left_out, merge, resize
-from caplora.lora.opening import adapter_file
+from caplora.lora.opening import PEFT, adapter_file
 from caplora.lora.pack import Pack
 from caplora.lora.reading import read_adapter
 
 __all__ = [
-    "DIFFUSERS", "NOTHING", "Adapter", "Merged", "Pack", "adapter_file", "all_linear", "blend", "extract",
+    "DIFFUSERS", "NOTHING", "PEFT", "Adapter", "Merged", "Pack", "adapter_file", "all_linear", "blend", "extract",
     "fresh_adapter", "kohya_metadata", "left_out", "merge", "read_adapter", "refuse_rank", "rescaled", "resize",
     "tag_frequency", "target_layers", "weights_file", "write_weights",
 ]  # fmt: skip

@@ -54,7 +54,7 @@ class Card:
         """The same, or in a sentence why there is no card: a notebook goes on without one."""
         try:
             return self.write()
-        except PublishError as error:
+        except (PublishError, OSError) as error:  # such as a disk that is full
             return f"no card: {error}"
 
     def push(self, to: str, private: bool = True, agreed: Callable[[str], bool] | None = None) -> str:

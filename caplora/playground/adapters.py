@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from caplora.lora import DIFFUSERS, NOTHING, Adapter, adapter_file, blend, read_adapter, rescaled, weights_file
-from caplora.playground.recipe import Recipe
+from caplora.lora import NOTHING, Adapter, adapter_file, blend, read_adapter, rescaled, weights_file
+from caplora.playground.recipe import AS_ALL, Recipe
 from caplora.study import Study, Variant, file_hash
 
 
@@ -58,4 +58,4 @@ class KnownAdapters:
 
 def _name(file: Path) -> str:
     """What an adapter is called: its file, or the folder of a file that is called as all are."""
-    return file.resolve().parent.name if file.name == DIFFUSERS else file.stem
+    return file.resolve().parent.name if file.stem in AS_ALL else file.stem

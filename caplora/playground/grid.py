@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from caplora.playground.recipe import Recipe, changed, in_words, name_of, value_of
+from caplora.playground.recipe import Recipe, changed, in_words, names_of, value_of
 from caplora.sampling import SOLVERS
 from caplora.study import BASELINE
 
@@ -31,6 +31,8 @@ class Axis:
     @property
     def labels(self) -> list[str]:
         """What stands at each row or column."""
+        if self.setting in ("variant", "second"):
+            return names_of(self.values)
         return [_label(self.setting, value) for value in self.values]
 
     @property
@@ -61,8 +63,6 @@ def axis_of(setting: str, text: str) -> Axis:
 def _label(setting: str, value: Any) -> str:
     if setting in TEXTS:
         return str(value)
-    if setting in ("variant", "second"):
-        return name_of(value)
     return SOLVERS[value].title if setting == "solver" else f"{AXES[setting]} {value:.10g}"
 
 

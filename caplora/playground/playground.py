@@ -30,6 +30,7 @@ from caplora.study import Study, Variant
 
 HERE = Path(__file__).resolve().parent
 SIDES = (0, 96, 320)  # pixels of the pictures that are sent; 0 is the file itself
+NOTHING_NEW = "drawn before: this is what was saved then"
 UNTRAINED = (
     "Nothing is trained yet (02_train_lora does it): the baseline draws, and any adapter that you name by its file"
 )
@@ -107,21 +108,22 @@ class Playground(anywidget.AnyWidget):
 
         def does() -> None:
             self.controls, self.shown, self.notes = self.controls | own, shown, ()
-            self.failed, self.said = False, "drawn before: this is what was saved then"
+            self.failed, self.said = False, NOTHING_NEW
             self._update()
             self.work.of(sum(batch.passes for batch in batches))
             for number, batch in enumerate(batches, 1):
                 self.work.part = f"batch {number} of {len(batches)}" if len(batches) > 1 else "drawing"
                 for _ in self.pictures.draw(batch, self.work.step):
                     self._update()
-            self.said = then() or (_drawn(recipes, self.pictures) if batches else self.said)
+            self.said = then() or (_drawn(recipes, self.pictures) if batches else NOTHING_NEW)
+            self.failed = False  # what was refused meanwhile, such as a second click, is not this drawing's failure
             self.kept()
 
         self.work.begin(does, self._ended)
 
     def _ended(self, error: Exception | None) -> None:
         if isinstance(error, StoppedError):
-            self.said = "stopped; what was drawn is kept"
+            self.failed, self.said = False, "stopped; what was drawn is kept"
         elif error is not None:
             self.failed, self.said = True, f"not done: {error}"
         self._update()

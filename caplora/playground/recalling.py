@@ -112,6 +112,9 @@ def _others(text: Written, pictures: Pictures) -> Recalled:
     notes += ["weights in brackets are read as plain words here"] if WEIGHTED.search(text.prompt) else []
     own = f"{pictures.base['pixels']}x{pictures.base['pixels']}"
     notes += [f"its size was {size}, and {own} is drawn here"] if (size := said.pop("Size", own)) != own else []
+    if (source := said.get("RNG", "")) != "CPU":
+        whose = f"RNG: {source}" if source else "it names no RNG, and A1111 takes the GPU’s then"
+        notes.append(f"its noise may be another than the seed’s here ({whose}): then it is another picture")
     rest = [
         f"{key}: {value}" for key, value in said.items() if key not in PASSED_OVER and not key.startswith("caplora")
     ]

@@ -1,9 +1,10 @@
 """Everything that a person chooses of one picture: a `Recipe`, checked when it is read from a form or from a file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from caplora.lora import DIFFUSERS, PEFT
 from caplora.sampling import SOLVERS, UNNAMED
 from caplora.study import BASELINE
 
@@ -11,6 +12,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1), "steps": (1, 150), "guidance": (1, 30), "scale": (-4, 4), "second_scale": (-4, 4),
 }  # fmt: skip
 WHOLE = ("seed", "steps")
+AS_ALL = tuple(name.removesuffix(".safetensors") for name in (DIFFUSERS, PEFT))  # what every such file is called
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ _READ: dict[str, Callable[[str, Any], Any]] = {
 
 def in_words(recipe: Recipe, leave_out: tuple[str, ...] = ()) -> str:
     """A recipe in a line for a person, without its prompts and what stands elsewhere."""
+    variant, second = names_of((recipe.variant, recipe.second))
     said = {
-        "variant": name_of(recipe.variant),
+        "variant": variant,
         "scale": f"scale {recipe.scale:g}" if recipe.variant or "variant" in leave_out else "",
-        "second": f"with {name_of(recipe.second)}" if recipe.second else "",
+        "second": f"with {second}" if recipe.second else "",
         "second_scale": f"scale {recipe.second_scale:g}" if recipe.second or "second" in leave_out else "",
         "seed": f"seed {recipe.seed}",
         "solver": SOLVERS[recipe.solver].title,
@@ -109,12 +112,33 @@ def in_words(recipe: Recipe, leave_out: tuple[str, ...] = ()) -> str:
 
 def adapters_in_words(recipe: Recipe) -> str:
     """What a recipe is drawn with: `r4_a8 at 1 + r8_a8 at 0.5`."""
+    variant, second = names_of((recipe.variant, recipe.second))
     if not recipe.variant:
         return BASELINE
-    second = f" + {name_of(recipe.second)} at {recipe.second_scale:g}" if recipe.second else ""
-    return f"{name_of(recipe.variant)} at {recipe.scale:g}{second}"
+    return f"{variant} at {recipe.scale:g}" + (f" + {second} at {recipe.second_scale:g}" if recipe.second else "")
+
+
+def names_of(adapters: Sequence[str]) -> list[str]:
+    """What adapters are called beside each other: `name_of`, with as much of the folder as tells them apart."""
+    parts = {adapter: _parts(adapter) for adapter in adapters}
+
+    def told_apart(adapter: str) -> str:
+        own = parts[adapter]
+        others = [other for name, other in parts.items() if name != adapter]
+        counts = range(1, len(own) + 1)
+        count = next((n for n in counts if all(other[-n:] != own[-n:] for other in others)), len(own))
+        return "/".join(own[-count:])
+
+    return [told_apart(adapter) for adapter in adapters]
 
 
 def name_of(adapter: str) -> str:
-    """What an adapter is called on a label: of a path the end."""
-    return adapter.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix(".safetensors") or BASELINE
+    """What an adapter is called on a label: of a path the end, of a file that is called as all are its folder's."""
+    return _parts(adapter)[-1]
+
+
+def _parts(adapter: str) -> list[str]:
+    """The folders of an adapter's path and, at the end, its name."""
+    *folders, name = adapter.replace("\\", "/").rstrip("/").removesuffix(".safetensors").split("/")
+    own = [folder for folder in folders if folder] if name in AS_ALL else []
+    return own or [*folders, name or BASELINE]

@@ -1,8 +1,9 @@
 """An adapter and what was measured of it → a model card, and with it to the Hugging Face Hub, private by default.
 
-`facts` is what a study knows of one variant, `pictures` chooses its samples, and `card` makes the card of both; `words`
-keeps what people wrote from being more than text. `folder` writes all that a repository would hold, to look at, and
-`hub` sends that folder when it has asked.
+`facts` is what a study knows of one variant, `metrics` puts what was measured into rows, `pictures` chooses its
+samples, `example` draws the first again, and `card` makes the card of all; `words` keeps what people wrote from being
+more than text. `folder` writes all that a repository would hold, to look at, and `hub` sends that folder when it has
+asked.
 """
 
 from caplora.publishing.facts import Facts, Measured

@@ -12,8 +12,9 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from caplora.lora import DIFFUSERS
-from caplora.publishing.facts import Facts, all_hashes, interval, metric_rows
+from caplora.publishing.example import example
+from caplora.publishing.facts import Facts, all_hashes
+from caplora.publishing.metrics import interval, metric_rows
 from caplora.publishing.pictures import Chosen
 from caplora.publishing.words import code, escaped, literal, plain
 from caplora.report import (
@@ -40,6 +41,10 @@ STATUSES = {  # of a caption → in words
 }
 OTHERS = {"edits": "Asked for what the portraits never show", "unrelated": "Where nobody asks for the subject"}
 UNMEASURED = "Nothing was measured, so what it does to prompts of any kind is not known."
+UNTESTED = (
+    "On the test prompts nothing was measured. The development prompts took part in the choice, and what it does to"
+    " prompts of any other kind is not known."
+)
 
 
 def model_card(facts: Facts, pictures: Chosen, files: Mapping[str, str], repository: str = "") -> str:
@@ -89,11 +94,11 @@ def values(facts: Facts, pictures: Chosen, files: Mapping[str, str], repository:
     development = facts.development()
     return {
         "facts": facts, "pictures": pictures, "repository": repository, "run": run, "found": found,
-        "diffusers": DIFFUSERS, "example": pictures.pairs[0].prompt if pictures.pairs else facts.trigger or "portrait",
+        "example": example(facts, pictures, run, repository),
         "development": development, "trained_alone": len(facts.measured.candidates) == 1, "statuses": STATUSES,
         "chosen": facts.measured.found is not None and facts.measured.found.best == facts.variant.name,
         "versions": versions(), "address": address(), "hashes": all_hashes(facts, run, files),
-    } | (measured(facts, found) if found else {"limits": [UNMEASURED, *unreviewed(facts)]})  # fmt: skip
+    } | (measured(facts, found) if found else {"limits": unmeasured(facts)})  # fmt: skip
 
 
 def measured(facts: Facts, found: Findings) -> dict[str, Any]:
@@ -101,7 +106,8 @@ def measured(facts: Facts, found: Findings) -> dict[str, Any]:
     study, best = facts.study, [found.best]
     tables = {name: read_table(getattr(study, name), best) for name in ("arms", "closest", "controls")}
     return {
-        "headline": found.headline, "rows": metric_rows(found, tables["arms"]),
+        "headline": found.headline, "rows": (rows := metric_rows(found, tables["arms"])),
+        "meanings": [*dict.fromkeys(row["means"] for row in rows if row["means"])],
         "cost": cost_sentence(found.effects, found.best, found.model),
         "suites": [
             (what, said[0])
@@ -120,15 +126,17 @@ def nameless(closest: pd.DataFrame) -> pd.DataFrame:
     return closest.assign(portrait="a training portrait") if len(closest) else closest
 
 
-def unreviewed(facts: Facts) -> list[str]:
-    """That captions were not reviewed, if so."""
-    pending = facts.data["status"].get("pending", 0)
-    return [f"{counted(pending, 'caption')} had not been reviewed and were used as they were."] if pending else []
+def unmeasured(facts: Facts) -> list[str]:
+    """The limits of a variant that did not draw the test prompts: that, and that captions were not reviewed, if so."""
+    pending, said = facts.data["status"].get("pending", 0), [UNTESTED if facts.developed else UNMEASURED]
+    if pending:
+        said.append(f"{counted(pending, 'caption')} had not been reviewed and were used as they were.")
+    return said
 
 
 def listed(counts: Mapping[Any, int]) -> str:
     """`signed, 2026 (100)`: what stands in a column of the ledger, and how often."""
-    return ", ".join(f"{what} ({n})" for what, n in counts.items()) or "not stated"
+    return ", ".join(f"{plain(str(what))} ({n})" for what, n in counts.items()) or "not stated"
 
 
 def environment() -> Environment:

@@ -2,17 +2,16 @@
 
 import os
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
 from safetensors import safe_open
 
 from caplora.lora import weights_file
-from caplora.report import SECONDARY_METRICS, Findings, data_facts, hashes, read_json, rows_of
-from caplora.study import BASELINE, Model, Study, Variant, current_model, metric_of, number, p_number, signed
+from caplora.report import Findings, data_facts, hashes, read_json, read_table, rows_of
+from caplora.study import BASELINE, Model, Study, Variant, current_model
 
 LICENCES = {  # of base models, as the hub names them
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
@@ -25,9 +24,8 @@ NO_CONSENT = {  # what people write where there is none, or none yet
     UNKNOWN, "no", "none", "not given", "refused", "denied", "withdrawn", "pending", "unknown", "n/a", "na", "false",
     "?", "-",
 }  # fmt: skip
+NOBODY = {"nobody is shown", "no person is shown", "nobody"}  # of drawings: whose consent is needed
 LEADING = {"a", "an", "the", "of", "with", "in", "on", "at", "and", "by", "to", "is", "who", ",", "-"}  # end no phrase
-UNBROKEN = "\u00a0"  # a space at which no line ends
-OF_PROMPTS = [m for m in SECONDARY_METRICS if m not in ("clip_cosine", "drift")]  # clip_cosine says what CLIPScore says
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,14 @@ class Facts:
         return read_json(self.study.adapter(self.variant) / "settings.json")
 
     @cached_property
+    def trained(self) -> dict[str, Any]:
+        """The images that the adapter was trained on by file name, as its training recorded them."""
+        return read_json(self.study.adapter(self.variant) / "training.json").get("images", {})
+
+    @property
     def captions(self) -> list[str]:
-        """The captions that the adapter was trained on, as its training recorded them."""
-        trained = read_json(self.study.adapter(self.variant) / "training.json").get("images", {})
-        return [image["caption"] for image in trained.values()]
+        """Theirs."""
+        return [image["caption"] for image in self.trained.values()]
 
     @property
     def title(self) -> str:
@@ -95,7 +97,7 @@ class Facts:
 
     @cached_property
     def trigger(self) -> str:
-        """What asks for the subject: the study's, if most captions open with it, else what all open with, if anything.
+        """What asks for the subject: the study's, if most captions open with it, else `opening`; perhaps nothing.
 
         A study that is like another one takes over its subject, which these captions may not have.
         """
@@ -105,8 +107,13 @@ class Facts:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the ledger says of the portraits."""
-        return data_facts(self.study)
+        """What the ledger says of the portraits; of captions, what it says of those that trained this adapter."""
+        said = data_facts(self.study)
+        ledger = read_table(self.study.dataset / "metadata.csv")
+        own = ledger[ledger["file_name"].isin(self.trained)] if len(ledger) else ledger
+        captioner = own["captioner"].replace("", UNKNOWN).value_counts().to_dict() if "captioner" in own else {}
+        status = own["status"].value_counts().to_dict() if "status" in own else {}
+        return said | {"status": status, "provenance": said["provenance"] | {"captioner": captioner or {UNKNOWN: 0}}}
 
     @cached_property
     def rights(self) -> dict[str, dict[Hashable, int]]:
@@ -122,6 +129,11 @@ class Facts:
         """Whether the consent of the person shown is stated for every portrait, and nowhere denied or open."""
         stated = {str(said).strip().casefold() for said in self.rights["consent"]}
         return bool(stated) and not stated & NO_CONSENT
+
+    @property
+    def nobody(self) -> bool:
+        """Whether it is stated that the portraits show no person that there is."""
+        return {str(said).strip().casefold() for said in self.rights["consent"]} <= NOBODY
 
     @cached_property
     def found(self) -> Findings | None:
@@ -141,6 +153,11 @@ class Facts:
             return f"the study spent its test prompts on {found.best}, which the development prompts chose"
         return f"its scores are not complete: {found.failed}"
 
+    @property
+    def developed(self) -> bool:
+        """Whether it was measured on the development prompts."""
+        return any(e["variant"] == self.variant.name for e in self.development())
+
     def development(self) -> list[dict[Hashable, Any]]:
         """The effects by which the study chose: every candidate's on the development prompts."""
         found = self.measured.found
@@ -155,51 +172,16 @@ def _filled(counts: dict[Hashable, int], stated: str, images: int) -> dict[Hasha
     return known
 
 
-def metric_rows(found: Findings, arms: pd.DataFrame) -> list[dict[str, str]]:
-    """The table of what was measured of `found.best`, in words: of samples with intervals, then of whole arms."""
-    own = found.effects[found.effects["variant"] == found.best]
-    whole = set(arms["metric"]) if len(arms) else set()
-    kinds = [("test", metric) for metric in OF_PROMPTS if metric not in whole] + [("unrelated", "drift")]
-    samples = [e for split, m in kinds for e in own[(own["split"] == split) & (own["metric"] == m)].to_dict("records")]
-    wholes = arms[arms["variant"] == found.best].to_dict("records") if len(arms) else []
-    return [*map(_sample_row, samples), *map(_arm_row, wholes)]
-
-
-def interval(low: float, high: float, shown: Callable[[float], str] = signed) -> str:
-    """`+0.131 to +0.314`, in one piece, for the narrow column of a table."""
-    return f"{shown(low)} to {shown(high)}".replace(" ", UNBROKEN)
-
-
-def _sample_row(e: dict[Hashable, Any]) -> dict[str, str]:
-    n = f"{e['n_prompts']} × {e['n_seeds']}".replace(" ", UNBROKEN)
-    if e["metric"] == "drift":  # a distance from the baseline, which is not tested
-        own = {"difference": "–", "interval": interval(e["adapter_low"], e["adapter_high"], number), "p": "–"}
-        return _row(e, "0", number(e["adapter"]), n) | own
-    own = {"difference": signed(e["difference"]), "interval": interval(e["low"], e["high"]), "p": _p(e)}
-    return _row(e, number(e["baseline"]), number(e["adapter"]), n) | own
-
-
-def _arm_row(e: dict[Hashable, Any]) -> dict[str, str]:
-    own = {"difference": signed(e["difference"]), "interval": "–", "p": _p(e)}
-    return _row(e, number(e["baseline"]), number(e["value"]), str(e["n"])) | own
-
-
-def _p(e: dict[Hashable, Any]) -> str:
-    return p_number(e["p_corrected"]).replace(" ", UNBROKEN)
-
-
-def _row(e: dict[Hashable, Any], baseline: str, adapter: str, n: str) -> dict[str, str]:
-    name = str(e["metric"])
-    metric = metric_of("diversity_ratio" if name == "diversity" and "n" in e else name)
-    what = f"{metric.name} {metric.arrow}".strip()
-    return {"metric": what, "by": e["model"], "baseline": baseline, "adapter": adapter, "n": n}
-
-
 def opening(captions: Sequence[str]) -> str:
-    """The whole words with which all captions begin, up to the last that can end a phrase."""
+    """The whole words with which all captions begin, up to a comma and the last that can end a phrase.
+
+    Nothing where they are all the same: that is a caption, which says of a portrait what only its owner should.
+    """
+    if len(set(captions)) < 2:
+        return ""
     shared = os.path.commonprefix(captions)  # noqa: RUF071 – of strings, not of paths
     ends = all(not caption[len(shared) :][:1].isalnum() for caption in captions)
-    words = (shared if ends else shared.rpartition(" ")[0]).split()
+    words = (shared if ends else shared.rpartition(" ")[0]).partition(",")[0].split()
     while words and words[-1].lower() in LEADING:
         words.pop()
     return " ".join(words).strip(" ,.")

@@ -63,7 +63,7 @@ class Sending:
             *(f"  {self.folder.name(p)}  {size(p.stat().st_size)}" for p in files),
             f"licence of the adapter: {facts.study.publishing.licence}",
             f"consent of the person shown: {listed(facts.rights['consent'])}",
-            f"the card names the words that all captions begin with: {facts.trigger}",
+            f"the card names as what asks for the subject: {facts.trigger or 'nothing'}",
         ]
         return "\n".join(lines)
 

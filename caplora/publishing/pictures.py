@@ -42,23 +42,28 @@ class Pair:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The pictures of a card, and how many were left out because they are as near to a training image as a copy."""
+    """The pictures of a card, and how many were left out because they are as near to a training image as a copy.
+
+    `unchecked` is how many of those shown nobody has compared with the training images.
+    """
 
     pairs: tuple[Pair, ...]
     split: str = ""
     left_out: int = 0
+    unchecked: int = 0
 
 
 def chosen_pictures(study: Study, variant: str) -> Chosen:
-    """The pictures of `variant` by the rule; none where samples were not drawn."""
-    copies = near_copies(study, variant)
+    """The pictures of `variant` by the rule; none where samples were not drawn, or all are near-copies."""
+    copies, left_out = near_copies(study, variant), 0
     for split in SUITES:
         pairs = drawn_pairs(study, variant, split)
-        kept = [pair for pair in pairs if (pair.prompt, pair.seed) not in copies]
+        kept = [pair for pair in pairs if not copies.get((pair.prompt, pair.seed))][:COUNT]
+        passed = pairs[: pairs.index(kept[-1]) + 1] if kept else pairs
+        left_out += len(passed) - len(kept)
         if kept:
-            before = pairs[: pairs.index(kept[:COUNT][-1])]
-            return Chosen(tuple(kept[:COUNT]), split, sum(pair not in kept for pair in before))
-    return Chosen(())
+            return Chosen(tuple(kept), split, left_out, sum((p.prompt, p.seed) not in copies for p in kept))
+    return Chosen((), left_out=left_out)
 
 
 def drawn_pairs(study: Study, variant: str, split: str) -> list[Pair]:
@@ -71,13 +76,18 @@ def drawn_pairs(study: Study, variant: str, split: str) -> list[Pair]:
     return [p for p in pairs if said_of(p.baseline).get("prompt") == said_of(p.adapter).get("prompt") == p.prompt]
 
 
-def near_copies(study: Study, variant: str) -> set[tuple[str, int]]:
-    """Prompt and seed of the samples nearer to a training image than 95 % of the held-out portraits are."""
+def near_copies(study: Study, variant: str) -> dict[tuple[str, int], bool]:
+    """Prompt and seed of every sample that was checked → whether it is nearer to a training image than 95 % of the
+    held-out portraits are. Scores of before there was this check, or without held-out portraits, have checked none.
+    """
     closest, scores = read_table(study.closest), read_table(study.scores, [variant])
-    if not len(closest) or not len(scores):
-        return set()
-    own = scores[(scores["metric"] == "memorisation") & (scores["value"] > float(closest["limit"].iloc[0]))]
-    return set(own[["prompt", "seed"]].itertuples(index=False, name=None))
+    limits = closest["limit"].dropna().tolist() if "limit" in closest else []
+    if not limits or not len(scores):
+        return {}
+    own = scores[(scores["metric"] == "memorisation") & scores["value"].notna()]
+    limit = limits[0]
+    columns = (own[name].tolist() for name in ("prompt", "seed", "value"))
+    return {(prompt, seed): value > limit for prompt, seed, value in zip(*columns, strict=True)}
 
 
 def save_bare(source: Path, path: Path) -> None:

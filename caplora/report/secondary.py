@@ -40,7 +40,7 @@ def read_table(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
     """A table that a step may have left, of `variants` only if any are given; one that is not there has no rows."""
     if not path.is_file():
         return pd.DataFrame()
-    numbers = ("value", "reference", "difference", "low", "high", "p")
+    numbers = ("value", "reference", "difference", "low", "high", "p", "similarity", "limit")
     table = pd.read_csv(path, keep_default_na=False, na_values={column: ["", "nan"] for column in numbers})
     return table[table["variant"].isin(variants)] if variants else table
 
@@ -113,8 +113,8 @@ def arm_sentence(row: Row) -> str:
 
 
 def memorised_sentence(closest: pd.DataFrame) -> str:
-    """How near the nearest of all samples comes to a training image; empty without that table."""
-    if not len(closest):
+    """How near the nearest of all samples comes to a training image; empty without that table, or without its limit."""
+    if not len(closest) or closest["limit"].isna().any():
         return ""
     nearest = closest.sort_values("similarity").iloc[-1]
     above = int((closest["similarity"] > closest["limit"]).sum())
@@ -162,7 +162,8 @@ def agreement_sentence(effects: pd.DataFrame, model: str) -> str:
         return "CLIPScore shows no difference of any variant, so there is nothing for the judge to agree with."
     against = [e for e in shown.to_dict("records") if e["difference"] * judged[e["variant"]]["difference"] <= 0]
     if not against:
-        return f"CLIPScore and the judge go the same way for every variant that differs in CLIPScore ({len(shown)})."
+        which = "the one variant that differs" if len(shown) == 1 else f"all {len(shown)} variants that differ"
+        return f"CLIPScore and the judge go the same way for {which} in CLIPScore."
     said = "; ".join(_opposed(e, judged[e["variant"]]) for e in against)
     of = f"{len(against)} of {counted(len(shown), 'variant')} that differ in CLIPScore"
     return f"CLIPScore and the judge DISAGREE on {of}: {said}."

@@ -47,9 +47,11 @@ def _plain(prompt: str) -> str:
 
 def read_written(text: str) -> Written:
     """What such a text says; a text of another kind is a prompt and no more."""
-    body, *last = re.split(r"(?:^|\s)(?=Steps: \d+, )", text, maxsplit=1)  # of lines, or of lines that were joined
+    begins = [*re.finditer(r"^Steps: ", text, re.M)] or [*re.finditer(r"(?<!\S)Steps: \d+, ", text)]  # or joined lines
+    place = begins[-1].start() if begins else len(text)  # the last, for a prompt may have these words too
+    body, last = text[:place], text[place:]
     prompt, *negative = re.split(r"(?:^|\s)Negative prompt:", body, maxsplit=1)
-    settings = {key: value.strip().strip('"') for key, value in SETTING.findall("".join(last))}
+    settings = {key: value.strip().strip('"') for key, value in SETTING.findall(last)}
     return Written(_words(prompt), _words("".join(negative)), dict(LORA.findall(prompt)), settings)
 
 

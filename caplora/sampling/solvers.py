@@ -18,10 +18,27 @@ from diffusers import (
 
 from caplora.models import Pipeline
 
+# A base model's own configuration may say any of these, and then "DPM++ 2M" would be something else.
+PLAIN = {"use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False}
+EULER = PLAIN | {
+    "interpolation_type": "linear", "timestep_type": "discrete", "final_sigmas_type": "zero",
+}  # fmt: skip
+MULTISTEP = PLAIN | {
+    "use_flow_sigmas": False, "use_dynamic_shifting": False, "solver_order": 2, "lower_order_final": True,
+    "final_sigmas_type": "zero", "thresholding": False,
+}  # fmt: skip
+DPM = MULTISTEP | {
+    "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "euler_at_final": False, "use_lu_lambdas": False,
+}  # fmt: skip
+UNIPC = MULTISTEP | {
+    "solver_type": "bh2", "predict_x0": True, "disable_corrector": [], "shift_terminal": None,
+}  # fmt: skip
+RANGE = ("sigma_min", "sigma_max")  # which some schedulers read from any configuration, though they have no such word
+
 
 @dataclass(frozen=True)
 class Solver:
-    """A scheduler of diffusers and what it is told; `sampler` and `schedule` are A1111's words."""
+    """A scheduler of diffusers and all that it is told; `sampler` and `schedule` are A1111's words."""
 
     sampler: str
     schedule: str = ""
@@ -37,18 +54,20 @@ class Solver:
 
 UNNAMED = "dpmsolver++"  # what drew the pictures that name no solver
 SOLVERS = {
-    UNNAMED: Solver("DPM++ 2M"),
-    "dpmsolver++_karras": Solver("DPM++ 2M", "Karras", told={"use_karras_sigmas": True}),
-    "euler": Solver("Euler", kind=EulerDiscreteScheduler),
+    UNNAMED: Solver("DPM++ 2M", told=DPM),
+    "dpmsolver++_karras": Solver("DPM++ 2M", "Karras", told=DPM | {"use_karras_sigmas": True}),
+    "euler": Solver("Euler", kind=EulerDiscreteScheduler, told=EULER),
     "euler_a": Solver("Euler a", kind=EulerAncestralDiscreteScheduler, ancestral=True),
-    "ddim": Solver("DDIM", kind=DDIMScheduler, told={"clip_sample": False}),  # latents are not within −1 … 1
-    "unipc": Solver("UniPC", kind=UniPCMultistepScheduler),
+    # latents are not within −1 … 1
+    "ddim": Solver("DDIM", kind=DDIMScheduler, told={"clip_sample": False, "thresholding": False}),
+    "unipc": Solver("UniPC", kind=UniPCMultistepScheduler, told=UNIPC),
 }
 
 
 def scheduler_of(pipeline: Pipeline, solver: str) -> SchedulerMixin:
-    """A fresh scheduler over the noise schedule of a base model; each step is one pass of the UNet."""
-    return SOLVERS[solver].kind.from_config(pipeline.scheduler.config, **SOLVERS[solver].told)
+    """A fresh scheduler over a base model's noise schedule, else as its name says; a step is one pass of the UNet."""
+    base = {key: value for key, value in pipeline.scheduler.config.items() if key not in RANGE}
+    return SOLVERS[solver].kind.from_config(base, **SOLVERS[solver].told)
 
 
 def named(solver: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ or not there. `names` and `numbers` say how metrics and values are written in fi
 from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
 from caplora.study.image_settings import CAPTION_FILES, SIDECARS, Curation, Images, Limit
 from caplora.study.moved import current_model, moved_notice
-from caplora.study.names import CAPTIONS, METRICS, metric_of, towards
+from caplora.study.names import CAPTIONS, METRICS, Metric, metric_of, towards
 from caplora.study.new import new_study
 from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
 from caplora.study.reading import PROJECT, validated
@@ -21,8 +21,8 @@ from caplora.study.variants import BASELINE, TARGETS, Variant, drawn_images, rea
 
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
-    "Clip", "Curation", "Images", "Limit", "Model", "Prior", "Sampling", "Scoring", "Study", "Training", "Variant",
-    "counted", "current_model", "drawn_images", "file_hash", "metric_of", "moved_notice", "new_study", "number",
-    "only_writer", "p_number", "p_value", "percent", "read_study", "read_variants", "replacing", "signed", "synced",
-    "towards", "validated", "write_text",
+    "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
+    "Variant", "counted", "current_model", "drawn_images", "file_hash", "metric_of", "moved_notice", "new_study",
+    "number", "only_writer", "p_number", "p_value", "percent", "read_study", "read_variants", "replacing", "signed",
+    "synced", "towards", "validated", "write_text",
 ]  # fmt: skip

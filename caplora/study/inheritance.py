@@ -15,9 +15,13 @@ OF_ITS_FILES = ("accept", "refuse", "photographs", "provenance")  # of `images`:
 def study_file(study: str | Path, folder: Path) -> Path:
     """The file of a study, absolute: a name is one of `params/studies`, a path starts at `folder`.
 
-    Raises StudyError if it is not there, naming the studies that are.
+    Raises StudyError if it is not there, naming the studies that are, or the one in a folder.
     """
     path = folder / Path(study).expanduser()
+    if path.is_dir() and not (PROJECT / "params" / "studies" / f"{study}.yaml").is_file():
+        inside = sorted(path.glob("*.yaml"))
+        way_out = f"name the study in it, {Path(study) / inside[0].name}" if inside else "name a study, or its file"
+        raise StudyError(f"{study} is a folder, and no study: {way_out}")
     if path.suffix not in (".yaml", ".yml"):
         path = PROJECT / "params" / "studies" / f"{study}.yaml"
     if not path.is_file():

@@ -58,6 +58,12 @@ def test_a_notebook_goes_on_without_an_adapter_and_says_why_there_is_no_card(tmp
     assert card._repr_markdown_() == "No card was written."
 
 
+def test_a_notebook_goes_on_where_the_card_cannot_be_written(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    (study.run / "card").write_text("a file where the folder would be")
+    assert Card(small_facts(study)).written().startswith("no card: ")
+
+
 def test_nothing_is_sent_where_nobody_says_where(tmp_path: Path) -> None:
     said = Card(small_facts(small_study(tmp_path))).push("")
     assert "not sent" in said and "python -m caplora publish small --variant r4_a8 --to owner/name" in said

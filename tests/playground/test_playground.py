@@ -254,6 +254,33 @@ def test_playground_opened_twice_draws_one_thing_at_a_time(opened: Opened) -> No
     assert not do(second, "draw")["failed"]
 
 
+@pytest.mark.parametrize("grid", [False, True])
+def test_second_click_on_draw_is_no_failure_of_the_first(opened: Opened, grid: bool) -> None:
+    playground, what = opened(), "grid" if grid else "draw"
+    draw, clicks = playground.pictures.draw, []
+
+    def clicked(*given: Any) -> Any:
+        playground._received(playground, {"do": what, **playground.controls}, [])
+        clicks.append((playground.failed, playground.said))
+        yield from draw(*given)
+
+    playground.pictures.draw = clicked  # type: ignore[method-assign]
+    view = do(playground, what)
+    assert clicks[0][0] and "a drawing is going on" in clicks[0][1]
+    assert not view["failed"] and ("in one picture" if grid else "drawn") in view["said"]
+
+
+@pytest.mark.parametrize(
+    ("rng", "noted"), [(", RNG: CPU", False), (", RNG: NV", True), (", RNG: GPU", True), ("", True)]
+)
+def test_noise_of_another_kind_is_said(opened: Opened, tmp_path: Path, rng: str, noted: bool) -> None:
+    info = PngInfo()
+    info.add_text("parameters", f"a lake\nSteps: 20, Sampler: Euler, Seed: 5{rng}")
+    Image.new("RGB", (8, 8)).save(tmp_path / "theirs.png", pnginfo=info)
+    notes = do(opened(), "recall", path=str(tmp_path / "theirs.png"))["notes"]
+    assert ("its noise may be another" in " ".join(notes)) == noted
+
+
 @pytest.mark.parametrize("texts", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened, family: str, texts: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from caplora.playground.grid import MOST, axis_of, grid_of
-from caplora.playground.recipe import Recipe, recipe_of
+from caplora.playground.recipe import Recipe, names_of, recipe_of
 from caplora.playground.shown import shown_name
 
 
@@ -55,6 +55,21 @@ def test_grid_has_a_row_for_each_value_down_and_a_column_for_each_across() -> No
 def test_baseline_in_a_grid_has_no_other_adapter_beside_it() -> None:
     grid = grid_of(Recipe("a lake", variant="r4_a8", second="ink"), ("variant", "baseline, r8_a8"), ("", ""))
     assert [(r.variant, r.second) for r in grid.cells[0]] == [("", ""), ("r8_a8", "ink")]
+
+
+@pytest.mark.parametrize(
+    ("adapters", "labels"),
+    [
+        (["", "r4_a8"], ["baseline", "r4_a8"]),
+        (["/x/ink/pytorch_lora_weights.safetensors", r"y\oil\adapter_model.safetensors"], ["ink", "oil"]),
+        (["a/ink/pytorch_lora_weights.safetensors", "b/ink/pytorch_lora_weights.safetensors"], ["a/ink", "b/ink"]),
+        (["a/ink.safetensors", "b/ink.safetensors", "b/oil.safetensors"], ["a/ink", "b/ink", "oil"]),
+        (["r4_a8", "runs/r4_a8/pytorch_lora_weights.safetensors"], ["r4_a8", "runs/r4_a8"]),
+        (["pytorch_lora_weights.safetensors"], ["pytorch_lora_weights"]),
+    ],
+)
+def test_adapters_beside_each_other_have_labels_that_differ(adapters: list[str], labels: list[str]) -> None:
+    assert names_of(adapters) == axis_of("variant", ", ".join(name or "baseline" for name in adapters)).labels == labels
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
-from PIL import Image
+from PIL import Image, ImageChops
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -20,10 +20,15 @@ from caplora.lora.adapter_files import deltas_of, weights_file
 from caplora.lora.formats import DIFFUSERS
 from caplora.publishing.facts import Facts, opening
 from caplora.publishing.folder import PublishError, write_folder
+from caplora.publishing.metrics import _arm_row
 from caplora.publishing.pictures import chosen_pictures
+from caplora.sampling.arms import study_arms
+from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.solvers import SOLVERS
 from caplora.study.files import file_hash
 from caplora.study.numbers import number, signed
 from caplora.study.variants import BASELINE
+from tests.tiny import tiny_pipeline
 
 from .small import (
     CAPTIONS,
@@ -179,7 +184,8 @@ def test_a_variant_spared_the_test_prompts_says_so_and_shows_the_development_pro
     table = found.effects[(found.effects["variant"] == VARIANT.name) | (found.effects["split"] == "development")]
     object.__setattr__(found, "effects", table)
     said = words(card_of(small_facts(study, found, OTHER)))
-    assert "was not measured: the study spent its test prompts on r4_a8" in said
+    assert "was not measured on the test prompts: the study spent its test prompts on r4_a8" in said
+    assert "by which the study chose; they are no test" in said and "Nothing was measured" not in said
     assert "The first 2 development prompts" in said and "this one was chosen by hand" in said
 
 
@@ -208,6 +214,8 @@ def test_what_the_ledger_leaves_open_the_study_states(tmp_path: Path) -> None:
         (["ink drawings of bob", "ink drawing of bob"], "ink"),
         (["ink drawing of bob with a hat", "ink drawing of bob with the sun"], "ink drawing of bob"),
         (["a man", "the man"], ""),
+        (["Jane Doe by her house"] * 3, ""),  # a caption is not what asks for anything else
+        (["ink, Jane Doe by her house", "ink, Jane Doe by her car"], "ink"),
         (["", ""], ""),
     ],
 )
@@ -217,38 +225,121 @@ def test_the_trigger_is_what_the_captions_open_with(captions: list[str], trigger
     path.write_text(json.dumps({"images": {str(i): {"caption": c} for i, c in enumerate(captions)}}))
     facts = small_facts(study)
     assert facts.trigger == trigger
+    assert ("could be derived" in words(card_of(facts))) == (not trigger)
     assert ("instance_prompt" in ModelCard(card_of(facts)).data.to_dict()) == bool(trigger)
     assert opening(captions) in captions[0]
 
 
-def test_the_example_of_the_card_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.tiny import tiny_pipeline
-
-    tiny_pipeline().save_pretrained(tmp_path / "base")
-    study = small_study(tmp_path, base={"path": "base"})
+@pytest.mark.filterwarnings("ignore:`torch_dtype` is deprecated:FutureWarning")  # older ones know no other word
+@pytest.mark.parametrize("solver", ["dpmsolver++_karras", "euler_a"])
+def test_the_example_of_the_card_draws_the_picture_above_it(
+    solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = tiny_pipeline()
+    pipeline.save_pretrained(tmp_path / "base")
+    asked = {
+        "development": ["a lake"],
+        "test": ["a photo of a man", "a bowl"],
+        "num_inference_steps": 3,
+        "guidance_scale": 3.0,
+    }
+    study = small_study(tmp_path, base={"path": "base"}, sampling=asked | {"solver": solver})
     train(study, VARIANT, "base")
+    list(sample(pipeline, plan_jobs(study_arms(study, [VARIANT], pipeline), study.sampling), study.sampling))
     folder = write_folder(small_facts(study))
     [example] = re.findall(r"```python\n(.*?)```", (folder.path / "README.md").read_text(encoding="utf-8"), re.S)
-    ast.parse(example)
     here = example.replace("'base'", repr(str(tmp_path / "base"))).replace('.to("cuda")', "")
-    here = here.replace("torch_dtype=torch.float16", "").replace("num_inference_steps=30", "num_inference_steps=1")
     monkeypatch.chdir(folder.path)
     drawn: dict[str, Any] = {}
-    exec(here, drawn)
-    assert drawn["picture"].size == (32, 32) and drawn["pipeline"].get_active_adapters() != []
+    exec(here.replace("float16", "float32"), drawn)
+    with Image.open(folder.path / "images/test_000_0.png") as ours:
+        assert max(high for _, high in ImageChops.difference(ours, drawn["picture"]).getextrema()) <= 1
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_example_of_a_variant_that_drew_nothing_is_python_too(solver: str, tmp_path: Path) -> None:
+    asked = {"development": ["a lake"], "test": ["a photo of a man", "a bowl"], "solver": solver}
+    card = card_of(small_facts(small_study(tmp_path, sampling=asked, images={"folder": "faces", "resolution": 384})))
+    [example] = re.findall(r"```python\n(.*?)```", card, re.S)
+    ast.parse(example)
+    assert SOLVERS[solver].kind.__name__ in example and "height=384, width=384" in example
 
 
 def test_pictures_are_the_first_prompts_whatever_they_score_and_copies_are_left_out(tmp_path: Path) -> None:
     facts = finished(tmp_path)
     study, prompts = facts.study, facts.study.sampling.test
     assert [pair.prompt for pair in chosen_pictures(study, VARIANT.name).pairs] == list(prompts)
-    rows = [(VARIANT.name, prompt, 0, "test", "memorisation", "eyes", value) for prompt, value in
-            zip(prompts, (0.5, 0.99, 0.5), strict=True)]  # fmt: skip
-    columns = ["variant", "prompt", "seed", "split", "metric", "model", "value"]
-    pd.DataFrame(rows, columns=columns).to_csv(study.scores, index=False)
-    pd.DataFrame({"variant": [VARIANT.name], "similarity": [0.99], "limit": [0.9]}).to_csv(study.closest, index=False)
+    scored(facts, 0.5, 0.99, 0.5)
     chosen = chosen_pictures(study, VARIANT.name)
-    assert [pair.prompt for pair in chosen.pairs] == [prompts[0], prompts[2]] and chosen.left_out == 1
+    assert [pair.prompt for pair in chosen.pairs] == [prompts[0], prompts[2]]
+    assert (chosen.left_out, chosen.unchecked) == (1, 0)
+
+
+def scored(facts: Facts, *values: float, split: str = "test", limit: float | str = 0.9) -> None:
+    """Leave how near the first samples of a suite are to a training image, as 04 does."""
+    study = facts.study
+    columns = ["variant", "prompt", "seed", "split", "metric", "model", "value"]
+    rows = [(VARIANT.name, prompt, 0, split, "memorisation", "eyes", value) for prompt, value in
+            zip(study.sampling.suites[split], values, strict=False)]  # fmt: skip
+    before = pd.read_csv(study.scores) if study.scores.is_file() else pd.DataFrame(columns=columns)
+    after = pd.DataFrame([*before.itertuples(index=False, name=None), *rows], columns=columns)
+    after.to_csv(study.scores, index=False)
+    pd.DataFrame({"variant": [VARIANT.name], "similarity": [0.99], "limit": [limit]}).to_csv(study.closest, index=False)
+
+
+def test_near_copies_of_a_suite_that_shows_nothing_are_counted_too(tmp_path: Path) -> None:
+    facts = finished(tmp_path)
+    scored(facts, 0.99, 0.99, 0.99)
+    scored(facts, 0.5, 0.5, split="development")
+    assert "Left out before them: 3 samples" in words(card_of(facts)) and "Not checked" not in words(card_of(facts))
+    scored(facts, 0.99, 0.99, split="development")  # the last counts
+    assert "No picture is shown: all 5 samples of the first seed are" in words(card_of(facts))
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "said"),
+    [
+        ((), 0.9, "all of them"),  # scored before there was this check
+        ((0.5, 0.5, 0.5), "nan", "all of them"),  # no portrait was held out
+        ((0.5, 0.5), 0.9, "1 of them"),
+    ],
+)
+def test_pictures_that_nobody_compared_with_the_training_images_say_so(
+    values: tuple[float, ...], limit: float | str, said: str, tmp_path: Path
+) -> None:
+    facts = finished(tmp_path)
+    scored(facts, *values, limit=limit)
+    assert f"Not checked for being as near to a training image as a copy of it: {said}." in words(card_of(facts))
+
+
+def test_captions_are_counted_among_the_portraits_that_trained(tmp_path: Path) -> None:
+    facts = finished(tmp_path)
+    ledger = pd.read_csv(facts.study.dataset / "metadata.csv", dtype=str)
+    others = ledger.assign(file_name=[f"other_{i}.png" for i in range(3)], status="pending", split="held_out")
+    pd.concat([ledger, others]).to_csv(facts.study.dataset / "metadata.csv", index=False)
+    said = words(card_of(facts))
+    assert "1 caption had not been reviewed" in said and "1 not reviewed by anybody" in said
+
+
+@pytest.mark.parametrize(("consent", "likeness"), [("nobody is shown", False), ("signed", True), ("", True)])
+def test_a_likeness_is_warned_of_where_somebody_is_shown(consent: str, likeness: bool, tmp_path: Path) -> None:
+    study = small_study(tmp_path, images={"folder": "faces", "provenance": {"consent": consent}})
+    assert ("person’s likeness" in words(card_of(small_facts(study)))) == likeness
+
+
+def test_every_metric_of_the_table_is_explained_and_p_is_corrected_where_several_were_tested(tmp_path: Path) -> None:
+    facts = finished(tmp_path)
+    said = words(card_of(facts))
+    assert "corrected over the 2 variants that were tested" in said
+    assert "identity: the cosine to the held-out portraits" in said
+    alone = small_facts(facts.study, findings({VARIANT.name: 0.05}))
+    assert "one variant was tested, so there is nothing to correct for" in words(card_of(alone))
+
+
+def test_the_ratio_of_diversities_says_of_what_it_is_a_share() -> None:
+    row = {"metric": "diversity", "model": "c", "baseline": 1.0, "value": 1.2, "difference": 0.2, "p_corrected": 0.1}
+    [shown] = map(_arm_row, [row | {"n": 8}])
+    assert shown["means"] == "diversity: diversity over the baseline’s"
 
 
 def test_a_portrait_among_the_samples_is_not_shown(tmp_path: Path) -> None:

@@ -213,6 +213,19 @@ def test_the_command_asks_first(
     assert all(repository["private"] for repository in hub.repositories.values())
 
 
+@pytest.mark.parametrize(
+    ("file", "way_out"), [("study.yaml", "name the study in it, "), ("x.safetensors", "name a study, or its file")]
+)
+def test_a_folder_instead_of_a_study_is_named(
+    file: str, way_out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lora_weights").mkdir()
+    (tmp_path / "lora_weights" / file).touch()
+    assert main(["publish", str(tmp_path / "lora_weights")]) == 2
+    said = capsys.readouterr().err
+    assert f"lora_weights is a folder, and no study: {way_out}" in said
+
+
 @pytest.mark.parametrize(("count", "said"), [(999, "999 B"), (12_345, "12 kB"), (3_140_000, "3.1 MB")])
 def test_a_size_is_said_as_people_say_it(count: int, said: str) -> None:
     assert size(count) == said

@@ -44,7 +44,7 @@ def judged(clip: float, judge: float) -> pd.DataFrame:
 
 
 def test_agreement_is_over_the_variants_that_differ() -> None:
-    assert "go the same way for every variant that differs in CLIPScore (1)" in agreement_sentence(
+    assert "go the same way for the one variant that differs in CLIPScore." in agreement_sentence(
         judged(0.1, 0.1), "clip_a"
     )
     assert "r4_a8 (CLIPScore +0.1" in (said := agreement_sentence(judged(0.1, -0.1), "clip_a")) and "DISAGREE" in said

@@ -27,6 +27,21 @@ def test_text_of_a1111_is_taken_apart() -> None:
     assert (new.prompt, new.negative, new.settings["Schedule type"]) == ("a lake", "", "Automatic")
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt", "negative", "steps"),
+    [
+        ("Steps: 5, a poster of stairs\nSteps: 20, Sampler: Euler", "Steps: 5, a poster of stairs", "", "20"),
+        ("stairs, Steps: 5, wood\nNegative prompt: a\nSteps: 20, Seed: 1", "stairs, Steps: 5, wood", "a", "20"),
+        ("a Steps: 5, b\nNegative prompt: Steps: 6, c\nSteps: 7, Seed: 1", "a Steps: 5, b", "Steps: 6, c", "7"),
+        ("a lake Negative prompt: fog Steps: 20, Seed: 1", "a lake", "fog", "20"),  # lines that were joined
+        ("a lake\nSteps: 20", "a lake", "", "20"),
+    ],
+)
+def test_a_prompt_may_have_the_words_of_the_settings(text: str, prompt: str, negative: str, steps: str) -> None:
+    read = read_written(text)
+    assert (read.prompt, read.negative, read.settings["Steps"]) == (prompt, negative, steps)
+
+
 @pytest.mark.parametrize("text", ["", "a lake", "a lake\nby the sea"])
 def test_text_without_settings_is_a_prompt(text: str) -> None:
     assert read_written(text).prompt == " ".join(text.split()) and not read_written(text).settings

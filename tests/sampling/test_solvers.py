@@ -1,10 +1,17 @@
 """solvers.py: a study's solver is diffusers' own, decides the key of a picture and is said in A1111's words."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
 from PIL import ImageChops
 
 from caplora.lora.adapter import NOTHING
@@ -42,6 +49,54 @@ def test_solver_draws_what_diffusers_draws_with_it(family: str, solver: str) -> 
     ).images
     for a, b in zip(ours, theirs, strict=True):
         assert max(high for _, high in ImageChops.difference(a, b).getextrema()) <= 1
+
+
+ODD: tuple[tuple[type[SchedulerMixin], dict[str, Any]], ...] = (  # what a base model's own scheduler may be
+    (
+        DPMSolverMultistepScheduler,
+        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "solver_type": "heun",
+         "euler_at_final": True, "lower_order_final": False, "final_sigmas_type": "sigma_min", "thresholding": True},
+    ),
+    (DPMSolverMultistepScheduler, {"use_exponential_sigmas": True}),
+    (DPMSolverMultistepScheduler, {"use_lu_lambdas": True}),
+    (
+        EulerDiscreteScheduler,
+        {"use_beta_sigmas": True, "interpolation_type": "log_linear", "sigma_min": 0.1, "sigma_max": 9.0},
+    ),
+    (UniPCMultistepScheduler, {"predict_x0": False, "solver_type": "bh1", "disable_corrector": [0, 1]}),
+    (DDIMScheduler, {"clip_sample": True, "thresholding": True}),
+)  # fmt: skip
+
+
+def seeded(solver: str) -> dict[str, torch.Generator]:
+    return {"generator": torch.Generator().manual_seed(0)} if SOLVERS[solver].ancestral else {}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize(("kind", "odd"), ODD)
+def test_solver_is_what_its_name_says_whatever_the_base_says(
+    solver: str, kind: type[SchedulerMixin], odd: dict[str, Any], loaded: bool
+) -> None:
+    pipeline, usual_base = tiny_pipeline(), dict(tiny_pipeline().scheduler.config)
+    pipeline.scheduler = kind.from_config(usual_base)
+    usual = scheduler_of(pipeline, solver)
+    pipeline.scheduler = kind.from_config(usual_base, **odd)
+    assert all(pipeline.scheduler.config[key] == value for key, value in odd.items())
+    if loaded:  # as `load_base` leaves it
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    unusual = scheduler_of(pipeline, solver)
+    for scheduler in (usual, unusual):
+        scheduler.set_timesteps(4)
+    assert usual.timesteps.tolist() == unusual.timesteps.tolist()
+    steps = [torch.full((1, 4, 2, 2), 2.0)] * 2
+    for t in usual.timesteps:
+        given = [s.scale_model_input(latents, t) for s, latents in zip((usual, unusual), steps, strict=True)]
+        steps = [
+            s.step(torch.sin(noisy), t, latents, **seeded(solver)).prev_sample
+            for s, noisy, latents in zip((usual, unusual), given, steps, strict=True)
+        ]
+    assert torch.equal(*steps)
 
 
 def test_noise_of_later_steps_is_of_the_seed_and_the_same_for_every_arm() -> None:

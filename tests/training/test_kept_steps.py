@@ -1,6 +1,7 @@
 """Adapters kept at several steps, and variants trained on fewer images or for epochs: each as it would be alone."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_fewer_images_are_among_more_and_another_seed_draws_others() -> None:
     names = [f"{i}.png" for i in range(100)]
     sets = [drawn_images(reversed(names), n, 0) for n in (10, 25, 50, 100)]
     assert [len(own) for own in sets] == [10, 25, 50, 100] and sets[-1] == sorted(names) == drawn_images(names, None, 0)
-    assert all({*few} < {*more} for few, more in zip(sets, sets[1:], strict=False))
+    assert all({*few} < {*more} for few, more in pairwise(sets))
     assert sets[0] != drawn_images(names, 10, 1)
     assert {*drawn_images(names[1:], 10, 0)} >= {*sets[0]} - {names[0]}  # one that is gone moves one
     with pytest.raises(ValueError, match="there are 100 images to train on, and 101 are asked for"):
