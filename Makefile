@@ -21,7 +21,7 @@ MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstr
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation images study mini lab test lint repository zip colab lock unlock clean
+.PHONY: help demo ablation images steps study mini lab test lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -49,6 +49,12 @@ images: $(INSTALLED)  ## how many images are enough: the mini study trained on 1
 	@echo
 	@echo "Report:  runs/mini_images/report.html"
 	@echo "Figure:  figures/mini_images/images.png"
+
+steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at eight steps
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=ten_images || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/mini_steps/report.html"
+	@echo "Figure:  figures/mini_steps/steps.png"
 
 study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=~/faces LIKE=sd15 (or LIKE=mini, to try)
 	@test -n "$(NAME)" || { echo "make study NAME=faces IMAGES=~/faces: NAME is missing"; exit 2; }

@@ -18,8 +18,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 DOORS = sorted(p for p in FILES if p.name == "__init__.py" and p.parent != PACKAGE)
 CONTRACTS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 OUTSIDE = [PROJECT / "Snakefile", *sorted(PROJECT.glob("notebooks/*.ipynb"))]
-COMMITTED = sorted(
-    p for study in ("mini", "mini_reviewed", "mini_images") for p in (PROJECT / "figures" / study).glob("[!.]*")
+SHOWN = ("mini", "mini_reviewed", "mini_images", "mini_steps")  # studies whose figures are committed
+COMMITTED = sorted(p for study in SHOWN for p in (PROJECT / "figures" / study).glob("[!.]*"))
 )
 
 

@@ -18,11 +18,6 @@ REACHED = [*PAIR, "n_prompts", "n_seeds", "baseline", "mean", "mean_low", "mean_
 PAIRED = [*PAIR, "difference", "low", "high", "p", "p_corrected", "positive", "detectable", "verdict"]
 
 
-def candidates(variants: Sequence[Variant]) -> list[Variant]:
-    """The variants from which the best is chosen: those trained on the ledger's captions and on all images, if any."""
-    return [v for v in variants if v.captions is None and v.images is None] or list(variants)
-
-
 def image_arms(variants: Sequence[Variant]) -> dict[int | None, str]:
     """Number of images (None: all) → the name of the variant trained on so many, the fewest first; empty without two.
 

@@ -10,11 +10,11 @@ from functools import cached_property
 
 import pandas as pd
 
-from caplora.choosing.ablation import candidates, experimental_arms
+from caplora.choosing.ablation import experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
-from caplora.study import BASELINE, Study, Variant
+from caplora.study import BASELINE, Study, Variant, candidates
 
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from caplora.study.settings import Part, Positive, Text
-from caplora.study.variants import Targets, Variant
+from caplora.study.variants import Targets, Variant, candidates
 
 
 class Prior(Part):
@@ -115,9 +115,9 @@ class Training(Part):
         return tuple(sorted({step for step in asked if step < self.steps}))
 
     def with_steps(self, variants: "Sequence[Variant]") -> "tuple[Variant, ...]":
-        """The variants, each after those of its steps that `keep` names; arms of an experiment have none."""
-        plain = {v for v in variants if v.captions is None and v.images is None and v.epochs is None}
-        steps = {v: self.kept_steps if v in plain else () for v in variants}
+        """The variants, each after those of its steps that `keep` names; those that are no `candidates` have none."""
+        own = candidates(variants)
+        steps = {v: self.kept_steps if v in own and v.epochs is None else () for v in variants}
         return tuple(w for v in variants for w in (*(v.model_copy(update={"step": s}) for s in steps[v]), v))
 
     @property

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,6 +79,11 @@ class Variant(Part):
     def scale(self) -> float:
         """What multiplies BA: alpha / rank (Hu et al. 2021), or alpha / √rank."""
         return self.alpha / (math.sqrt(self.rank) if self.use_rslora else self.rank)
+
+
+def candidates(variants: Sequence[Variant]) -> list[Variant]:
+    """The variants from which the best is chosen: those trained on the ledger's captions and on all images, if any."""
+    return [v for v in variants if v.captions is None and v.images is None] or list(variants)
 
 
 def drawn_images(names: Iterable[str], count: int | None, seed: int) -> list[str]:

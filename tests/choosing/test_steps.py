@@ -38,7 +38,8 @@ def test_the_steps_of_a_training_are_variants_before_its_last() -> None:
         (3, 6, 9), (3, 6), (),
     ]  # fmt: skip
     arms = [Variant(rank=4, alpha=4, captions="none"), Variant(rank=4, alpha=4, images=9)]
-    assert TRAINING.with_steps(arms) == tuple(arms)
+    assert TRAINING.with_steps([*arms, Variant(rank=4, alpha=4)])[:2] == tuple(arms)
+    assert len(TRAINING.with_steps(arms[1:])) == 3  # nothing else is a candidate
     with pytest.raises(StudyError, match="step is not for a file of variants"):
         read_variants([{"rank": 4, "alpha": 4, "step": 100}])
 

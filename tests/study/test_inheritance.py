@@ -36,7 +36,6 @@ CHANGED: dict[str, dict[str, Any]] = {  # since 0.4.0
     "sd15": {"sampling": {"num_inference_steps": 20, "finalists": 1}},
     "mini": FASTER,
     "mini_reviewed": FASTER,
-    "mini_images": FASTER,
 }
 Write = Callable[..., Path]
 
