@@ -20,7 +20,6 @@ CONTRACTS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8
 OUTSIDE = [PROJECT / "Snakefile", *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 SHOWN = ("mini", "mini_reviewed", "mini_images", "mini_steps")  # studies whose figures are committed
 COMMITTED = sorted(p for study in SHOWN for p in (PROJECT / "figures" / study).glob("[!.]*"))
-)
 
 
 def name_of(path: Path) -> str:
