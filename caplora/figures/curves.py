@@ -68,16 +68,15 @@ def _curves(axes: Axes, rows: pd.DataFrame, best: str) -> None:
     """One metric over the scale."""
     metric = metric_of(str(rows["metric"].iloc[0]))
     for variant, own in rows.groupby("variant", sort=False):
-        _line(axes, own["scale"], own, str(variant), variant == best)
+        _line(axes, own["scale"], own, appearance(str(variant)), variant == best)
     axes.axvline(1, color=MUTED, lw=1, linestyle=(0, (4, 2)))
     axes.axhline(0, color=MUTED, lw=0.8)
     axes.set_xticks(sorted(rows["scale"].unique()), [f"{s:g}" for s in sorted(rows["scale"].unique())])
     axes.set(title=f"{metric.name} ({metric.better} is better)", ylabel="difference", xlabel="scale of the adapter")
 
 
-def _line(axes: Axes, places: pd.Series, own: pd.DataFrame, variant: str, chosen: bool) -> None:
+def _line(axes: Axes, places: pd.Series, own: pd.DataFrame, look: dict[str, Any], chosen: bool) -> None:
     """The means of one variant over the places, the interval as a band where it is the chosen one."""
-    look = appearance(variant)
     axes.plot(places, own["mean"], **look, **_weight(chosen))
     if chosen:
         axes.fill_between(places, own["low"], own["high"], color=look["color"], alpha=0.18, lw=0)
@@ -118,7 +117,7 @@ def images_curves(table: pd.DataFrame, variant: str) -> Figure:
     """A panel per metric of an `axis_table` over the number of images that a variant was trained on, with bands."""
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
-        _line(axes, rows["at"], rows, variant, chosen=True)
+        _line(axes, rows["at"], rows, appearance(variant) | {"linestyle": "-"}, chosen=True)
         axes.set_xscale("log")
         axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
         axes.minorticks_off()
@@ -132,7 +131,7 @@ def steps_curves(table: pd.DataFrame, variant: str, chosen: float) -> Figure:
     """A panel per metric of an `axis_table` over the steps at which an adapter was kept; dashed: the chosen one."""
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
-        _line(axes, rows["at"], rows, variant, chosen=True)
+        _line(axes, rows["at"], rows, appearance(variant) | {"linestyle": "-"}, chosen=True)
         axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
         axes.axvline(chosen, color=MUTED, lw=1, linestyle=(0, (4, 2)))
         _name(axes, str(metric), "steps trained")
@@ -164,6 +163,6 @@ def _axis_note(table: pd.DataFrame, first: str) -> str:
     n = ", ".join(counts(own) for _, own in rows.groupby("split", sort=False))
     by = ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in rows.to_dict("records"))
     return (
-        f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the baseline, and of\n"
-        f"memorisation what held-out portraits have. {by}."
+        f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the"
+        f" baseline, and of memorisation what held-out portraits have.\n{by}."
     )

@@ -8,7 +8,7 @@ from caplora.planning.cards import Card
 from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import count_forward, count_training, count_vae, transformer_flop
 from caplora.planning.needs import Needs, images_of
-from caplora.planning.pictures import pictures
+from caplora.planning.pictures import pictures_of
 from caplora.study import Clip, Study, Variant
 
 IMAGES = 100  # of a study that has no dataset yet
@@ -46,7 +46,7 @@ def minutes_of(
     images: int = IMAGES,
 ) -> Minutes:
     """What the study takes on a card before anything is measured."""
-    drawn = sum(pictures(study.sampling, len(variants), len(study.training.kept_steps)).values())
+    drawn = sum(pictures_of(study, variants).values())
     training = training_seconds(study, variants, configs, card, needs.checkpointing, images)
     each, scored = picture_seconds(study, configs, card), scoring_seconds(study, card)
     return Minutes(training / 60, drawn * each / 60, (drawn + images) * scored / 60)

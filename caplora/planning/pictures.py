@@ -1,19 +1,29 @@
 """How many pictures a study draws."""
 
-from caplora.study import Sampling
+from collections.abc import Sequence
+
+from caplora.study import Sampling, Study, Variant, candidates
 
 FINAL = ("test", "edits", "unrelated")  # suites that a finalist draws; all variants draw the development prompts
 
 
-def pictures(settings: Sampling, variants: int, steps: int = 0) -> dict[str, int]:
+def pictures(settings: Sampling, variants: int, steps: int = 0, arms: int = 0) -> dict[str, int]:
     """The pictures of each suite and of the other scales, over the baseline and all variants.
 
-    All variants draw the development prompts, the finalists the other suites, and the best one is drawn at other
-    scales. Each of the `steps` whose adapters are kept draws development and unrelated prompts with one seed.
+    All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
+    that are trained on other captions or fewer images. The best one is drawn at other scales. Each of the `steps` at
+    which adapters are kept draws development and unrelated prompts with one seed.
     """
-    arms, final = 1 + variants, 1 + min(settings.finalists or variants, variants)
+    chosen_from = variants - arms
+    everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
     suites, seeds = settings.suites, len(settings.seeds)
-    drawn = {split: (final if split in FINAL else arms) * len(suite) * seeds for split, suite in suites.items()}
+    drawn = {split: (final if split in FINAL else everyone) * len(suite) * seeds for split, suite in suites.items()}
     prompts = len(suites["development"]) + len(suites["unrelated"])
-    kept = {"kept steps": variants * (steps * prompts + len(suites["unrelated"]))} if steps else {}
+    kept = {"kept steps": chosen_from * (steps * prompts + len(suites["unrelated"]))} if steps else {}
     return drawn | {"scales": len(settings.scales) * prompts} | kept
+
+
+def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:
+    """The pictures that a study draws for its variants."""
+    arms = len(variants) - len(candidates(variants))
+    return pictures(study.sampling, len(variants), len(study.training.kept_steps), arms)

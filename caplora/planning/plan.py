@@ -9,7 +9,7 @@ from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import targeted
 from caplora.planning.minutes import IMAGES, Minutes, minutes_of
 from caplora.planning.needs import Needs, chosen, needs_of
-from caplora.planning.pictures import pictures
+from caplora.planning.pictures import pictures_of
 from caplora.study import Study, Variant
 
 HEADS = (
@@ -64,7 +64,7 @@ def forecast_of(
         refuse_rank(targeted(configs, study.training.of(variant).targets), variant)
     needs = needs_of(study, own, configs, card)
     minutes = minutes_of(study, own, configs, card, needs, images)
-    return Forecast(study, card, needs, minutes, pictures(study.sampling, len(own), len(study.training.kept_steps)))
+    return Forecast(study, card, needs, minutes, pictures_of(study, own))
 
 
 def table_of(forecasts: Sequence[Forecast]) -> str:

@@ -142,7 +142,7 @@ def _costs(metric: str, found: Enough) -> str:
         f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p_corrected)})"
         for at, e in found.effects.items()
     ]
-    return f"Beside {found.last:g} images, {metric_of(metric).said} differs by: {'; '.join(each)}; p corrected."
+    return f"{metric_of(metric).name} beside {found.last:g} images: {'; '.join(each)}; p corrected."
 
 
 RULES = {  # sampling.step_rule → in words

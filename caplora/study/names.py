@@ -37,7 +37,7 @@ METRICS = {
     ),
     "memorisation_excess": Metric(
         "memorisation",
-        f"cosine above that of {REAL}",
+        "cosine above held-out’s",
         f"The cosine to the nearest of the images trained on, above what {REAL} come to,",
         "less",
     ),

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from caplora.figures.curves import scale_curves, scale_table
+from caplora.figures.curves import images_curves, scale_curves, scale_table, steps_curves
+from caplora.statistics import axes
 from caplora.statistics.effects import COLUMNS, ScoreError
 
 SCALES = (0, 0.4, 0.7, 1, 1.2)
@@ -77,3 +78,25 @@ def test_a_scale_that_lacks_a_score_is_named() -> None:
 def test_a_table_of_other_metrics_is_refused() -> None:
     with pytest.raises(ScoreError, match="neither CLIPScore"):
         scale_table(scales().assign(metric="judge"))
+
+
+def over(places: tuple[int, ...]) -> pd.DataFrame:
+    """An `axis_table` over some places."""
+    kinds = (("clip_score", "test"), ("identity", "test"), ("memorisation_excess", "test"), ("drift", "unrelated"))
+    rows = [
+        (m, "model", split, at, at / 100, at / 100 - 0.1, at / 100 + 0.1, 5, 2) for m, split in kinds for at in places
+    ]
+    return pd.DataFrame(rows, columns=list(axes.COLUMNS))
+
+
+@pytest.mark.parametrize("name", ["images", "steps"])
+def test_curves_over_images_and_steps_are_the_table_with_its_bands(name: str) -> None:
+    table = over((10, 25, 50, 100))
+    figure = images_curves(table, "r8_a8") if name == "images" else steps_curves(table, "r8_a8", 25)
+    for panel, (_, rows) in zip(figure.axes, table.groupby("metric", sort=False), strict=True):
+        np.testing.assert_array_equal(panel.lines[0].get_xydata(), rows[["at", "mean"]])
+        band = panel.collections[0].get_paths()[0].vertices[:, 1]
+        assert (band.min(), band.max()) == pytest.approx((rows["low"].min(), rows["high"].max()))
+        assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "25", "50", "100"]
+        if name == "steps":
+            assert 25 in [line.get_xdata()[0] for line in panel.lines[1:]]

@@ -14,7 +14,7 @@ from caplora.commands.plan import Name
 from caplora.planning.cards import CARDS, UTILISATION, known
 from caplora.planning.counting import count_forward, count_vae
 from caplora.planning.minutes import picture_seconds
-from caplora.planning.pictures import pictures
+from caplora.planning.pictures import pictures, pictures_of
 from caplora.planning.plan import forecast_of
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
@@ -121,3 +121,14 @@ def test_a_rank_above_a_layers_width_is_named_before_anything_is_planned() -> No
         forecast_of(STUDY, [most, above], SD15, CARDS["H100"])
     middle = Variant(rank=321, alpha=1, targets=r"mid_block.*attn1\.to_q$")
     forecast_of(STUDY, [middle], SD15, CARDS["H100"])
+
+
+def test_arms_of_an_experiment_draw_every_suite_and_kept_steps_the_development_prompts() -> None:
+    study = read_study("mini", training={"keep": (60, 120)})
+    asked = [Variant(rank=8, alpha=8), Variant(rank=8, alpha=8, images=10), Variant(rank=8, alpha=8, images=25)]
+    suites, seeds = study.sampling.suites, len(study.sampling.seeds)
+    drawn = pictures_of(study, asked)
+    assert drawn["test"] == 4 * len(suites["test"]) * seeds  # the baseline, the finalist and both arms
+    assert drawn["development"] == 4 * len(suites["development"]) * seeds
+    few = len(suites["development"]) + len(suites["unrelated"])
+    assert drawn["kept steps"] == 2 * few + len(suites["unrelated"])

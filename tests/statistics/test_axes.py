@@ -57,7 +57,7 @@ def test_enough_is_the_first_place_behind_all_that_fall_short_of_the_last(
     _, corrected = flip_test(means, sign_flips(10))
     assert [e.p_corrected for e in found.effects.values()] == pytest.approx(corrected)
     sentences = images_sentences({"clip_score": found})
-    assert said in sentences[0] and sentences[1].count(" images") == 4 and "one draw of images" in sentences[2]
+    assert said in sentences[0] and sentences[1].count(" images ") == 3 and "one draw of images" in sentences[2]
 
 
 def test_training_that_goes_on_to_copy_is_said_to_overfit() -> None:
