@@ -119,7 +119,7 @@ def images_sentences(enough: Mapping[str, Enough]) -> list[str]:
 
 def _enough(metric: str, found: Enough) -> str:
     """Where more images stopped helping, in one metric, or that it cannot be told."""
-    name, last, short = metric_of(metric).name, f"{found.last:g}", found.short
+    name, last, short = _headed(metric), f"{found.last:g}", found.short
     if not short:
         least = max(e.detectable for e in found.effects.values())
         return (
@@ -142,7 +142,13 @@ def _costs(metric: str, found: Enough) -> str:
         f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p_corrected)})"
         for at, e in found.effects.items()
     ]
-    return f"{metric_of(metric).name} beside {found.last:g} images: {'; '.join(each)}; p corrected."
+    return f"{_headed(metric)} beside {found.last:g} images: {'; '.join(each)}; p corrected."
+
+
+def _headed(metric: str) -> str:
+    """The name of a metric at the start of a sentence."""
+    name = metric_of(metric).name
+    return name[:1].upper() + name[1:]
 
 
 RULES = {  # sampling.step_rule → in words
