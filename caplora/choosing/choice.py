@@ -14,7 +14,7 @@ from caplora.choosing.ablation import experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
-from caplora.study import BASELINE, Study, Variant, candidates
+from caplora.study import BASELINE, Study, Variant, candidates, counted
 
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
 
@@ -172,8 +172,10 @@ class Choice:
         if not self.spared:
             return failure_sentence(self.asked, self.failed)
         names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
+        n, steps = len(self.compared), ", each at one of its steps," if self.passed_over else ","
         said = (
-            f"{len(self.compared)} variants were compared on the development prompts, and the test prompts were spent"
+            f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps} and the"
+            " test prompts were spent"
             f" on the best{'' if limit == 1 else f' {limit}'} of them alone ({names}):"
             f" p {'is corrected over those' if len(self.scored) > 1 else 'needs no correction'}."
         )

@@ -164,11 +164,11 @@ def steps_sentences(arms: Mapping[float, str], chosen: float, rule: str, later: 
     if not later:
         return [f"{said} It is the last."]
     found = [
-        f"{metric_of(m).said} changes by {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p)})"
+        f"{metric_of(m).name} {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p)})"
         for m, e in later.items()
     ]
     grown = later.get("memorisation_excess")
     likeness = [e for m, e in later.items() if m != "memorisation_excess"]
     copies = grown is not None and grown.low > 0 and not any(e.low > 0 for e in likeness)
     over = "So it overfits: it comes nearer to its training images and no nearer to the held-out ones."
-    return [said, f"From {chosen:g} to {max(arms):g}: {'; '.join(found)}.", *([over] if copies else [])]
+    return [said, f"From step {chosen:g} to {max(arms):g}: {'; '.join(found)}.", *([over] if copies else [])]
