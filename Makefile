@@ -8,7 +8,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --scheduler greedy --quiet host reason
-CAPTIONS := --config study=mini_reviewed variants=captions
+CAPTIONS := --config study=mini_reviewed variants=captions redraw=$(if $(REDRAW),True,False)
 AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: make lab); the same command goes on from there (after a kill: make unlock)
 
 # Every notebook is a process of its own. In a shell that forbids Python to keep byte code, as some containers do, each
@@ -16,7 +16,7 @@ AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: ma
 export PYTHONDONTWRITEBYTECODE :=
 
 # A misspelt name is an error, or the study that it was meant for would not be the one that runs.
-SETTINGS := NAME IMAGES LIKE VARIANTS WORKERS PYTHON REPOSITORY UPGRADE
+SETTINGS := NAME IMAGES LIKE VARIANTS REDRAW WORKERS PYTHON REPOSITORY UPGRADE
 MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
@@ -28,7 +28,7 @@ help:  ## say what can be made
 
 demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: captions, adapters, samples, scores, report
 	@echo "To watch it grow, from the first portraits on (in half a minute): runs/mini/progress.html, in a browser"
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) redraw=$(if $(REDRAW),True,False) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini/report.html"
 	@echo "Figures: figures/mini"
@@ -36,7 +36,7 @@ demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: caption
 ablation: $(INSTALLED)  ## what captions are worth: the mini study trained on five kinds of captions, none to reviewed to shuffled
 	@mkdir -p runs/mini_reviewed/samples
 	@test -d runs/mini_reviewed/samples/baseline || test ! -d runs/mini/samples/baseline || \
-		cp -R runs/mini/samples/baseline runs/mini_reviewed/samples/  # notebook 03 draws it anew if it was drawn otherwise
+		cp -R runs/mini/samples/baseline runs/mini_reviewed/samples/  # notebook 03 counts what was drawn otherwise, and stops
 	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --until captions $(CAPTIONS) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@$(BIN)/python -c "from caplora.mini.reviewer import review_portraits; review_portraits('mini_reviewed')"
 	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) $(CAPTIONS) || { echo "Stopped: $(AGAIN)"; exit 1; }
@@ -61,7 +61,7 @@ study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=
 	@test -n "$(IMAGES)" || test -f "params/studies/$(NAME).yaml" || { echo "IMAGES, the folder of your images, is missing"; exit 2; }
 	@test -z "$(IMAGES)" || $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"
 	@echo "To watch it grow, from the first portraits on: runs/$(NAME)/progress.html, in a browser"
-	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) redraw=$(if $(REDRAW),True,False) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/$(NAME)/report.html"
 	@echo "Figures: figures/$(NAME)"

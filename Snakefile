@@ -16,12 +16,13 @@ from pathlib import Path
 
 from caplora.study import BASELINE, PROJECT, read_study, read_variants
 
-unknown = sorted(set(config) - {"study", "variants"})
+unknown = sorted(set(config) - {"study", "variants", "redraw"})
 if unknown:
-    raise WorkflowError(f"--config takes study=NAME and variants=NAME, got {', '.join(unknown)}")
+    raise WorkflowError(f"--config takes study=NAME, variants=NAME and redraw=True, got {', '.join(unknown)}")
 
 STUDY = str(config.get("study", "mini"))
 VARIANTS = str(config.get("variants", "grid"))
+REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
 study = read_study(STUDY)
 variants = read_variants(VARIANTS)
 arms = [BASELINE, *(v.name for v in variants)]
@@ -140,7 +141,7 @@ rule samples:
     message:
         "3 of 5: every arm draws the prompts from the same noise"
     shell:
-        PAPERMILL + " -r variants {VARIANTS:q}"
+        PAPERMILL + " -r variants {VARIANTS:q} -p redraw {REDRAW}"
 
 
 rule scores:

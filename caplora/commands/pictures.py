@@ -57,7 +57,7 @@ def sample(
         prompt: What to draw; may be given several times.
         scale: How much of the adapter is used.
         resolution: Pixels of a side.
-        output_dir: Where it goes; other prompts take their place.
+        output_dir: Where it goes; what was drawn there with other settings goes, and other prompts stay.
     """
     from tqdm.auto import tqdm
 

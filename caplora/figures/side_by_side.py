@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from caplora.figures.galleries import Picture, place, read_pictures, sample_pictures, show_picture
 from caplora.figures.look import STYLE, WIDTH, Figure, footnote, opening_note, shorten, wrapped
+from caplora.statistics import Row
 from caplora.study import BASELINE, Study, metric_of, signed
 
 EXTREMES = ("kind", "place", "prompt", "seed", "variant", "baseline", "adapter", "difference")
@@ -60,10 +61,15 @@ def _sample(study: Study, arm: str, prompt: str, seed: int) -> Picture | None:
 
 def closest_pictures(study: Study, table: pd.DataFrame) -> list[Pair]:
     """Sample and training portrait for each row of a table of `closest_pairs`."""
-    samples = [
-        _picture_in(study.samples(arm), name) for arm, name in zip(table["variant"], table["sample"], strict=True)
-    ]
-    return list(zip(samples, [_picture_in(study.dataset, name) for name in table["portrait"]], strict=True))
+    return [(_found(study, row), _picture_in(study.dataset, row["portrait"])) for row in table.to_dict("records")]
+
+
+def _found(study: Study, row: Row) -> Picture | None:
+    """The sample of a row; 03 may have given it another name since 04 found it."""
+    picture = _picture_in(study.samples(row["variant"]), row["sample"])
+    return (
+        _sample(study, row["variant"], row["prompt"], row["seed"]) if picture is None and "prompt" in row else picture
+    )
 
 
 def _picture_in(folder: Path, name: str) -> Picture | None:

@@ -1,5 +1,6 @@
 """What notebook 03 holds: the baseline and the adapters of a study on their way to samples."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -21,8 +22,12 @@ from caplora.sampling import (
     before_choice,
     claim,
     development_only,
+    drawn_at_scales,
     drawn_samples,
+    first_prompts,
     flagged_sentence,
+    picture_seconds,
+    pictures_in,
     plan_jobs,
     refuse_flagged_baseline,
     sample,
@@ -32,8 +37,8 @@ from caplora.sampling import (
     write_tables,
 )
 from caplora.scoring import clip_table, load_clip
-from caplora.statistics import checks, design_sentence, write_controls
-from caplora.study import BASELINE, Study, Variant, read_study, read_variants, write_text
+from caplora.statistics import checks, design_sentence, pilot_sentence, write_controls
+from caplora.study import BASELINE, Study, Variant, read_aside, read_variants, write_text
 
 
 class Samples:
@@ -43,18 +48,28 @@ class Samples:
     and who is drawn at other scales.
     """
 
-    def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
-        self.study, self.variants = study, variants
+    def __init__(self, study: Study, variants: Sequence[Variant], redraw: bool = False) -> None:
+        self.study, self.variants, self.redraw = study, variants, redraw
+        self.removed = ""  # which pictures were, as the folders were claimed
+        self.seconds = 0.0  # a picture takes, measured
         self.choice: Choice | None = None  # once it is made
 
     @classmethod
     def open(
-        cls, study: str, variants: str | list[dict], num_inference_steps: int = 0, guidance_scale: float = 0.0
+        cls,
+        study: str,
+        variants: str | list[dict],
+        num_inference_steps: int = 0,
+        guidance_scale: float = 0.0,
+        redraw: bool = False,
     ) -> "Samples":
-        """A study by its name or file, and variants by their file or as a list; 0 is what the study says."""
+        """A study by its name or file, and variants by their file or as a list; 0 is what the study says.
+
+        Other settings draw into a folder of their own. `redraw`: pictures that the study would draw otherwise may go.
+        """
         turned = {"num_inference_steps": num_inference_steps or None, "guidance_scale": guidance_scale or None}
-        read = read_study(study, sampling=turned)
-        return cls(read, read.training.with_steps(read_variants(variants)))
+        read = read_aside(study, turned)
+        return cls(read, read.training.with_steps(read_variants(variants)), redraw)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -64,7 +79,9 @@ class Samples:
     @cached_property
     def everyone(self) -> dict[str, Arm]:
         """The baseline and the trained variants by name, each with every prompt; their folders are claimed."""
-        return {arm.folder.name: arm for arm in study_arms(self.study, self.variants, self.pipeline)}
+        arms = study_arms(self.study, self.variants, self.pipeline)
+        self.removed = claim([*arms, *drawn_at_scales(arms[1:], self.study.sampling)], self.redraw)
+        return {arm.folder.name: arm for arm in arms}
 
     @property
     def first(self) -> dict[str, Arm]:
@@ -114,17 +131,18 @@ class Samples:
 
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""
-        first, limit = _count(self.development_jobs), self.study.sampling.finalists
-        scales = self.study.sampling.scales
+        first, settings = pictures_in(self.development_jobs), self.study.sampling
         lines = [
+            [self.study.aside_sentence],
             ["arms:", BASELINE, *self.trained],
             ["not trained:", *([v.name for v in self.variants if v.name not in self.everyone] or ["none"])],
-            [f"on all prompts: the baseline and the best {limit} of them"] if limit else [],
-            ["at other scales too: the best of them, at", *map(str, scales)] if scales else [],
+            [f"on all prompts: the baseline and the best {settings.finalists} of them"] if settings.finalists else [],
+            ["at other scales too: the best of them, at", *map(str, settings.scales)] if settings.scales else [],
+            [self.removed],
             *([note] for adapter in self.trained.values() for note in adapter.notes),
-            [f"{_count(self.jobs)} samples to draw, {first} of them of the development prompts"],
+            [f"{pictures_in(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
-        return "\n".join(" ".join(line) for line in lines if line)
+        return "\n".join(" ".join(line) for line in lines if any(line))
 
     def forecast(self) -> str:
         """How long it takes to draw what is not drawn yet, from the measured steps of a batch."""
@@ -132,16 +150,13 @@ class Samples:
         if not jobs:
             return "everything is drawn"
         refuse_while_drawing()
-        largest = max(jobs, key=lambda job: _count([job]))
-        minutes = batch_seconds(self.pipeline, largest, self.study.sampling) / _count([largest]) * _count(jobs) / 60
-        return f"{_count(jobs)} samples take about {minutes:.1f} minutes"
+        largest = max(jobs, key=lambda job: pictures_in([job]))
+        self.seconds = batch_seconds(self.pipeline, largest, self.study.sampling) / pictures_in([largest])
+        return f"{pictures_in(jobs)} samples take about {self.seconds * pictures_in(jobs) / 60:.1f} minutes"
 
     def prompts(self) -> str:
         """The first prompts of each suite, and what the study can find with them."""
-        lines = []
-        for split, suite in self.study.sampling.suites.items():
-            lines += [f"{len(suite)} {split}:", *(f"  {prompt}" for prompt in suite[:2]), *["  …"][: len(suite) > 2]]
-        return "\n".join([*lines, "", design_sentence(self.study)])
+        return f"{first_prompts(self.study.sampling)}\n\n{design_sentence(self.study)}"
 
     def draw_development(self) -> Iterator[Image.Image]:
         """Draw what is not drawn yet of the development prompts, yielding each batch as a sheet (a column per arm)."""
@@ -157,6 +172,13 @@ class Samples:
         write_text(self.study.choice, table.to_csv(index=False))
         return table.set_index("variant").round(4)
 
+    def power(self) -> str:
+        """What the development prompts say of the test: whether it finds what is of interest, and what would."""
+        if not self.choice or not self.choice.compared:
+            return ""
+        self.seconds = self.seconds or picture_seconds(self.pipeline, self.everyone[BASELINE], self.study.sampling)
+        return pilot_sentence(self.study, self.choice.development(), len(self.columns), self.seconds)
+
     def chosen(self) -> str:
         """Who is chosen, who draws every prompt, who the development prompts only, and how much is left to draw."""
         tested, best = self._chosen
@@ -165,7 +187,7 @@ class Samples:
             ["chosen:", best or "none"],
             ["on all prompts:", BASELINE, *tested],
             ["on the development prompts only:", *spared] if spared else [],
-            [f"{_count(self.jobs)} samples to draw"],
+            [f"{pictures_in(self.jobs)} samples to draw"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)
 
@@ -186,7 +208,7 @@ class Samples:
         yield from self.draw_development()
         while True:
             self.choose()
-            claim([arm for name, arm in self.arms.items() if "@" in name])
+            claim([arm for name, arm in self.arms.items() if "@" in name], self.redraw)
             if not (jobs := self.jobs):
                 break
             yield from self._sheets(jobs)
@@ -195,7 +217,10 @@ class Samples:
     def _sheets(self, jobs: Sequence[Job]) -> Iterator[Image.Image]:
         refuse_while_drawing()
         drawn = sample(self.pipeline, jobs, self.study.sampling)
+        began, done = time.monotonic(), 0
         for batch in growing(self.study, drawn, "3 of 5: every arm draws the prompts", "batches", len(jobs)):
+            done += sum(len(drawn.images) for drawn in batch)
+            self.seconds = (time.monotonic() - began) / done
             yield contact_sheet([image for drawn in batch for image in drawn.images], columns=len(batch[0].images))
 
     def playground(self, kept: Callable[[], object] = lambda: None) -> Playground:
@@ -223,8 +248,3 @@ class Samples:
         names = [w.file_name for w in wanted if w.seed == seed and w.split == "test"][:prompts]
         opened = (Image.open(self.everyone[arm].folder / name) for name in names for arm in self.columns)
         return contact_sheet(opened, columns=len(self.columns), side=128)
-
-
-def _count(jobs: Sequence[Job]) -> int:
-    """How many samples some jobs draw."""
-    return sum(len(job.arms) * len(job.wanted) for job in jobs)

@@ -14,12 +14,14 @@ from caplora.report import (
     Findings,
     agreement_sentence,
     errors_sentence,
+    interest_sentence,
     memorised_sentence,
     power_sentence,
     read_table,
     secondary_sentences,
     suite_sentences,
     tracking_sentence,
+    with_nulls,
 )
 from caplora.statistics import (
     Check,
@@ -165,7 +167,8 @@ class Tables:
 
     def answer(self) -> str:
         """The answer to the study's question, and what a study of this size can find."""
-        return f"{self.findings.answer}\n{power_sentence(self.headline)}"
+        power = [power_sentence(self.headline), interest_sentence(self.study, self.headline)]
+        return "\n".join([self.findings.answer, *filter(None, power)])
 
     @cached_property
     def errors(self) -> pd.DataFrame:
@@ -195,6 +198,7 @@ class Tables:
     def other_metrics(self) -> str:
         """What every other metric says of the chosen variant, by what it is about."""
         said = secondary_sentences(self.effects, self.arms, self.best, self.model)
+        said = with_nulls(said, self.study, self.scores, self.best)
         lines = [line for about, found in said.items() for line in (about, *(f"  {sentence}" for sentence in found))]
         return "\n".join([*lines, memorised_sentence(self.nearest)])
 

@@ -11,8 +11,9 @@ def pictures(settings: Sampling, variants: int, steps: int = 0, arms: int = 0) -
     """The pictures of each suite and of the other scales, over the baseline and all variants.
 
     All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
-    that are trained on other captions or fewer images. The best one is drawn at other scales. Each of the `steps` at
-    which adapters are kept draws development and unrelated prompts with one seed.
+    that are trained on other captions or fewer images. The best one is drawn at other scales, and next to none of it
+    for the unrelated prompts. Each of the `steps` at which adapters are kept draws development and unrelated prompts
+    with one seed.
     """
     chosen_from = variants - arms
     everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
@@ -20,7 +21,7 @@ def pictures(settings: Sampling, variants: int, steps: int = 0, arms: int = 0) -
     drawn = {split: (final if split in FINAL else everyone) * len(suite) * seeds for split, suite in suites.items()}
     prompts = len(suites["development"]) + len(suites["unrelated"])
     kept = {"kept steps": chosen_from * (steps * prompts + len(suites["unrelated"]))} if steps else {}
-    return drawn | {"scales": len(settings.scales) * prompts} | kept
+    return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | kept
 
 
 def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from caplora.report import read_table
-from caplora.sampling import said_of, wanted_samples
+from caplora.sampling import pictures_of, said_of, wanted_samples
 from caplora.study import BASELINE, Study, replacing
 
 COUNT = 4  # prompts
@@ -69,10 +69,8 @@ def chosen_pictures(study: Study, variant: str) -> Chosen:
 def drawn_pairs(study: Study, variant: str, split: str) -> list[Pair]:
     """The prompts of a suite that both arms drew with the first seed, in the study's order."""
     wanted = [w for w in wanted_samples(study.sampling) if w.split == split and w.seed == study.sampling.seeds[0]]
-    pairs = [
-        Pair(w.prompt, w.seed, study.samples(BASELINE) / w.file_name, study.samples(variant) / w.file_name)
-        for w in wanted
-    ]
+    base, own = (pictures_of(study.samples(arm), wanted) for arm in (BASELINE, variant))
+    pairs = [Pair(w.prompt, w.seed, base[w], own[w]) for w in wanted if w in base and w in own]
     return [p for p in pairs if said_of(p.baseline).get("prompt") == said_of(p.adapter).get("prompt") == p.prompt]
 
 

@@ -1,13 +1,16 @@
 """Findings → sentences → one page: the report that notebook 05 writes.
 
-`findings` holds what 05 computed. `sentences` says what it means for CLIPScore and `secondary` for all other metrics.
-`contents` lists figures and sections, `provenance` says with what the study was made and how to repeat it. `report`
-puts all of it into `report.html`; `pdf` prints that. `progress` shows what a study has made while it runs.
+`findings` holds what 05 computed. `sentences` says what it means for CLIPScore and `secondary` for all other metrics,
+`drift` what an adapter's drift is beside chance, `power` whether the study was large enough. `contents` lists figures
+and sections, `provenance` says with what the study was made and how to repeat it. `report` puts all of it into
+`report.html`; `pdf` prints that. `progress` shows what a study has made while it runs.
 """
 
 from caplora.report.contents import FIGURES
+from caplora.report.drift import with_nulls
 from caplora.report.findings import Findings
 from caplora.report.pdf import write_pdf
+from caplora.report.power import interest_sentence
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
 from caplora.report.provenance import address, hashes, read_json, versions
 from caplora.report.report import as_run, data_facts, limits, write_report
@@ -26,9 +29,9 @@ from caplora.report.secondary import (
 from caplora.report.sentences import errors_sentence, images_sentences, power_sentence, steps_sentences
 
 __all__ = [
-    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "address", "agreement_sentence", "as_run", "cost_sentence",
-    "data_facts", "errors_sentence", "growing", "hashes", "images_sentences", "keep_curve", "limits",
-    "memorised_sentence", "power_sentence", "progress_page", "read_json", "read_table", "rows_of",
-    "secondary_sentences", "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "write_pdf",
-    "write_progress", "write_report",
+    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "address", "agreement_sentence", "as_run",
+    "cost_sentence", "data_facts", "errors_sentence", "growing", "hashes", "images_sentences", "interest_sentence",
+    "keep_curve", "limits", "memorised_sentence", "power_sentence", "progress_page", "read_json", "read_table",
+    "rows_of", "secondary_sentences", "steps_sentences", "suite_sentences", "tracking_sentence", "versions",
+    "with_nulls", "write_pdf", "write_progress", "write_report",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from caplora.captions import LEDGER, read_ledger
 from caplora.report.contents import FIGURES
 from caplora.report.report import environment
 from caplora.review import jpeg
-from caplora.sampling import wanted_samples
+from caplora.sampling import pictures_of, wanted_samples
 from caplora.statistics import primary_model, read_scores
 from caplora.study import BASELINE, Study, write_text
 
@@ -93,16 +93,16 @@ def _made(study: Study) -> dict[str, Any]:
 
 def _samples(study: Study) -> list[dict[str, Any]]:
     """For each suite that is being drawn: its arms, and for its first prompts what each has drawn of the first seed."""
-    folders = sorted((study.run / "samples").glob("*"), key=_in_order)
+    folders = sorted(study.samples(BASELINE).parent.glob("*"), key=_in_order)
     arms = [folder for folder in folders if folder.is_dir() and "@" not in folder.name][:ARMS]
     suites = []
     for split in ("development", "test"):
         seed = study.sampling.seeds[0]
         wanted = [w for w in wanted_samples(study.sampling) if w.split == split and w.seed == seed][:PROMPTS]
-        own = [arm for arm in arms if any((arm / w.file_name).is_file() for w in wanted)]
-        rows = [(w.prompt, [_picture(arm / w.file_name, 160) for arm in own]) for w in wanted]
+        own = {arm.name: found for arm in arms if (found := pictures_of(arm, wanted))}
+        rows = [(w.prompt, [_picture(found[w], 160) if w in found else "" for found in own.values()]) for w in wanted]
         if own:
-            suites.append({"split": split, "seed": seed, "arms": [arm.name for arm in own], "rows": rows})
+            suites.append({"split": split, "seed": seed, "arms": list(own), "rows": rows})
     return suites
 
 

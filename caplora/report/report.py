@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from caplora.report import provenance, secondary, sentences
+from caplora.report import drift, power, provenance, secondary, sentences
 from caplora.report.contents import placed
 from caplora.report.findings import Findings
 from caplora.statistics import alarm, checks, training_sentence
@@ -150,7 +150,11 @@ def write_report(
         rows=variant_rows(study, variants, found), controls=controls, alarm=alarm(controls),
         panel=secondary.secondary_rows(found.effects, arms, judged),
         columns=secondary.secondary_columns(found.effects, arms),
-        others=secondary.secondary_sentences(found.effects, arms, found.best, model),
+        others=drift.with_nulls(
+            secondary.secondary_sentences(found.effects, arms, found.best, model), study, found.scores, found.best
+        ),
+        interest=power.interest_sentence(study, found.headline),
+        few=secondary.few_prompts([found.headline["n_prompts"]]),
         memorised=secondary.memorised_sentence(closest), scales=secondary.scale_rows(scales, found.best, model),
         cost=secondary.cost_sentence(found.effects, found.best, model),
         suites={s: secondary.suite_sentences(found.effects, found.best, model, s) for s in secondary.SUITES},

@@ -94,7 +94,7 @@ def drift_sentence(effect: Row) -> str:
     return (
         f"{metric_of('drift').said} by {e['model']}, is {number(e['adapter'])} ({number(e['adapter_low'])} to "
         f"{number(e['adapter_high'])}; {counted(e['n_prompts'], 'prompt')} × {counted(e['n_seeds'], 'seed')}): 0 would "
-        "be no drift, and less is better. It is not tested, for a distance is never below zero."
+        "be no drift, and less is better. It is not tested against 0, for a distance is never below it."
     )
 
 

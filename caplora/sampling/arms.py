@@ -7,8 +7,9 @@ from typing import Any
 
 from caplora.lora import NOTHING, Adapter, read_adapter, rescaled, weights_file
 from caplora.models import Pipeline, text_tokens
+from caplora.sampling.claiming import claim_folder, what_goes
 from caplora.sampling.drawing import sampling_key
-from caplora.sampling.samples import Wanted, claim_folder, scaled_samples, wanted_samples, write_table
+from caplora.sampling.samples import TINIEST, Wanted, scaled_samples, wanted_samples, write_table
 from caplora.study import BASELINE, Sampling, Study, Variant, file_hash
 
 
@@ -23,10 +24,9 @@ class Arm:
 
 
 def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) -> list[Arm]:
-    """The baseline and the variants that have an adapter, each with every prompt; their folders are claimed.
+    """The baseline and the variants that have an adapter, each with every prompt; their folders are not claimed.
 
-    What lies there and was drawn otherwise is removed. Raises ValueError naming a prompt that does not fit, or
-    a variant whose adapter cannot be used.
+    Raises ValueError naming a prompt that does not fit, or a variant whose adapter cannot be used.
     """
     text_tokens(pipeline, [prompt for suite in study.sampling.suites.values() for prompt in suite])
     key, wanted = sampling_key(study.sampling, pipeline), wanted_samples(study.sampling)
@@ -36,7 +36,6 @@ def study_arms(study: Study, variants: Sequence[Variant], pipeline: Pipeline) ->
         file = weights_file(study, variant)
         adapter = {"name": file.stem, "scale": 1.0, "sha256": file_hash(file)}
         arms.append(Arm(study.samples(variant.name), _trained(variant, file), wanted, key | {"adapter": adapter}))
-    claim(arms)
     return arms
 
 
@@ -65,21 +64,35 @@ def before_choice(arm: Arm, settings: Sampling, kept: bool, at_step: bool) -> Ar
 
 
 def at_scales(arm: Arm, settings: Sampling) -> list[Arm]:
-    """A variant's arm at each of `sampling.scales`; their folders are not claimed."""
+    """A variant's arm at each of `sampling.scales`, and at `TINIEST` on the unrelated prompts; none is claimed."""
     wanted = scaled_samples(settings)
+    drawn = dict.fromkeys((TINIEST, *settings.scales), wanted)
+    if TINIEST not in settings.scales:
+        drawn[TINIEST] = tuple(w for w in wanted if w.split == "unrelated")
     return [
         Arm(
-            arm.folder.with_name(f"{arm.folder.name}@{scale:g}"), rescaled(arm.adapter, scale), wanted,
+            arm.folder.with_name(f"{arm.folder.name}@{scale:g}"), rescaled(arm.adapter, scale), own,
             {**arm.made, "adapter": arm.made["adapter"] | {"scale": scale}},
         )
-        for scale in settings.scales
+        for scale, own in drawn.items() if own
     ]  # fmt: skip
 
 
-def claim(arms: Sequence[Arm]) -> None:
-    """Make the folders the places of their arms; pictures that were drawn otherwise are removed."""
+def drawn_at_scales(arms: Sequence[Arm], settings: Sampling) -> list[Arm]:
+    """The arms at those scales at which they have a folder."""
+    return [scaled for arm in arms for scaled in at_scales(arm, settings) if scaled.folder.is_dir()]
+
+
+def claim(arms: Sequence[Arm], redraw: bool = False) -> str:
+    """Make the folders the places of their arms, and of these at other scales; which pictures that removed, or nothing.
+
+    Pictures drawn with other settings are removed where `redraw` says so, else they are a ValueError that counts them.
+    Those of an adapter that is gone could not be drawn again: they go, and that is said.
+    """
+    said = what_goes({arm.folder: arm.made for arm in arms}, redraw)
     for arm in arms:
-        claim_folder(arm.folder, arm.wanted, dict(arm.made))
+        claim_folder(arm.folder, arm.wanted, arm.made)
+    return said
 
 
 def write_tables(arms: Sequence[Arm]) -> None:

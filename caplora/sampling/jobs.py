@@ -112,6 +112,17 @@ def batch_seconds(pipeline: Pipeline, job: Job, settings: Sampling) -> float:
     return spent[1] + (settings.num_inference_steps - 1) * step
 
 
+def picture_seconds(pipeline: Pipeline, arm: Arm, settings: Sampling) -> float:
+    """How long one of a batch of the arm's pictures takes to draw, whether or not they are drawn."""
+    job = Job((arm,), arm.wanted[: settings.batch_size])
+    return batch_seconds(pipeline, job, settings) / pictures_in([job])
+
+
+def pictures_in(jobs: Sequence[Job]) -> int:
+    """How many pictures some jobs draw."""
+    return sum(len(job.arms) * len(job.wanted) for job in jobs)
+
+
 def halves(job: Job) -> list[Job]:
     """A job as two: fewer samples if there are several, else fewer arms."""
     if len(job.wanted) > 1:

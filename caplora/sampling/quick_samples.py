@@ -12,8 +12,9 @@ from caplora.images import contact_sheet
 from caplora.lora import DIFFUSERS, NOTHING, read_adapter, rescaled
 from caplora.models import Pipeline, named_base
 from caplora.sampling.arms import Arm
+from caplora.sampling.claiming import claim_folder
 from caplora.sampling.drawing import sampling_key
-from caplora.sampling.samples import Wanted, claim_folder, said_of
+from caplora.sampling.samples import named_sample, said_of
 from caplora.study import BASELINE, Sampling, Study, file_hash
 
 
@@ -40,11 +41,7 @@ def two_arms(
 
     Raises ValueError where a picture that is none of ours lies there.
     """
-    wanted = tuple(
-        Wanted(prompt, seed, "prompt", f"{number:03d}_{seed}.png")
-        for number, prompt in enumerate(dict.fromkeys(prompts))
-        for seed in settings.seeds
-    )
+    wanted = tuple(named_sample(prompt, seed, "prompt") for prompt in dict.fromkeys(prompts) for seed in settings.seeds)
     key = sampling_key(settings, pipeline) | {"model": pipeline.config._name_or_path}
     name = weights.parent.resolve().name if weights.name == DIFFUSERS else weights.stem
     said = {"name": name, "scale": scale, "sha256": file_hash(weights)}
@@ -56,7 +53,7 @@ def two_arms(
     for foreign in (p for arm in arms for p in arm.folder.glob("*.png") if not said_of(p)):
         raise ValueError(f"{foreign} was not drawn by caplora, and is not to be lost: choose another --output_dir")
     for arm in arms:
-        claim_folder(arm.folder, wanted, dict(arm.made))
+        claim_folder(arm.folder, wanted, arm.made)
     return arms
 
 

@@ -1,8 +1,7 @@
 """Samples ↔ files: what a study wants drawn, PNGs that say how they were drawn, and the table of an arm.
 
-Nothing here knows a model. A sample is told by its split, its prompt's place in it and its seed, and what is on disk is
-believed only if the picture itself says the same prompt, so prompts may be added to the end of a suite without drawing
-the others again.
+Nothing here knows a model. A sample is named by its split, a hash of its prompt and its seed, so prompts may come, go
+and change places without drawing the others again; which prompt it is of, the picture says itself.
 """
 
 import csv
@@ -23,6 +22,7 @@ from caplora.study import BASELINE, Sampling, replacing, write_text
 TABLE, KEY = "metadata.csv", "settings.json"
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
+TINIEST = 0.01  # the scale of an adapter that changes next to nothing: a null for drift
 DARKEST = 4  # of 255: a picture with nothing above is black
 
 
@@ -41,6 +41,11 @@ class Wanted:
         return int.from_bytes(hashlib.sha256(f"{self.seed} {self.prompt}".encode()).digest()[:4], "big")
 
 
+def named_sample(prompt: str, seed: int, split: str) -> Wanted:
+    """A sample, its file named by its split, a hash of its prompt and its seed: test_1a2b3c4d_0.png."""
+    return Wanted(prompt, seed, split, f"{split}_{hashlib.sha256(prompt.encode()).hexdigest()[:8]}_{seed}.png")
+
+
 @dataclass(frozen=True)
 class Sample:
     """A generated image as 03 left it."""
@@ -56,9 +61,9 @@ class Sample:
 def wanted_samples(settings: Sampling) -> tuple[Wanted, ...]:
     """Every prompt with every seed, in the study's order."""
     return tuple(
-        Wanted(prompt, seed, split, f"{split}_{number:03d}_{seed}.png")
+        named_sample(prompt, seed, split)
         for split, suite in settings.suites.items()
-        for number, prompt in enumerate(suite)
+        for prompt in suite
         for seed in settings.seeds
     )
 
@@ -66,6 +71,15 @@ def wanted_samples(settings: Sampling) -> tuple[Wanted, ...]:
 def scaled_samples(settings: Sampling) -> tuple[Wanted, ...]:
     """What an adapter draws at each of `sampling.scales`: development and unrelated prompts with the first seed."""
     return tuple(w for w in wanted_samples(settings) if w.split in SCALED and w.seed == settings.seeds[0])
+
+
+def first_prompts(settings: Sampling, count: int = 2) -> str:
+    """The first prompts of each suite, in lines, and how many it has."""
+    lines = []
+    for split, suite in settings.suites.items():
+        own = [f"  {prompt}" for prompt in suite[:count]]
+        lines += [f"{len(suite)} {split}:", *own, *["  …"][: len(suite) > count]]
+    return "\n".join(lines)
 
 
 def suite_hashes(settings: Sampling) -> dict[str, str]:
@@ -124,30 +138,23 @@ def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
     return [Sample(folder.name, path, w.prompt, w.seed, w.split, flag_of(path)) for w, path in there]
 
 
+def pictures_of(folder: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Path]:
+    """Those of the wanted that are in the folder, under their own names or under those its table has for them.
+
+    A table of a version before this one has names by the place of a prompt in its suite.
+    """
+    try:
+        named = {(s.prompt, s.seed): s.path for s in read_samples(folder)}
+    except FileNotFoundError:  # not all is drawn yet
+        named = {}
+    places = {w: folder / w.file_name for w in wanted}
+    found = {w: path if path.is_file() else named.get((w.prompt, w.seed), path) for w, path in places.items()}
+    return {w: path for w, path in found.items() if path.is_file()}
+
+
 def asked_of(path: Path) -> str:
     """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
     return said_of(path).get("prompt") or read_written(texts_in(path).get("parameters", "")).prompt
-
-
-def claim_folder(folder: Path, wanted: Iterable[Wanted], made: dict[str, Any]) -> None:
-    """Make `folder` the place for samples drawn as `made` says; pictures drawn otherwise or not wanted are removed.
-
-    `made` is everything beside prompt and seed that decides a picture; it is kept in `settings.json`.
-    """
-    text, names = json.dumps(made, indent=2, sort_keys=True) + "\n", {w.file_name: w for w in wanted}
-    path = folder / KEY
-    same = path.is_file() and path.read_text(encoding="utf-8") == text
-    for old in sorted(folder.glob("*.png")):
-        own = names.get(old.name)
-        if not same or own is None or not _is(own, said_of(old)):
-            (folder / TABLE).unlink(missing_ok=True)  # it would speak of what is gone
-            old.unlink()
-    if not same:
-        write_text(path, text)
-
-
-def _is(wanted: Wanted, said: dict[str, Any]) -> bool:
-    return (said.get("prompt"), said.get("seed")) == (wanted.prompt, wanted.seed)
 
 
 def read_made(folder: Path) -> dict[str, Any]:

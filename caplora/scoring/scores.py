@@ -15,6 +15,7 @@ from caplora.lora import weights_file
 from caplora.sampling import (
     SCALED,
     TABLE,
+    TINIEST,
     Sample,
     flagged_sentence,
     read_made,
@@ -44,7 +45,7 @@ def scorable_samples(
     """
     names = [v.name for v in variants]
     own = names if scaled is None else [name for name in names if name in scaled]
-    names += [f"{name}@{scale:g}" for scale in study.sampling.scales for name in own]
+    names += [f"{name}@{scale:g}" for scale in dict.fromkeys((*study.sampling.scales, TINIEST)) for name in own]
     sampled = [study.samples(arm) for arm in names if (study.samples(arm) / TABLE).is_file()]
     baseline, made = read_samples(study.samples(BASELINE)), read_made(study.samples(BASELINE))
     hashes = {weights_file(study, v).stem: file_hash(weights_file(study, v)) for v in variants if _trained(study, v)}
@@ -183,13 +184,18 @@ def caption_agreement(study: Study, captions: Mapping[str, str], device: torch.d
 
 
 def write_scores(tables: Sequence[pd.DataFrame], study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables as one, and the `scale_table` of it; both written where the study has them, whole or not at all."""
+    """The tables as one, and the `scale_table` of it; both written where the study has them, whole or not at all.
+
+    So is the drift of adapters at `TINIEST`, where the study drew them.
+    """
     scores = pd.concat([table for table in tables if len(table)], ignore_index=True)
     scores = scores.drop_duplicates([*COLUMNS[:3], "metric", "model"], keep="last")  # of a cell that ran twice
     scores["suite"] = scores["split"].map(suite_hashes(study.sampling))
     scales, whole = scale_table(scores, study.sampling), scores[~scores["variant"].str.contains("@")]
+    tiniest = scores[scores["variant"].str.endswith(f"@{TINIEST:g}") & (scores["metric"] == "drift")]
     write_text(study.scores, whole.to_csv(index=False))
     write_text(study.scales, scales.to_csv(index=False))
+    write_text(study.tiniest, tiniest.to_csv(index=False))
     return whole.reset_index(drop=True), scales
 
 
@@ -202,7 +208,8 @@ def scale_table(scores: pd.DataFrame, settings: Sampling) -> pd.DataFrame:
     drawn = scores[scores["split"].isin(SCALED) & (scores["seed"] == settings.seeds[0])]
     arm = drawn["variant"].str.extract(r"^([^@]+)@?(.*)$")  # its variant and its scale
     own = drawn.assign(variant=arm[0], scale=pd.to_numeric(arm[1].replace("", "1")))
-    scaled = own[arm[1] != ""]
+    own = own[(own["scale"] != TINIEST) | (TINIEST in settings.scales)]  # a null of drift, on the unrelated alone
+    scaled = own[own["scale"] != 1]
     variants = scaled["variant"].unique()
     none = own[own["variant"] == BASELINE]
     table = pd.concat([own[own["variant"].isin(variants)], *(none.assign(variant=v, scale=0.0) for v in variants)])

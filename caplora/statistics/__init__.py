@@ -1,8 +1,8 @@
 """Scores → effects, intervals and tests: whether a variant is better than the baseline, and what the study could find.
 
 `effects` compares arm and baseline prompt by prompt, by the formulas of `intervals`; `training_seeds` does so for
-several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift,
-`axes` for arms that differ in the number of images or steps. `variance`,
+several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift, `axes` for
+arms that differ in the number of images or steps, and `drift` holds drift against chance. `variance`,
 `power` and `simulation` say what a study of this size can find. `controls` says what must not be believed, and
 `agreement` whether a metric follows the judge.
 """
@@ -10,6 +10,7 @@ several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` f
 from caplora.statistics.agreement import tracking_table
 from caplora.statistics.axes import ABSOLUTE, Enough, axis_kinds, axis_table, change_after, enough_of
 from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
+from caplora.statistics.drift import NOISE, drift_nulls
 from caplora.statistics.effects import (
     CELL,
     EQUIVALENT,
@@ -25,8 +26,8 @@ from caplora.statistics.effects import (
     read_scores,
     verdict,
 )
-from caplora.statistics.intervals import EXACT, LEVEL, interval
-from caplora.statistics.power import design_sentence
+from caplora.statistics.intervals import EXACT, LEVEL, POWER, interval
+from caplora.statistics.power import chance_after, design_sentence, pilot_sentence
 from caplora.statistics.simulation import simulated_errors
 from caplora.statistics.tradeoff import BOOTSTRAP_MEANS, ellipse, fidelity_metrics, model_of, tradeoff_table
 from caplora.statistics.training_seeds import (
@@ -44,10 +45,11 @@ from caplora.statistics.variance import study_spread
 from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
-    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "ONE", "Check", "Effect", "Enough",
-    "Recipes", "Row", "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds", "axis_table", "cells",
-    "change_after", "checks", "design_sentence", "differences", "effect_table", "ellipse", "enough_of",
-    "fidelity_metrics", "interval", "model_of", "primary_model", "prompt_means", "ranked_recipes", "read_scores",
-    "recipe_effects", "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread",
-    "tracking_table", "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",
+    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "NOISE", "ONE", "POWER", "Check",
+    "Effect", "Enough", "Recipes", "Row", "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds",
+    "axis_table", "cells", "chance_after", "change_after", "checks", "design_sentence", "differences",
+    "drift_nulls", "effect_table", "ellipse", "enough_of", "fidelity_metrics", "interval", "model_of",
+    "pilot_sentence", "primary_model", "prompt_means", "ranked_recipes", "read_scores", "recipe_effects",
+    "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread", "tracking_table",
+    "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",
 ]  # fmt: skip

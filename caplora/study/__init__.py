@@ -15,7 +15,7 @@ from caplora.study.numbers import counted, number, p_number, p_value, percent, s
 from caplora.study.reading import PROJECT, validated
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Clip, Model, Scoring
-from caplora.study.study import Study, read_study
+from caplora.study.study import Study, read_aside, read_study
 from caplora.study.training_settings import Prior, Training
 from caplora.study.variants import BASELINE, TARGETS, Variant, candidates, drawn_images, read_variants
 
@@ -23,6 +23,6 @@ __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
     "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
     "Variant", "candidates", "counted", "current_model", "drawn_images", "file_hash", "metric_of", "moved_notice",
-    "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_study", "read_variants", "replacing",
-    "signed", "synced", "towards", "validated", "write_text",
+    "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_aside", "read_study",
+    "read_variants", "replacing", "signed", "synced", "towards", "validated", "write_text",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ of caplora is written in one of the four, once.
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -105,3 +105,24 @@ class Claims(Part):
     A variant whose 90 % interval lies within ± that is equivalent to the baseline. A metric without one is never said
     to be.
     """
+    interest: dict[Text, Annotated[float, Field(gt=0)]] = {}
+    """Metric → the smallest difference worth finding, in its own unit (`{clip_score: 0.05}`); else its margin.
+
+    Notebook 03 says how many test prompts and seeds find it 4 times in 5, and the report whether the study had them. A
+    margin above it would call a difference of interest too small to matter.
+    """
+
+    @model_validator(mode="after")
+    def nothing_of_interest_is_too_small_to_matter(self) -> "Claims":
+        """Raise ValueError where a margin is larger than the smallest difference of interest."""
+        for metric, least in self.interest.items():
+            if self.margin.get(metric, 0) > least:
+                raise ValueError(
+                    f"claims.margin of {metric} is {self.margin[metric]:g}, above claims.interest, {least:g}: what is"
+                    " of interest would be too small to matter; lower the margin"
+                )
+        return self
+
+    def smallest(self, metric: str) -> float | None:
+        """The smallest difference worth finding: `interest`, else the margin; None where neither is said."""
+        return self.interest.get(metric, self.margin.get(metric))

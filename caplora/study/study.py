@@ -5,6 +5,7 @@ from any working directory. What its parts may say is in the files whose names e
 """
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,7 @@ class Study(Part):
     claims: Claims = Claims()
     publishing: Publishing = Publishing()
     _root: Path = PrivateAttr(default=PROJECT)
+    _aside: str = PrivateAttr(default="")  # the folder in the run, where something is drawn otherwise for once
 
     def path(self, path: str) -> Path:
         """A path as the study file writes it, made absolute: `~` is home, relative starts at the project folder."""
@@ -86,7 +88,19 @@ class Study(Part):
 
     def samples(self, arm: str) -> Path:
         """Where 03 leaves the samples of an arm: `baseline` or a variant's name."""
-        return self.run / "samples" / arm
+        return self.drawn / "samples" / arm
+
+    @property
+    def drawn(self) -> Path:
+        """Samples, scores and all that follows from them: in the run, or aside in a folder of it."""
+        return self.run / self._aside
+
+    @property
+    def aside_sentence(self) -> str:
+        """Where samples go that are drawn with other settings for once; empty where they are the study's own."""
+        return (
+            f"drawn aside, into {self.drawn}: 04 and 05 read what the study’s own settings drew" if self._aside else ""
+        )
 
     @property
     def embeddings(self) -> Path:
@@ -96,32 +110,37 @@ class Study(Part):
     @property
     def choice(self) -> Path:
         """Whom 03 chose by the development prompts."""
-        return self.run / "choice.csv"
+        return self.drawn / "choice.csv"
 
     @property
     def scores(self) -> Path:
         """The table that 04 leaves."""
-        return self.run / "scores.csv"
+        return self.drawn / "scores.csv"
 
     @property
     def arms(self) -> Path:
         """The table of whole arms that 04 leaves beside it."""
-        return self.run / "arms.csv"
+        return self.drawn / "arms.csv"
 
     @property
     def closest(self) -> Path:
         """The samples most like a training image, as 04 found them."""
-        return self.run / "closest.csv"
+        return self.drawn / "closest.csv"
 
     @property
     def scales(self) -> Path:
         """The scores of adapters used at other scales than 1."""
-        return self.run / "scales.csv"
+        return self.drawn / "scales.csv"
+
+    @property
+    def tiniest(self) -> Path:
+        """The drift of adapters of which next to nothing is used: what drift is where there is none."""
+        return self.drawn / "tiniest.csv"
 
     @property
     def controls(self) -> Path:
         """What must come out right in every study, and whether it did."""
-        return self.run / "controls.csv"
+        return self.drawn / "controls.csv"
 
     @property
     def figures(self) -> Path:
@@ -160,6 +179,21 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
         return read
     warnings.warn(f"{path}: base: {notice}", stacklevel=2)
     return read.model_copy(update={"base": current_model(read.base)})
+
+
+def read_aside(study: str | Path, sampling: Mapping[str, Any]) -> Study:
+    """The study with these settings of `sampling` for this once; a value of None stays as the file says.
+
+    Where any differs, all that is drawn with them has a folder of its own in the run, named by them, so that nothing
+    that the study has is drawn anew.
+    """
+    own = read_study(study)
+    differs = {name: x for name, x in sampling.items() if x is not None and x != getattr(own.sampling, name)}
+    if not differs:
+        return own
+    turned = read_study(study, sampling=differs)
+    turned._aside = "_".join(["with", *(f"{name}_{value}" for name, value in differs.items())])
+    return turned
 
 
 def _named_as_its_file(study: Study, path: Path) -> Study:

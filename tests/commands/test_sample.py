@@ -15,7 +15,7 @@ from caplora.lora.formats import DIFFUSERS
 from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import parts_of
-from caplora.sampling.samples import said_of
+from caplora.sampling.samples import named_sample, said_of
 from caplora.study.sampling_settings import Sampling
 from caplora.study.variants import Variant
 from tests.tiny import tiny_pipeline, trained_like
@@ -45,7 +45,7 @@ def sample(models: Path, out: Path, *flags: str) -> int:
 def test_what_no_flag_says_is_as_the_help_says_and_not_as_a_study_has_it(models: Path, tmp_path: Path) -> None:
     words = ["--pretrained_model", str(models / "base"), "--lora_weights", str(models / "lora"), "--prompt", "a photo"]
     assert main(["sample", *words, "--seeds", "0", "--resolution", "32", "--output_dir", str(tmp_path)]) == 0
-    made = said_of(tmp_path / "baseline/000_0.png")["made"]["sampling"]
+    made = said_of(tmp_path / "baseline" / named_sample("a photo", 0, "prompt").file_name)["made"]["sampling"]
     assert made == Sampling(development=("a",), test=("b", "c")).model_dump(include={*made})
 
 
@@ -97,5 +97,6 @@ def test_adapter_with_convolutions_is_drawn_too(models: Path, tmp_path: Path) ->
     weights = {f"unet.{name}": (torch.randn(2, into, 3, 3), torch.randn(out, 2, 1, 1))}
     write_weights(Adapter(Variant(rank=2, alpha=2), weights), tmp_path / "conv.safetensors", "kohya", {})
     assert sample(models, tmp_path / "out", "--lora_weights", str(tmp_path / "conv.safetensors")) == 0
-    both = [np.asarray(Image.open(tmp_path / "out" / arm / "000_0.png")) for arm in ("baseline", "conv@1")]
+    drawn = named_sample(PROMPTS[0], 0, "prompt").file_name
+    both = [np.asarray(Image.open(tmp_path / "out" / arm / drawn)) for arm in ("baseline", "conv@1")]
     assert (both[0] != both[1]).any()

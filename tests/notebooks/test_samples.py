@@ -103,6 +103,7 @@ def test_without_finalists_all_draw_every_prompt_and_the_chosen_alone_the_scales
     ran(samples)
     every, best = {"development", "test", "unrelated"}, best_of(samples)
     scaled = {f"{best}@{scale:g}": {"development", "unrelated"} for scale in (0.5, 1.5)}
+    scaled |= {f"{best}@0.01": {"unrelated"}}
     assert splits_of(samples) == dict.fromkeys([BASELINE, *NAMES], every) | scaled
 
 
@@ -122,13 +123,30 @@ def test_finalists_alone_draw_more_than_the_development_prompts(opened: Opened, 
 
 
 def test_the_number_to_draw_is_known_before_anything_is_drawn(opened: Opened) -> None:
-    for finalists, count in ((1, 4 * 4 + 2 * 8 + 2 * 4), (None, 4 * 12 + 2 * 4)):
+    for finalists, count in ((1, 4 * 4 + 2 * 8 + 2 * 4 + 2), (None, 4 * 12 + 2 * 4 + 2)):
         samples = opened(finalists)
         said = samples.counts()
-        assert f"{count if finalists else count - 4 * 4 - 2 * 8 - 2 * 4} samples to draw" in said
+        assert f"{count if finalists else count - 4 * 4 - 2 * 8 - 2 * 4 - 2} samples to draw" in said
         assert f"{16 if finalists else 0} of them of the development prompts" in said
         ran(samples)
         assert "\n0 samples to draw, 0 of them" in opened(finalists).counts()
+
+
+def test_the_test_is_sized_from_the_development_prompts_with_measured_seconds(opened: Opened) -> None:
+    samples = opened(1)
+    claims = samples.study.claims.model_copy(update={"interest": {"clip_score": 0.05}})
+    samples.study = samples.study.model_copy(update={"claims": claims})
+    assert samples.power() == ""  # nothing is known yet
+    samples.counts()
+    list(samples.draw_development())
+    assert samples.seconds > 0
+    samples.choose()
+    said = samples.power()
+    assert "2 test prompts × 2 seeds find a difference of 0.05" in said and "minutes)" in said
+    again = opened(1)
+    again.study = samples.study
+    again.choose()
+    assert again.seconds == 0 and "minutes)" in again.power()  # measured for it
 
 
 def test_run_again_draws_nothing_and_writes_no_sample_anew(opened: Opened) -> None:
@@ -136,6 +154,44 @@ def test_run_again_draws_nothing_and_writes_no_sample_anew(opened: Opened) -> No
         ran(opened(finalists))
         before = times(opened())
         assert ran(opened(finalists)) == 0 and times(opened()) == before
+
+
+def test_settings_for_once_draw_aside_and_touch_nothing_of_the_study(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = opened(1)
+    ran(samples)
+    scored(samples)
+    before, choice = times(samples), samples.study.choice.read_bytes()
+    samples.study.path("tiny.yaml").write_text(samples.study.model_dump_json())
+    monkeypatch.setattr(Samples, "pipeline", samples.pipeline)
+    names = [v.model_dump(exclude_unset=True) for v in VARIANTS]
+    aside = Samples.open(str(samples.study.path("tiny.yaml")), names, 3, 2.5)
+    folder = samples.study.run / "with_num_inference_steps_3_guidance_scale_2.5"
+    assert f"drawn aside, into {folder}" in aside.counts() and ran(aside) > 0
+    assert said_of(next((folder / "samples" / BASELINE).glob("*.png")))["made"]["sampling"]["num_inference_steps"] == 3
+    assert times(samples) == before and samples.study.choice.read_bytes() == choice
+    assert "with_" not in {path.name for path in samples.study.samples(BASELINE).parent.iterdir()}
+    assert len(scored(samples)) == len(pd.read_csv(samples.study.scores))  # 04 reads the study's own
+    same = Samples.open(str(samples.study.path("tiny.yaml")), names, 2, 7.5)
+    assert "drawn aside" not in same.counts() and ran(same) == 0
+
+
+def test_a_changed_setting_removes_nothing_until_it_is_told_to(opened: Opened) -> None:
+    samples = opened(1)
+    ran(samples)
+    before = times(samples)
+    changed = samples.study.sampling.model_copy(update={"num_inference_steps": 3})
+    study = samples.study.model_copy(update={"sampling": changed})
+    again = Samples(study, VARIANTS)
+    again.pipeline = samples.pipeline
+    with pytest.raises(ValueError, match=r"pictures of 7 arms .*num_inference_steps: 2 → 3.*redraw = True"):
+        again.counts()
+    assert times(samples) == before
+    told = Samples(study, VARIANTS, redraw=True)
+    told.pipeline = samples.pipeline
+    assert "removed, and to be drawn anew: 12 of baseline (num_inference_steps: 2 → 3)" in told.counts()
+    assert ran(told) > 0
 
 
 def test_killed_run_draws_the_rest(opened: Opened) -> None:
@@ -156,7 +212,7 @@ def test_changed_choice_draws_the_new_scales_alone_and_leaves_the_old(opened: Op
     ran(others)
     new = best_of(others)
     drawn = {path.parent.name for path, when in times(others).items() if before.get(path) != when}
-    assert new != old and drawn == {f"{new}@0.5", f"{new}@1.5"}
+    assert new != old and drawn == {f"{new}@0.01", f"{new}@0.5", f"{new}@1.5"}
     assert before.items() <= times(others).items()
     assert ran(opened()) == 0
 

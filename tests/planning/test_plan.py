@@ -65,7 +65,7 @@ def test_every_arm_draws_every_suite_and_only_finalists_do_if_there_are_any() ->
     (dev, test), seeds = (len(every.development), len(every.test)), len(every.seeds)
     assert pictures(every, 6)["development"] == pictures(two, 6)["development"] == 7 * dev * seeds
     assert (pictures(every, 6)["test"], pictures(two, 6)["test"]) == (7 * test * seeds, 3 * test * seeds)
-    assert pictures(every, 6)["scales"] == pictures(two, 1)["scales"] == 3 * (dev + len(every.unrelated))
+    assert pictures(every, 6)["scales"] == pictures(two, 1)["scales"] == 3 * dev + 4 * len(every.unrelated)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_plan_of_the_mini_study_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["plan", "mini", "--card", "T4", "L4"]) == 0
     said = capsys.readouterr().out
     assert "| T4 |" in said and "| L4 |" in said and "one pack of 6 variants" in said
-    assert "428 pictures" in said
+    assert "506 pictures" in said
 
 
 def test_plan_reads_configs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

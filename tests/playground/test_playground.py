@@ -15,7 +15,7 @@ from caplora.lora.adapter_files import weights_file, write_weights
 from caplora.models.base import parts_of
 from caplora.playground.playground import Playground
 from caplora.playground.recipe import recipe_of
-from caplora.sampling.arms import study_arms
+from caplora.sampling.arms import claim, study_arms
 from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.samples import said_of, save_picture
 from caplora.study.study import Study
@@ -287,6 +287,7 @@ def test_sample_of_the_study_is_recalled_and_drawn_again(opened: Opened, family:
     playground = opened(family=family, settings=TRAINING.model_copy(update={"train_text_encoder": texts}))
     pictures = playground.pictures
     arms = study_arms(pictures.study, VARIANTS, pictures.pipeline)
+    claim(arms)
     list(sample(pictures.pipeline, plan_jobs(arms[:2], pictures.study.sampling), pictures.study.sampling))
     wanted = arms[1].wanted[0]
     path = arms[1].folder / wanted.file_name

@@ -24,6 +24,7 @@ from caplora.publishing.metrics import _arm_row
 from caplora.publishing.pictures import chosen_pictures
 from caplora.sampling.arms import study_arms
 from caplora.sampling.jobs import plan_jobs, sample
+from caplora.sampling.samples import named_sample
 from caplora.sampling.solvers import SOLVERS
 from caplora.study.files import file_hash
 from caplora.study.numbers import number, signed
@@ -66,7 +67,9 @@ def test_metadata_is_what_the_hub_reads(tmp_path: Path) -> None:
     assert (data["library_name"], data["pipeline_tag"]) == ("diffusers", "text-to-image")
     assert (data["license"], data["instance_prompt"]) == ("creativeml-openrail-m", SUBJECT)
     assert {"lora", "text-to-image", "stable-diffusion", "diffusers"} <= {*data["tags"]}
-    assert [w["output"]["url"] for w in data["widget"]] == [f"images/test_{n:03d}_0.png" for n in range(3)]
+    assert [w["output"]["url"] for w in data["widget"]] == [
+        f"images/{named_sample(prompt, 0, 'test').file_name}" for prompt in facts.study.sampling.test
+    ]
     [result] = ModelCard(card_of(facts)).data.eval_results
     e = facts.found.headline
     assert result.metric_value == f"{signed(e['difference'])} (95 % interval {signed(e['low'])} to {signed(e['high'])})"
@@ -344,7 +347,7 @@ def test_the_ratio_of_diversities_says_of_what_it_is_a_share() -> None:
 
 def test_a_portrait_among_the_samples_is_not_shown(tmp_path: Path) -> None:
     facts = finished(tmp_path)
-    path = facts.study.samples(VARIANT.name) / "test_000_0.png"
+    path = facts.study.samples(VARIANT.name) / named_sample(facts.study.sampling.test[0], 0, "test").file_name
     Image.new("RGB", (16, 16), "red").save(path)
     assert path not in [pair.adapter for pair in chosen_pictures(facts.study, VARIANT.name).pairs]
 

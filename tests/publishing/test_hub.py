@@ -15,6 +15,7 @@ from caplora.commands import main
 from caplora.publishing.facts import Facts
 from caplora.publishing.folder import PublishError, card_folder
 from caplora.publishing.hub import push_to_hub, size
+from caplora.sampling.samples import named_sample
 from caplora.study.study import read_study
 
 from .small import VARIANT, finished, small_facts, small_study
@@ -72,7 +73,8 @@ def test_what_arrives_is_what_lies_in_the_folder_private_and_in_one_commit(hub: 
     assert there["files"] == {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
     }
-    assert {"README.md", "pytorch_lora_weights.safetensors", "small_r4_a8.safetensors", "images/test_000_0.png"} <= {
+    drawn = named_sample(facts.study.sampling.test[0], 0, "test").file_name
+    assert {"README.md", "pytorch_lora_weights.safetensors", "small_r4_a8.safetensors", f"images/{drawn}"} <= {
         *there["files"]
     }
     assert there["private"] is True and len(there["commits"]) == 1

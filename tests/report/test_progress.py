@@ -10,6 +10,7 @@ from PIL import Image
 
 from caplora.figures.look import Figure, save_figure
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
+from caplora.sampling.samples import named_sample
 from caplora.study.study import Study
 from tests.report.test_report import HOSTILE, Page, hostile_study, scores
 
@@ -37,6 +38,11 @@ def page_of(study: Study, doing: str = "") -> Page:
     return Page(write_progress(study, doing).read_text(encoding="utf-8"))
 
 
+def drawn(study: Study, split: str, place: int = 0, seed: int = 5) -> str:
+    """The name of a sample's file."""
+    return named_sample(study.sampling.suites[split][place], seed, split).file_name
+
+
 def refreshes(page: Page) -> bool:
     return any(attributes.get("http-equiv") == "refresh" for _, attributes in page.tags)
 
@@ -49,7 +55,7 @@ def test_the_page_is_there_before_anything_is_made(study: Study) -> None:
 
 def test_captions_and_prompts_are_text_and_pictures_lie_in_the_page(study: Study) -> None:
     caption(study)
-    picture(study.samples("r4_a8") / "development_000_5.png")
+    picture(study.samples("r4_a8") / drawn(study, "development"))
     page = page_of(study)
     assert HOSTILE in page.text and f"one {HOSTILE}" in page.text and "rejected words" not in page.text
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
@@ -59,9 +65,9 @@ def test_captions_and_prompts_are_text_and_pictures_lie_in_the_page(study: Study
 
 def test_arms_stand_in_order_with_what_they_have_drawn(study: Study) -> None:
     for arm in ("r16_a16", "r4_a8", "baseline", "r4_a8@0.5"):
-        picture(study.samples(arm) / "development_000_5.png")
-    picture(study.samples("baseline") / "test_001_5.png")
-    picture(study.samples("baseline") / "test_001_6.png")  # of another seed
+        picture(study.samples(arm) / drawn(study, "development"))
+    picture(study.samples("baseline") / drawn(study, "test", 1))
+    picture(study.samples("baseline") / drawn(study, "test", 1, 6))  # of another seed
     page = page_of(study)
     alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
     assert alts == ["baseline", "r4_a8", "r16_a16", "baseline"]

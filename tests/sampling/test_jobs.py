@@ -259,7 +259,7 @@ def every_arm(study: Study, variants: list[Variant], pipeline: StableDiffusionPi
     """The arms of a study, each variant at other scales too."""
     arms = study_arms(study, variants, pipeline)
     scaled = [one for arm in arms[1:] for one in at_scales(arm, SETTINGS)]
-    claim(scaled)
+    claim(arms + scaled)
     return arms + scaled
 
 
@@ -279,7 +279,7 @@ def test_picture_says_its_arm_and_its_adapter(study: Study) -> None:
     written(study, variant)
     arms = every_arm(study, [variant], pipeline)
     list(sample(pipeline, plan_jobs(arms, SETTINGS), SETTINGS))
-    said = said_of(study.samples("r4_a8@0.5") / "development_000_0.png")
+    said = said_of(study.samples("r4_a8@0.5") / arms[-1].wanted[0].file_name)
     assert (said["arm"], said["flag"]) == ("r4_a8@0.5", "")
     assert said["made"]["adapter"]["scale"] == 0.5 and said["made"]["adapter"]["name"] == "tiny_r4_a8"
     [sample_of] = drawn_samples(study.samples("r4_a8@0.5"), arms[-1].wanted)

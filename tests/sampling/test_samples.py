@@ -2,6 +2,8 @@
 
 import csv
 import re
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,8 @@ from PIL import Image
 from caplora.sampling.samples import (
     Sample,
     Wanted,
-    claim_folder,
     flagged_sentence,
-    lacking,
+    pictures_of,
     read_samples,
     said_of,
     save_sample,
@@ -47,6 +48,14 @@ def test_every_prompt_meets_every_seed_once() -> None:
     wanted = wanted_samples(SETTINGS)
     assert len({(w.prompt, w.seed) for w in wanted}) == len({w.file_name for w in wanted}) == len(wanted) == 10
     assert [w.split for w in wanted] == ["development"] * 2 + ["test"] * 4 + ["unrelated"] * 4
+
+
+def test_a_file_is_named_by_split_prompt_and_seed_wherever_the_prompt_stands() -> None:
+    wanted = wanted_samples(SETTINGS)
+    assert wanted[-1].file_name == f"unrelated_{sha256(b'a lake').hexdigest()[:8]}_5.png"
+    fewer = SETTINGS.model_copy(update={"test": SETTINGS.test[::-1], "unrelated": ("a lake", "a tree", "a bowl")})
+    own = {(w.split, w.prompt, w.seed): w.file_name for w in wanted_samples(fewer) if w.prompt != "a tree"}
+    assert own == {(w.split, w.prompt, w.seed): w.file_name for w in wanted}
 
 
 def test_noise_is_a_function_of_prompt_and_seed() -> None:
@@ -97,38 +106,6 @@ def test_prompts_of_any_script_stay_what_they_are(tmp_path: Path) -> None:
     assert said_of(path)["prompt"] == wanted.prompt and parameters_of(path).startswith("한국 여자")
 
 
-def test_the_same_claim_keeps_pictures_and_another_one_clears_them(tmp_path: Path) -> None:
-    wanted = wanted_samples(SETTINGS)
-    claim_folder(tmp_path, wanted, MADE)
-    path = drawn(tmp_path, wanted[0])
-    claim_folder(tmp_path, wanted, MADE)
-    assert path.is_file()
-    claim_folder(tmp_path, wanted, MADE | {"model": "other"})
-    assert not path.is_file()
-
-
-def test_prompts_added_to_a_suite_cost_no_picture_and_changed_ones_their_own(tmp_path: Path) -> None:
-    wanted = wanted_samples(SETTINGS)
-    claim_folder(tmp_path, wanted, MADE)
-    for w in wanted:
-        drawn(tmp_path, w)
-    more = wanted_samples(SETTINGS.model_copy(update={"development": (*SETTINGS.development, "a new one")}))
-    claim_folder(tmp_path, more, MADE)
-    assert [w.prompt for w in lacking(tmp_path, more)] == ["a new one", "a new one"]
-    other = wanted_samples(SETTINGS.model_copy(update={"test": ("changed", SETTINGS.test[1])}))
-    claim_folder(tmp_path, other, MADE)
-    assert [w.prompt for w in lacking(tmp_path, other)] == ["changed", "changed"]
-    assert len(list(tmp_path.glob("*.png"))) == len(wanted) - 2
-
-
-def test_pictures_of_others_are_not_taken_for_samples(tmp_path: Path) -> None:
-    wanted = wanted_samples(SETTINGS)[:1]
-    claim_folder(tmp_path, wanted, MADE)
-    Image.new("RGB", (8, 8)).save(tmp_path / wanted[0].file_name)
-    claim_folder(tmp_path, wanted, MADE)
-    assert lacking(tmp_path, wanted) == list(wanted)
-
-
 def test_table_says_which_pictures_cannot_be_scored(tmp_path: Path) -> None:
     wanted = wanted_samples(SETTINGS)[:2]
     drawn(tmp_path / "r4_a8", wanted[0])
@@ -163,6 +140,18 @@ def test_lost_table_and_lost_picture_are_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError, match=path.name):
         read_samples(tmp_path)
+
+
+def test_pictures_are_found_by_their_names_or_by_those_of_an_older_table(tmp_path: Path) -> None:
+    wanted = wanted_samples(SETTINGS)[:3]
+    old = replace(wanted[0], file_name="development_000_0.png")
+    for w in (old, wanted[1]):
+        drawn(tmp_path, w)
+    assert pictures_of(tmp_path, wanted) == {wanted[1]: tmp_path / wanted[1].file_name}
+    write_table(tmp_path, [old, wanted[1]])
+    assert pictures_of(tmp_path, wanted) == {
+        w: tmp_path / o.file_name for w, o in zip(wanted, [old, wanted[1]], strict=False)
+    }
 
 
 def test_sample_without_a_flag_column_is_a_sample(tmp_path: Path) -> None:

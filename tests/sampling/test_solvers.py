@@ -152,7 +152,7 @@ def test_another_solver_is_another_key_and_the_first_is_what_a_key_without_one_m
     list(sample(pipeline, plan_jobs(arms[:1], SETTINGS), SETTINGS))
     claim(arms[:1])
     assert plan_jobs(arms[:1], SETTINGS) == []
-    claim(arms[1:])
+    claim(arms[1:], redraw=True)
     assert len(plan_jobs(arms[1:], SETTINGS)) > 0
 
 

@@ -370,7 +370,7 @@ def test_study_without_a_whole_baseline_is_not_scored(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="03_inference"):
         scorable_samples(study, [])
     drawn(study, "baseline", flagged=0)
-    with pytest.raises(ValueError, match=r"test_000_0\.png, which is black.*change that prompt or seed"):
+    with pytest.raises(ValueError, match=r"test_[0-9a-f]{8}_0\.png, which is black.*change that prompt or seed"):
         scorable_samples(study, [])
 
 

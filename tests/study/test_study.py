@@ -370,6 +370,23 @@ def test_files_of_variants_are_joined_by_a_plus_and_each_variant_counts_once() -
     assert len(both) == len(grid) + len(captions) - 1  # r16_a32 stands in both
 
 
+def test_what_is_of_interest_is_never_too_small_to_matter(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    claims = {"margin": {"clip_score": 0.06, "identity": 0.1}, "interest": {"clip_score": 0.05}}
+    path.write_text(yaml.safe_dump(SMALLEST | {"claims": claims}), encoding="utf-8")
+    with pytest.raises(StudyError, match=r"claims\.margin of clip_score is 0\.06, above claims\.interest, 0\.05"):
+        read_study(path)
+    path.write_text(
+        yaml.safe_dump(SMALLEST | {"claims": claims | {"interest": {"clip_score": 0.06}}}), encoding="utf-8"
+    )
+    claimed = read_study(path).claims
+    assert (claimed.smallest("clip_score"), claimed.smallest("identity"), claimed.smallest("judge")) == (
+        0.06,
+        0.1,
+        None,
+    )
+
+
 def test_a_margin_is_a_positive_number_for_a_metric(tmp_path: Path) -> None:
     path = tmp_path / "faces.yaml"
     path.write_text(yaml.safe_dump(SMALLEST | {"claims": {"margin": {"clip_score": 0.02}}}), encoding="utf-8")
