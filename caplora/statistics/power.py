@@ -101,6 +101,7 @@ def pilot_sentence(study: Study, scores: pd.DataFrame, arms: int, seconds: float
     except ValueError as error:  # a single prompt, or a difference that nobody could find
         return f"what it takes to find a difference of {effect:g} is not known: {error}"
     enough = "enough" if chance >= POWER else "too few"
+    once = "" if scores["seed"].nunique() > 1 else ", one seed each, so that seeds may do more than is said"
     designs = [
         f"{counted(size, 'prompt')} × {counted(seeds, 'seed')} ({arms * size * seeds} pictures,"
         f" {arms * size * seeds * seconds / 60:.1f} minutes)"
@@ -109,7 +110,7 @@ def pilot_sentence(study: Study, scores: pd.DataFrame, arms: int, seconds: float
     return (
         f"{counted(len(suites.test), 'test prompt')} × {counted(own, 'seed')} find a difference of {effect:g}, the"
         f" smallest of interest, in {100 * chance:.0f} of 100 studies, by the spread on"
-        f" {counted(len(suites.development), 'development prompt')}: {enough} for {100 * POWER:.0f}\n"
+        f" {counted(len(suites.development), 'development prompt')}{once}: {enough} for {100 * POWER:.0f}\n"
         f"what finds it {100 * POWER:.0f} times in 100: {'; '.join(designs)}\n"
         f"so few prompts tell a spread roughly: with {counted(own, 'seed')} it may take {likely[0]} to {likely[1]} test"
         f" prompts ({100 * LIKELY:.0f} % interval)"

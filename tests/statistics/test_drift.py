@@ -78,7 +78,7 @@ def test_an_adapter_that_moves_nothing_more_than_next_to_nothing_of_it_is_within
 
 
 def test_equal_distances_are_taken_for_drift_in_at_most_one_study_of_twenty() -> None:
-    """Of 2,000 studies in which an adapter changes as much as another noise does, either way."""
+    """Of 400 studies in which an adapter changes a picture as much as another noise does, either way."""
     found = [drift_nulls(study(0.3, seed=s)[0], NONE, "r4_a8")["verdict"].iloc[0] for s in range(400)]
     assert np.mean([verdict != "cannot be told from" for verdict in found]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 

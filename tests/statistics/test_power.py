@@ -182,6 +182,7 @@ def test_pilot_says_the_power_of_the_study_and_what_each_design_costs(study: Stu
             size = prompts_needed(least, seeds, spread)
             cost = f"({2 * size * seeds} pictures, {2 * size * seeds * 3.0 / 60:.1f} minutes)"
             assert f"{size} prompts × {seeds} seed{'s' if seeds > 1 else ''} {cost}" in said
+        assert "one seed each" not in said
         low, high = likely_needed(least, 4, spread, 6)
         assert f"with 4 seeds it may take {low} to {high} test prompts (80 % interval)" in said
 
@@ -191,6 +192,12 @@ def test_pilot_without_an_interest_takes_the_margin_and_without_either_says_so(s
     assert "find a difference of 0.5, the smallest of interest" in pilot_sentence(study, scores, 2, 3.0)
     nothing = study.model_copy(update={"claims": study.claims.model_copy(update={"margin": {}})})
     assert "claims.interest does not say" in pilot_sentence(nothing, scores, 2, 3.0)
+
+
+def test_pilot_of_one_seed_says_that_it_cannot_tell_noise_from_prompts(study: Study) -> None:
+    scores = write_scores(study, 0.1)
+    said = pilot_sentence(with_interest(study, 0.05), scores[scores["seed"] == 0], 2, 3.0)
+    assert "6 development prompts, one seed each" in said
 
 
 def test_pilot_that_knows_no_spread_says_why(study: Study) -> None:
