@@ -22,7 +22,7 @@ from caplora.publishing.facts import Facts, opening
 from caplora.publishing.folder import PublishError, write_folder
 from caplora.publishing.metrics import _arm_row
 from caplora.publishing.pictures import chosen_pictures
-from caplora.sampling.arms import study_arms
+from caplora.sampling.arms import claim, study_arms
 from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.samples import named_sample
 from caplora.sampling.solvers import SOLVERS
@@ -248,14 +248,16 @@ def test_the_example_of_the_card_draws_the_picture_above_it(
     }
     study = small_study(tmp_path, base={"path": "base"}, sampling=asked | {"solver": solver})
     train(study, VARIANT, "base")
-    list(sample(pipeline, plan_jobs(study_arms(study, [VARIANT], pipeline), study.sampling), study.sampling))
+    arms = study_arms(study, [VARIANT], pipeline)
+    claim(arms)
+    list(sample(pipeline, plan_jobs(arms, study.sampling), study.sampling))
     folder = write_folder(small_facts(study))
     [example] = re.findall(r"```python\n(.*?)```", (folder.path / "README.md").read_text(encoding="utf-8"), re.S)
     here = example.replace("'base'", repr(str(tmp_path / "base"))).replace('.to("cuda")', "")
     monkeypatch.chdir(folder.path)
     drawn: dict[str, Any] = {}
     exec(here.replace("float16", "float32"), drawn)
-    with Image.open(folder.path / "images/test_000_0.png") as ours:
+    with Image.open(folder.path / "images" / named_sample("a photo of a man", 0, "test").file_name) as ours:
         assert max(high for _, high in ImageChops.difference(ours, drawn["picture"]).getextrema()) <= 1
 
 
