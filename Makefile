@@ -8,7 +8,8 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SNAKEMAKE := $(BIN)/python -m snakemake --cores all --rerun-incomplete --scheduler greedy --quiet host reason
-CAPTIONS := --config study=mini_reviewed variants=captions redraw=$(if $(REDRAW),True,False)
+REDRAWN := redraw=$(if $(REDRAW),True,False)  # samples drawn with settings that a study no longer has may go
+CAPTIONS := --config study=mini_reviewed variants=captions $(REDRAWN)
 AGAIN := why stands above and in runs/ (captions are reviewed in notebook 01: make lab); the same command goes on from there (after a kill: make unlock)
 
 # Every notebook is a process of its own. In a shell that forbids Python to keep byte code, as some containers do, each
@@ -28,7 +29,7 @@ help:  ## say what can be made
 
 demo: $(INSTALLED)  ## the whole mini study on this machine, in minutes: captions, adapters, samples, scores, report
 	@echo "To watch it grow, from the first portraits on (in half a minute): runs/mini/progress.html, in a browser"
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) redraw=$(if $(REDRAW),True,False) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini variants=$(VARIANTS) $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini/report.html"
 	@echo "Figures: figures/mini"
@@ -45,13 +46,13 @@ ablation: $(INSTALLED)  ## what captions are worth: the mini study trained on fi
 	@echo "Figure:  figures/mini_reviewed/caption_ablation.png"
 
 images: $(INSTALLED)  ## how many images are enough: the mini study trained on 10, 25, 50 and all 100 of them
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_images variants=images || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_images variants=images $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini_images/report.html"
 	@echo "Figure:  figures/mini_images/images.png"
 
 steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at eight steps
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=ten_images || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=ten_images $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini_steps/report.html"
 	@echo "Figure:  figures/mini_steps/steps.png"
@@ -61,7 +62,7 @@ study: $(INSTALLED)  ## the same with your images: make study NAME=faces IMAGES=
 	@test -n "$(IMAGES)" || test -f "params/studies/$(NAME).yaml" || { echo "IMAGES, the folder of your images, is missing"; exit 2; }
 	@test -z "$(IMAGES)" || $(BIN)/python -m caplora new "$(NAME)" --images "$(IMAGES)" --like "$(LIKE)"
 	@echo "To watch it grow, from the first portraits on: runs/$(NAME)/progress.html, in a browser"
-	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) redraw=$(if $(REDRAW),True,False) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@$(SNAKEMAKE) --config study="$(NAME)" variants=$(VARIANTS) $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/$(NAME)/report.html"
 	@echo "Figures: figures/$(NAME)"
