@@ -57,7 +57,7 @@ def sample(
         prompt: What to draw; may be given several times.
         scale: How much of the adapter is used.
         resolution: Pixels of a side.
-        output_dir: Where it goes; what was drawn there with other settings goes, and other prompts stay.
+        output_dir: Where it goes; what other settings drew there is removed, and other prompts stay.
     """
     from tqdm.auto import tqdm
 
@@ -71,8 +71,8 @@ def sample(
     study = sampling.study_on(read_study("sd15", sampling=turned), pretrained_model, resolution)
     weights, out = lora.adapter_file(lora_weights.expanduser()), output_dir.expanduser()
     pipeline, settings = load_base(study), study.sampling
-    arms = sampling.two_arms(pipeline, weights, scale, prompt, settings, out)
-    for note in arms[1].adapter.notes:
+    arms, removed = sampling.two_arms(pipeline, weights, scale, prompt, settings, out)
+    for note in (*([removed] if removed else []), *arms[1].adapter.notes):
         say(note)
     jobs = [job for arm in arms for job in sampling.plan_jobs([arm], settings)]  # in turn: convolutions are merged
     for _ in tqdm(sampling.sample(pipeline, jobs, settings), total=len(jobs), desc="sampling", unit="batch"):

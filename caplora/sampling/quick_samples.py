@@ -11,8 +11,7 @@ from PIL import Image
 from caplora.images import contact_sheet
 from caplora.lora import DIFFUSERS, NOTHING, read_adapter, rescaled
 from caplora.models import Pipeline, named_base
-from caplora.sampling.arms import Arm
-from caplora.sampling.claiming import claim_folder
+from caplora.sampling.arms import Arm, claim
 from caplora.sampling.drawing import sampling_key
 from caplora.sampling.samples import named_sample, said_of
 from caplora.study import BASELINE, Sampling, Study, file_hash
@@ -36,8 +35,8 @@ def two_arms(
     prompts: Sequence[str],
     settings: Sampling,
     out: Path,
-) -> list[Arm]:
-    """The baseline and the adapter of a file at `scale`, each in its folder of `out`; what was drawn otherwise goes.
+) -> tuple[list[Arm], str]:
+    """The baseline and the adapter of a file at `scale`, each in its folder of `out`; which pictures go, or nothing.
 
     Raises ValueError where a picture that is none of ours lies there.
     """
@@ -52,9 +51,7 @@ def two_arms(
     ]
     for foreign in (p for arm in arms for p in arm.folder.glob("*.png") if not said_of(p)):
         raise ValueError(f"{foreign} was not drawn by caplora, and is not to be lost: choose another --output_dir")
-    for arm in arms:
-        claim_folder(arm.folder, wanted, arm.made)
-    return arms
+    return arms, claim(arms, redraw=True)
 
 
 def sheet(arms: Sequence[Arm], side: int = 256) -> Image.Image:

@@ -82,6 +82,15 @@ def test_what_is_there_is_not_drawn_again_and_scale_zero_is_the_baseline(models:
         assert np.abs(difference).max() == 0  # merged at scale 0 into the same weights
 
 
+def test_other_prompts_stay_and_what_other_settings_drew_is_said_to_go(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample(models, tmp_path) == 0 and sample(models, tmp_path, "--prompt", "a lake") == 0
+    assert "removed" not in capsys.readouterr().out and len(list(tmp_path.glob("baseline/*.png"))) == 6
+    assert sample(models, tmp_path, "--guidance_scale", "2") == 0
+    assert "drawn anew: 6 of baseline (guidance_scale: 7.5 → 2.0), 6 of lora@1" in capsys.readouterr().out
+
+
 def test_pictures_of_others_are_not_lost(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "baseline" / "mine.png"
     mine.parent.mkdir()
