@@ -106,7 +106,8 @@ class Samples:
         drawn = drawn[drawn["variant"].isin(every)]
         if not drawn["chosen"].any():
             return every[:limit], next(iter(every), "")
-        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit else every
+        some = limit or any(v.step for v in self.variants)
+        tested = drawn.loc[drawn["tested"], "variant"].tolist() if some else every
         return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
 
     @property
