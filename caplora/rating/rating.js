@@ -49,13 +49,14 @@ function render({ model, el }) {
   const portraits = node("div", { class: "rate-portraits" });
   const person = node("div", { class: "rate-person" }, node("span", { class: "rate-small" }, "this person"), portraits);
   const back = button("take back", "u", undo);
+  const leave = () => button("another rater", "", () => model.send({ do: "leave" }));
   const download = button("Download your answers", "", () => model.send({ do: "download" }));
   const pair = node("div", { class: "rate-pair" }, image.left, image.right);
   const compare = node("div", { class: "rate-compare" }, words, question, pair,
     node("div", { class: "rate-row rate-buttons" }, button("left", "←", answers.left), button("no difference", "=", answers.equal), button("right", "→", answers.right),
       button("next", "n", answers.skipped, { title: "go on without an answer", class: "rate-apart" }), back), person);
-  const end = node("div", { class: "rate-end" });
-  const head = node("div", { class: "rate-head" }, node("div", { class: "rate-meter" }, meter), count, who, said, download);
+  const end = node("div", { class: "rate-end" }), another = leave();
+  const head = node("div", { class: "rate-head" }, node("div", { class: "rate-meter" }, meter), count, who, another, said, download);
   const root = node("div", { class: "caplora-rate", tabindex: "0", "data-lm-suppress-shortcuts": "true" }, head, start, compare, end);
   el.append(root);
 
@@ -131,6 +132,8 @@ function render({ model, el }) {
     compare.style.display = rater && !over ? "" : "none";
     end.style.display = over ? "" : "none";
     head.style.display = rater || view().failed ? "" : "none";
+    another.style.display = rater ? "" : "none";
+    if (!rater) name.value = "";
     download.style.display = rater && view().download ? "" : "none";
     root.dataset.done = done;
     who.textContent = rater;
@@ -140,10 +143,11 @@ function render({ model, el }) {
     tell(view().said, view().failed);
     if (portraits.children.length !== shown.length) portraits.replaceChildren(...shown.map((key) => node("img", { alt: "the person", "data-name": key, src: urls.get(key) })));
     if (rater && !over) drawPair();
+    else [root.dataset.ready, drawn, since] = [false, "", 0];
     if (over) {
       count.textContent = `${steps.length} of ${steps.length}`;
       meter.style.width = "100%";
-      end.replaceChildren(node("h3", {}, `Thank you, ${rater}.`), node("p", {}, `All ${steps.length} comparisons are answered. ${where}`), button("take the last back", "u", undo));
+      end.replaceChildren(node("h3", {}, `Thank you, ${rater}.`), node("p", {}, `All ${steps.length} comparisons are answered. ${where}`), node("div", { class: "rate-row" }, button("take the last back", "u", undo), leave()));
     }
   }
 

@@ -56,7 +56,8 @@ class RatingWidget(anywidget.AnyWidget):
 
     def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message asks. An error is shown in the widget, because nobody sees one raised in a callback."""
-        deeds = {"begin": self._begin, "answer": self._answer, "undo": self._undo, "pictures": self._pictures}
+        deeds = {"begin": self._begin, "answer": self._answer, "undo": self._undo, "leave": self._leave}
+        deeds["pictures"] = self._pictures
         try:
             deeds[message["do"]](message)
             self.failed = False
@@ -78,6 +79,12 @@ class RatingWidget(anywidget.AnyWidget):
         if self.seat:
             self.seat.undo()
             self.said = f"taken back {datetime.now():%H:%M:%S}"
+
+    def _leave(self, message: dict[str, Any]) -> None:
+        """Let another rater sit down."""
+        if self.seat:
+            self.seat.leave()
+        self.seat, self.said = None, ""
 
     def _kept(self) -> str:
         """Have the answers copied now and then; what is to be said if that cannot be done."""

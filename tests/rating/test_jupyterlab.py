@@ -98,6 +98,13 @@ def test_a_comparison_is_answered_by_keyboard_and_goes_on_after_the_kernel_was_k
             press(rate, "=")
         expect(rate.locator(".rate-end")).to_contain_text("Thank you, Mina.")
         shot(page, "end")
+        rate.locator(".rate-end").get_by_role("button", name="another rater").click()
+        page.locator(OPEN).fill("Ben")
+        page.keyboard.press("Enter")
+        press(rate, "ArrowRight")
+        assert read_answers(study)["rater"].value_counts().to_dict() == {"Mina": steps, "Ben": 1}
+        rate.get_by_role("button", name="take back").click()
+        expect(rate).to_have_attribute("data-done", "0")
         assert len(read_answers(study)) == steps and page.evaluate("window.ran") is None
 
 
