@@ -1,7 +1,6 @@
 """Answers → whose pictures people prefer, how good each rater is, and how far raters agree."""
 
 from collections.abc import Sequence
-from itertools import permutations
 
 import choix
 import krippendorff
@@ -14,6 +13,7 @@ from caplora.rating.design import OTHER_PROMPT, PAIR, QUESTIONS, REPEAT, arms_in
 FEWEST = 3  # pictures of shuffled prompts from which a rater is judged by them
 CARELESS = 2 / 3  # a rater who finds fewer of them is left out
 RESAMPLES = 400
+REGULARISED = 0.01  # so that an arm that always wins has a strength too
 CELL = ["split", "prompt", "seed"]
 PREFERENCE = (
     "question", "reference", "arm", "n", "n_prompts", "n_raters", "preference", "low", "high", "p", "equal",
@@ -158,20 +158,18 @@ def strengths(pairs: pd.DataFrame, arms: Sequence[str], weights: np.ndarray | No
     wins = np.zeros((len(arms), len(arms)))
     np.add.at(wins, (second, first), own * pairs["value"].to_numpy())
     np.add.at(wins, (first, second), own * (1 - pairs["value"].to_numpy()))
-    halves = np.rint(2 * wins).astype(int)  # choix counts whole wins
-    data = [pair for pair in permutations(range(len(arms)), 2) for _ in range(halves[pair])]
-    found = choix.opt_pairwise(len(arms), data, alpha=1e-3)
+    found = choix.ilsr_pairwise_dense(wins, alpha=REGULARISED, max_iter=1000)
     return found - found[0]
 
 
 def _drawn_strengths(pairs: pd.DataFrame, arms: Sequence[str]) -> np.ndarray:
     """Strengths of resamples: prompts and raters are each drawn with replacement, and answers have both weights."""
     rng = np.random.default_rng(0)
-    weights = np.ones((RESAMPLES // 4, len(pairs)), int)
+    weights = np.ones((RESAMPLES, len(pairs)), int)
     for name in ("prompt", "rater"):
         labels = pd.factorize(pairs[name])[0]
         count = labels.max() + 1
         if count > 1:
-            drawn = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES // 4)
+            drawn = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
             weights = weights * drawn[:, labels]
     return np.array([strengths(pairs, arms, own) for own in weights if own.any()])

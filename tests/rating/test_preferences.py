@@ -363,3 +363,21 @@ def test_more_raters_and_prompts_tell_smaller_preferences() -> None:
     assert found_preference(50, 1, 10) < found_preference(50, 1, 5) < found_preference(50, 1, 3)
     assert found_preference(50, 1, 5) < found_preference(16, 1, 5)
     assert standard_error(50, 1, 3)[0] < standard_error(16, 1, 3)[0]
+
+
+def test_answers_that_say_nothing_yet_are_no_opinion(pairs: list[Pair]) -> None:
+    found = truth(0.4, np.random.default_rng(1))
+    answers, known = table(raters(found, 1), pairs), scores_of(found, "clip_score", "true", 0.0)
+    assert not opinions_of(answers.assign(answer="skipped"), known)
+    assert not opinions_of(answers[answers["kind"] == "pair"].head(1), known)
+    assert not opinions_of(answers.head(0), known)
+
+
+def test_what_is_put_in_comes_out_without_bias(pairs: list[Pair]) -> None:
+    """Over many raters, so that chance is small: repeats, trick pairs and sides leave no trace in the rate."""
+    found = truth(0.3, np.random.default_rng(4))
+    own = raters(found, 40, leaning=0.3)
+    rates = preference_table(table(own, pairs)).set_index("question")["preference"]
+    for question in ("words", "person"):
+        expected = np.mean([rater.preference(pair, question) for rater in own for pair in pairs])
+        assert rates[question] == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(40 * len(pairs)))
