@@ -114,7 +114,7 @@ def main() -> None:
         print(of_a_run(asked.run))
         sys.exit()
     print(interval_table(asked.studies).round(3).to_string(index=False))
-    print(strength_errors(max(asked.studies // 10, 1)).round(3).to_string())
+    print(strength_errors(asked.studies).round(3).to_string())
 
 
 if __name__ == "__main__":
