@@ -165,6 +165,7 @@ rule scores:
 rule report:
     input:
         study.scores,
+        sorted((study.dataset / "ratings").glob("*.jsonl")),  # what people answered
     output:
         study.report,
     log:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The notebooks, the studio and the playground under Colab's versions, in .venv-colab: `make colab PYTHON=python3.13`. Paths of tests as
+# The notebooks and the widgets under Colab's versions, in .venv-colab: `make colab PYTHON=python3.13`. Paths of tests as
 # arguments run these instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +11,6 @@ test -x "$BIN/python" || "${PYTHON:-python3}" -m venv .venv-colab
 "$BIN/python" -m pip install --quiet --constraint colab/requirements.txt papermill pytest hypothesis beartype playwright \
 	nbformat packaging torchmetrics 'jupyterlab>=4.2' 'jupyterlab_widgets<3'
 "$BIN/python" -m ipykernel install --sys-prefix --name python3 >/dev/null
-[ $# -gt 0 ] || set -- tests/notebooks/test_notebooks.py tests/review tests/playground
+[ $# -gt 0 ] || set -- tests/notebooks/test_notebooks.py tests/review tests/playground tests/rating
 # Warnings are errors in the tests, but ipywidgets 7 itself uses what traitlets and ipykernel have deprecated.
 OMP_NUM_THREADS=1 exec "$BIN/python" -m pytest -q -W ignore::DeprecationWarning "$@"

@@ -14,13 +14,14 @@ from caplora.commands.adapters import convert, extract, merge, resize
 from caplora.commands.pictures import sample, score
 from caplora.commands.plan import plan
 from caplora.commands.publish import publish
+from caplora.commands.rate import rate
 from caplora.commands.report import report
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, train, report, publish),
+    "Study": (new, captions, plan, train, rate, report, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }

@@ -1,9 +1,10 @@
 """What the five notebooks hold: one object each, named for what the notebook makes.
 
-01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores`, and 05 `Results`, whose
-tables are in `tables.py`, and the `Card` of the adapter that it chose. The objects are thin: they carry a study and its
-tables, and call the rooms. Each notebook holds a `Keeping` too, which keeps the work in a second folder: Google Drive,
-on Colab; and `parameters` stops it on a name that its parameters cell does not have.
+01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores` and at its end `People`, who
+compare pictures, and 05 `Results`, whose tables are in `tables.py`, and the `Card` of the adapter that it chose. The
+objects are thin: they carry a study and its tables, and call the rooms. Each notebook holds a `Keeping` too, which
+keeps the work in a second folder: Google Drive, on Colab; and `parameters` stops it on a name that its parameters cell
+does not have.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from caplora.notebooks.card import Card
     from caplora.notebooks.keeping import Keeping
     from caplora.notebooks.parameters import check_parameters
+    from caplora.notebooks.people import People
     from caplora.notebooks.portraits import Portraits
     from caplora.notebooks.results import Results
     from caplora.notebooks.samples import Samples
     from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Card", "Keeping", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
+__all__ = ["Adapters", "Card", "Keeping", "People", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
 
 
 def __getattr__(name: str) -> Any:

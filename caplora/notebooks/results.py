@@ -43,6 +43,7 @@ from caplora.figures import (
     tradeoff_planes,
 )
 from caplora.notebooks.axes import Axes
+from caplora.rating import Opinions, people_figure, people_said, people_table, read_opinions
 from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
@@ -153,6 +154,20 @@ class Results(Axes):
         if not len(self.attributes):
             return None
         return self._saved("attributes", attribute_differences(self.attributes), self.attributes)
+
+    @cached_property
+    def opinions(self) -> Opinions:
+        """What people said of the pictures."""
+        return read_opinions(self.study, self.everything)
+
+    def people(self) -> str:
+        """The same in sentences, or that nobody has compared pictures."""
+        return people_said(self.study, self.opinions)
+
+    def preferences(self) -> Figure | None:
+        """Whom people prefer, and which metrics say the same."""
+        own = self.opinions
+        return self._saved("people", people_figure(own), people_table(own)) if own else None
 
     def captions(self) -> Figure:
         """What the captions are like that were trained on."""

@@ -106,8 +106,7 @@ class Samples:
         drawn = drawn[drawn["variant"].isin(every)]
         if not drawn["chosen"].any():
             return every[:limit], next(iter(every), "")
-        some = limit or any(v.step for v in self.variants)
-        tested = drawn.loc[drawn["tested"], "variant"].tolist() if some else every
+        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.keep else every
         return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
 
     @property

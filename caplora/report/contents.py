@@ -62,6 +62,11 @@ FIGURES = {  # name → its section, what it shows for those who cannot see it, 
         "differences from the baseline in single attributes",
         "What samples show more or less often than the baseline’s.",
     ),
+    "people": (
+        "people",
+        "how often people preferred each arm, and which metrics prefer the same pictures",
+        "What people prefer, blind, and which metrics say the same.",
+    ),
     "caption_ablation": (
         "ablation",
         "CLIPScore and identity by the captions that an adapter was trained on",

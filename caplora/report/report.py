@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from caplora.rating import metric_rows, metric_sentences, people_sentences, read_opinions
 from caplora.report import drift, power, provenance, secondary, sentences
 from caplora.report.contents import placed
 from caplora.report.findings import Findings
@@ -167,7 +168,7 @@ def write_report(
         scorers=provenance.scorers(found.scores) if len(found.scores) else [],
         citation=provenance.citation(run), commands=provenance.commands(study, found.asked),
         failed=found.failed.replace(f"{study.path('')}/", ""),  # a page to send on names no folder of this machine
-        figures=placed(figures),
+        opinions=read_opinions(study, found.scores), figures=placed(figures),
     )  # fmt: skip
     write_text(path, page)
     return path
@@ -182,5 +183,6 @@ def environment() -> Environment:
     own = ("counted", "verdict_sentence", "power_sentence", "errors_sentence", "captions_sentence")
     found.filters |= {name: getattr(sentences, name) for name in own}
     found.filters |= {"percent": percent, "signed": signed, "number": number, "p_number": p_number}
+    found.filters |= {f.__name__: f for f in (people_sentences, metric_sentences, metric_rows)}
     found.tests["finite"] = math.isfinite
     return found
