@@ -15,7 +15,7 @@ from caplora.statistics.variance import sample_array
 
 TRUTH = "judge"
 # Of which more is better, as of the truth.
-TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity", "face_similarity")
+TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity", "face_similarity", "pick_score", "vqa", "quality")
 RESAMPLES = 2000
 FEWEST = 3  # variants whose order says anything
 
