@@ -13,7 +13,7 @@ class About(NamedTuple):
 
     source: str  # the paper, for a reader to look up
     code: str  # licence of what computes it
-    weights: str  # licence of the default weights
+    weights: str  # the default weights and their licence
     measures: str  # what it is said to measure, to end a sentence
     cannot: str  # what it does not tell, a sentence
 
@@ -22,7 +22,7 @@ ABOUT = {
     "pick_score": About(
         "Kirstain et al. 2023, arXiv 2305.01569",
         "transformers, Apache-2.0",
-        "the page of the weights names no licence",
+        "yuvalkirstain/PickScore_v1, whose page names no licence",
         "which of two pictures of one prompt people would pick: a CLIP-H trained on half a million such choices",
         "It mixes beauty with following the prompt, in one number, by the taste of those who chose (users of one "
         "website in 2023); it knows nothing of the person, and its values compare pictures of one prompt only.",
@@ -30,7 +30,7 @@ ABOUT = {
     "vqa": About(
         "after Lin et al. 2024, arXiv 2404.01291",
         "transformers, Apache-2.0",
-        "Apache-2.0",
+        "HuggingFaceTB/SmolVLM-Instruct, Apache-2.0",
         "how sure a vision-language model is that the picture shows each phrase of the prompt: P(yes) of yes and no, "
         "the mean over the phrases between commas",
         "It answers for words, phrase by phrase: not how they belong together, not the likeness, not beauty; a model "
@@ -39,7 +39,7 @@ ABOUT = {
     "quality": About(
         "MUSIQ: Ke et al. 2021, arXiv 2108.05997",
         "pyiqa, PolyForm Noncommercial 1.0.0",
-        "CC BY-NC-SA 4.0",
+        "chaofengc/IQA-PyTorch-Weights, CC BY-NC-SA 4.0",
         "how good a photograph looks by itself, 0 … 100: noise, blur, compression, as people rated photographs (KonIQ)",
         "It never reads the prompt and knows no person; a drawing or a style that is rough on purpose is a bad "
         "photograph to it.",

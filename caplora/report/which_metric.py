@@ -18,7 +18,8 @@ KINDS = {  # what is asked, and of which pairs → over a column of the table
     ("style", "arms"): "the style, two arms",
     ("rest", "arms"): "all but the style, two arms",
 }
-SAME = ("clip_cosine",)  # what orders pictures as another metric does
+SAME = ("clip_cosine", "memorisation_excess")  # what orders pictures as another metric does
+CLIPS = ("clip_score", "ref_clip_score")  # of several models
 WITH_ARM = 0.9  # share of pairs from which on a truth comes with the arm
 
 
@@ -32,18 +33,25 @@ class Believed(NamedTuple):
 
 def believed(scores: pd.DataFrame) -> Believed:
     """What each metric can be believed for by the judge of these scores; empty without one."""
-    table = agreement_table(scores) if len(scores) else pd.DataFrame(columns=["metric", "about", "pairs"])
+    if scores.empty:
+        return Believed([], [], [])
+    table = agreement_table(scores)
     table = table[~table["metric"].isin(SAME)]
     there = {(e["about"], e["pairs"]) for e in table.to_dict("records")}
     columns = {kind: name for kind, name in KINDS.items() if kind in there}
     rows = [
         {
-            "metric": f"{metric_of(str(metric)).name} by {model}",
+            "metric": _row_name(str(metric), str(model)),
             **{columns[k]: v for k, v in _cells(own) if k in columns},
         }
         for (metric, model), own in table.groupby(["metric", "model"], sort=False)
     ]
     return Believed(list(columns.values()), rows, believed_sentences(table) if rows else [])
+
+
+def _row_name(metric: str, model: str) -> str:
+    name = metric_of(metric).name
+    return name if name == model else f"{name} by {model}"
 
 
 def _cells(own: pd.DataFrame) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
@@ -62,25 +70,21 @@ def believed_sentences(table: pd.DataFrame) -> list[str]:
     said = [_for_the_prompt(kinds.get(("all", "seeds"))), _for_the_style(kinds.get(("style", "arms")))]
     if ("rest", "seeds") in kinds and ("rest", "arms") in kinds:
         said.append(_behind_the_style(kinds["rest", "seeds"], kinds["rest", "arms"]))
-    nobody = (
-        "Who the person is, the judge does not know: no likeness is tested here, neither of the face nor of the whole."
-    )
+    nobody = "Who the person is, the judge does not know: likeness is not tested here."
     return [sentence for sentence in (*said, nobody) if sentence]
 
 
 def _for_the_prompt(rows: pd.DataFrame | None) -> str:
     if rows is None:
         return ""
-    n = f"{counted(int(rows['n'].max()), 'pair')} of {counted(int(rows['n_prompts'].max()), 'prompt')}"
+    tested = rows[rows["split"] == "test"]
+    n = f"{_most(tested, 'n', 'pair')} of {_most(tested, 'n_prompts', 'prompt')}"
     good, bad, unsure = (_named(rows, state) for state in ("follows", "against", ""))
-    said = f"Which of two samples of one arm and prompt shows more of what the prompt names ({n}) is told by {good}: "
-    said = (
-        f"{said}believe these for the prompt."
-        if good
-        else f"Of two samples of one arm and prompt ({n}), no metric tells which shows more of what the prompt names."
-    )
-    said += f" It cannot be told from chance by {unsure}." if unsure else ""
-    return said + (f" {_capital(bad)} go the other way." if bad else "")
+    which = f"which of two samples of one arm and prompt shows more of what the prompt names ({n})"
+    said = [f"Believe for the prompt: {good}. They tell {which}." if good else f"No metric tells {which}."]
+    said += [f"Not for the prompt: {unsure}. These cannot be told from chance."] if unsure else []
+    said += [f"The other way goes {bad}."] if bad else []
+    return " ".join(said)
 
 
 def _for_the_style(rows: pd.DataFrame | None) -> str:
@@ -89,41 +93,49 @@ def _for_the_style(rows: pd.DataFrame | None) -> str:
     good, share = _named(rows, "follows"), float(rows["first"].iloc[0])
     if not good:
         return "No metric tells whether adapter or baseline shows the style that was asked for."
-    said = f"Whether adapter or baseline shows the style that was asked for is told by {good}."
+    said = f"For the style: {good}. They tell whether adapter or baseline shows the one that was asked for."
     if share < WITH_ARM:
         return said
-    comes = f"the adapter’s sample shows it in {share:.0%} of the pairs that differ".replace("%", " %")
-    return f"{said} But {comes}: whatever rises with the adapter, for any reason, seems to follow the style."
+    comes = f"it is the adapter’s sample in {share:.0%} of the {_most(rows, 'n', 'pair')} that differ"
+    return (
+        f"{said} But {comes.replace('%', ' %')}: whatever rises with the adapter, for any reason, seems to follow it."
+    )
 
 
 def _behind_the_style(seeds: pd.DataFrame, arms: pd.DataFrame) -> str:
     """Metrics that see the rest within an arm, and between arms do not."""
     seeing = {(e["metric"], e["model"]) for e in seeds.to_dict("records") if told(e) == "follows"}
-    lost = [e for e in arms.to_dict("records") if (e["metric"], e["model"]) in seeing and told(e) != "follows"]
-    if not lost:
+    blind = [(e["metric"], e["model"]) in seeing and told(e) != "follows" for e in arms.to_dict("records")]
+    lost = arms[blind]
+    if lost.empty:
         return ""
-    n = counted(int(arms["n"].max()), "pair")
-    names = _listed([_one(e) for e in lost])
     return (
-        f"Between baseline and adapter that sight is lost: which of the two shows more of the rest ({n}) is not told "
-        f"by {names}. There the style outweighs the rest: a gain in them is no gain in everything that was asked for."
+        f"Not for what an adapter costs beside its style: which of baseline and adapter shows more of the rest "
+        f"({_most(lost, 'n', 'pair')} of {_most(lost, 'n_prompts', 'prompt')}) is not told by {_all_of(lost)}, which "
+        "see it within an arm. There the style outweighs the rest: read single attributes before you believe a gain."
     )
 
 
+def _most(rows: pd.DataFrame, column: str, thing: str) -> str:
+    return counted(int(rows[column].max()), thing) if len(rows) else counted(0, thing)
+
+
 def _named(rows: pd.DataFrame, state: str) -> str:
-    return _listed([_one(e) for e in rows.to_dict("records") if told(e) == state])
+    return _all_of(rows[[told(e) == state for e in rows.to_dict("records")]])
 
 
-def _one(e: Mapping[Any, Any]) -> str:
-    return f"{metric_of(e['metric']).name} by {e['model']} (AUC {e['value']:.2f}, {e['low']:.2f} to {e['high']:.2f})"
+def _all_of(rows: pd.DataFrame) -> str:
+    """Each metric with its AUCs: `CLIPScore (clip_a 0.76, clip_b 0.87), identity (0.41)`."""
+    names = []
+    for metric, own in rows.groupby("metric", sort=False):
+        models = own["model"].tolist() if own["model"].nunique() > 1 or str(metric).startswith(CLIPS) else [""]
+        aucs = ", ".join(f"{by} {v:.2f}".strip() for by, v in zip(models, own["value"], strict=True))
+        names.append(f"{metric_of(str(metric)).name} ({aucs})")
+    return _listed(names)
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
-
-
-def _capital(said: str) -> str:
-    return said[:1].upper() + said[1:]
 
 
 def extra_rows(effects: pd.DataFrame, best: str) -> list[dict[str, str]]:
