@@ -71,8 +71,8 @@ CHAT = (
 
 @cache
 def words() -> tuple[str, ...]:
-    """Every word of the world, after the special ones."""
-    return (*SPECIAL, *sorted(set(re.findall(r"[\w-]+", " ".join(corpus(200)).lower()))))
+    """Every word of the world, and yes and no, after the special ones."""
+    return (*SPECIAL, *sorted({"yes", "no"} | set(re.findall(r"[\w-]+", " ".join(corpus(200)).lower()))))
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

@@ -4,6 +4,7 @@
 loads a model of any known family and asks it; `blip` makes the attention of BLIP fast.
 """
 
+from caplora.captioning.captioners import Captioner, check_chat, first_words, load_captioner
 from caplora.captioning.machine_captions import captions_of
 
-__all__ = ["captions_of"]
+__all__ = ["Captioner", "captions_of", "check_chat", "first_words", "load_captioner"]

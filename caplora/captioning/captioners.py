@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -75,12 +75,19 @@ class Captioner:
     family: Family
 
 
-def load_captioner(model: str, revision: str | None = None, device: str = "cpu") -> Captioner:
-    """The captioner from a folder or hub id, ready to caption: bf16 or fp16 on a GPU, else fp32.
+def load_captioner(
+    model: str,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    setting: str = "captioning.model",
+) -> Captioner:
+    """The captioner from a folder or hub id, ready to caption: bf16 or fp16 on a GPU, else fp32, or as `dtype` says.
 
-    Raises CaptioningError if it is missing, is of an unknown family or has no safetensors weights.
+    Raises CaptioningError, naming the `setting`, if it is missing, is of an unknown family or has no safetensors
+    weights.
     """
-    dtype = DTYPES[precision_of(torch.device(device))]
+    dtype = dtype or DTYPES[precision_of(torch.device(device))]
     transformers = importlib.import_module("transformers")
     try:
         family = _family(transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
@@ -88,9 +95,7 @@ def load_captioner(model: str, revision: str | None = None, device: str = "cpu")
         processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
         loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, use_safetensors=True, **trust)
     except (OSError, ValueError, ImportError) as error:
-        raise CaptioningError(
-            f"the captioner {model!r} (captioning.model of the study) cannot be loaded: {error}"
-        ) from error
+        raise CaptioningError(f"the captioner {model!r} ({setting} of the study) cannot be loaded: {error}") from error
     processor.tokenizer.padding_side = "left"  # the caption follows the prompt directly
     if family is FAMILIES["blip"]:
         quicken(loaded)
@@ -116,7 +121,7 @@ def decoding_of(model: PreTrainedModel, settings: Captioning) -> GenerationConfi
 def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Int[Tensor, "n tokens"]:
     """The token ids of the captions, without those of the prompt."""
     model = captioner.model
-    inputs = _inputs(captioner, images, settings.prompt).to(model.device, model.dtype)
+    inputs = _inputs(captioner, images, [settings.prompt] * len(images)).to(model.device, model.dtype)
     with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
         if captioner.family is FAMILIES["blip"]:
             return generate_blip(model, inputs["pixel_values"], decoding_of(model.text_decoder, settings))
@@ -125,13 +130,30 @@ def _generated(captioner: Captioner, images: Sequence[Image.Image], settings: Ca
     return tokens[:, inputs["input_ids"].shape[1] :] if asked else tokens
 
 
-def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompt: str) -> Any:
-    """The images, and the prompt if the family takes one, as the model reads them."""
-    words = captioner.family.asked(captioner.processor, prompt)
-    if words is None:
+def check_chat(captioner: Captioner, setting: str) -> None:
+    """Raise CaptioningError, naming the `setting`, where the captioner is of a family that takes no questions."""
+    if captioner.family.asked is not by_chat:
+        chats = ", ".join(kind for kind, family in FAMILIES.items() if family.asked is by_chat)
+        model = type(captioner.model).__name__
+        raise CaptioningError(f"{setting}: {model} takes no questions: name a model of {chats}")
+
+
+@torch.no_grad()
+def first_words(
+    captioner: Captioner, images: Sequence[Image.Image], questions: Sequence[str]
+) -> Float[Tensor, "n words"]:
+    """What a chat model would answer first to a question about each image: the logits of every token, in fp32."""
+    inputs = _inputs(captioner, images, questions).to(captioner.model.device, captioner.model.dtype)
+    return captioner.model(**inputs).logits[:, -1].float()
+
+
+def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:
+    """The images, and the prompt of each if the family takes one, as the model reads them."""
+    words = [captioner.family.asked(captioner.processor, prompt) for prompt in prompts]
+    if words[0] is None:
         return captioner.processor(images=list(images), return_tensors="pt")
     shown = [[image] for image in images]
-    return captioner.processor(images=shown, text=[words] * len(images), padding=True, return_tensors="pt")
+    return captioner.processor(images=shown, text=words, padding=True, return_tensors="pt")
 
 
 def _family(model_type: str | None) -> Family:

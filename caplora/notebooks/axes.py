@@ -6,13 +6,13 @@ from functools import cached_property
 import pandas as pd
 
 from caplora.choosing import image_arms
-from caplora.notebooks.tables import Tables
+from caplora.notebooks.believed import BelievedTables
 from caplora.report import Findings, images_sentences, steps_sentences
 from caplora.statistics import Enough, axis_kinds, axis_table, change_after, enough_of, model_of
 from caplora.study import Variant, metric_of
 
 
-class Axes(Tables):
+class Axes(BelievedTables):
     """The tables of a study, and those over images and steps."""
 
     @cached_property

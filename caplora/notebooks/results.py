@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pandas import DataFrame
 
+from caplora.extra_metrics import ABOUT
 from caplora.figures import (
     Figure,
     attribute_differences,
@@ -105,7 +106,7 @@ class Results(Axes):
 
     def metrics(self) -> Figure:
         """Every metric, every variant; drift is drawn as not tested."""
-        test = ("clip_score", "clip_i", "identity", "face_similarity", "face_found", "judge", "memorisation")
+        test = ("clip_score", "clip_i", "identity", "face_similarity", "face_found", "judge", "memorisation", *ABOUT)
         effects, drift = self.effects, self.effects["metric"].eq("drift")
         drawn = effects["metric"].isin(test) & effects["split"].eq("test") | drift & effects["split"].eq("unrelated")
         others = effects[drawn].assign(p_corrected=effects["p_corrected"].mask(drift))

@@ -1,7 +1,8 @@
 """Findings → sentences → one page: the report that notebook 05 writes.
 
 `findings` holds what 05 computed. `sentences` says what it means for CLIPScore and `secondary` for all other metrics,
-`drift` what an adapter's drift is beside chance, `power` whether the study was large enough. `contents` lists figures
+`drift` what an adapter's drift is beside chance, `power` whether the study was large enough,
+`which_metric` which metric to believe for what. `contents` lists figures
 and sections, `provenance` says with what the study was made and how to repeat it. `report` puts all of it into
 `report.html`; `pdf` prints that. `progress` shows what a study has made while it runs.
 """
@@ -27,11 +28,12 @@ from caplora.report.secondary import (
     tracking_sentence,
 )
 from caplora.report.sentences import errors_sentence, images_sentences, power_sentence, steps_sentences
+from caplora.report.which_metric import Believed, believed, extra_rows, extra_sentences
 
 __all__ = [
-    "FIGURES", "SECONDARY_METRICS", "SUITES", "Findings", "address", "agreement_sentence", "as_run",
-    "cost_sentence", "data_facts", "errors_sentence", "growing", "hashes", "images_sentences", "interest_sentence",
-    "keep_curve", "limits", "memorised_sentence", "power_sentence", "progress_page", "read_json", "read_table",
-    "rows_of", "secondary_sentences", "steps_sentences", "suite_sentences", "tracking_sentence", "versions",
-    "with_nulls", "write_pdf", "write_progress", "write_report",
+    "FIGURES", "SECONDARY_METRICS", "SUITES", "Believed", "Findings", "address", "agreement_sentence", "as_run",
+    "believed", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences", "growing", "hashes",
+    "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence", "power_sentence",
+    "progress_page", "read_json", "read_table", "rows_of", "secondary_sentences", "steps_sentences", "suite_sentences",
+    "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress", "write_report",
 ]  # fmt: skip

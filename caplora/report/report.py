@@ -17,6 +17,7 @@ from caplora.rating import metric_rows, metric_sentences, people_sentences, read
 from caplora.report import drift, power, provenance, secondary, sentences
 from caplora.report.contents import placed
 from caplora.report.findings import Findings
+from caplora.report.which_metric import believed, extra_rows
 from caplora.statistics import alarm, checks, training_sentence
 from caplora.study import (
     CAPTIONS,
@@ -161,6 +162,7 @@ def write_report(
         suites={s: secondary.suite_sentences(found.effects, found.best, model, s) for s in secondary.SUITES},
         agreement=secondary.agreement_sentence(found.effects, model),
         tracked=[secondary.tracking_sentence(row) for row in found.tracked.to_dict("records")],
+        believed=believed(found.scores), extra=extra_rows(found.effects, found.best),
         rates=list(dict.fromkeys(f"{learning_rate(study, v):g}" for v in variants)),
         scales_of=list(dict.fromkeys("(α / √r)" if v.use_rslora else "(α / r)" for v in variants)),
         limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=METRICS,

@@ -16,18 +16,19 @@ from caplora.study import BASELINE, counted, metric_of, number, p_value, signed
 
 SECONDARY_METRICS = (
     "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest",
-    "face_found", "judge", "memorisation", "diversity", "drift",
+    "face_found", "judge", "memorisation", "diversity", "drift", "pick_score", "vqa", "quality",
 )  # fmt: skip
 GROUPS = {
-    "Alignment with the prompt": ("clip_score", "ref_clip_score", "judge"),
+    "Alignment with the prompt": ("clip_score", "ref_clip_score", "judge", "vqa"),
     "Fidelity to the person": ("clip_i", "identity", "face_similarity", "face_nearest", "face_found", "kid", "cmmd"),
+    "Preference and quality": ("pick_score", "quality"),
     "Memorisation": ("memorisation", "memorised"),
     "Diversity": ("diversity",),
     "Drift": ("drift",),
 }
 COLUMNS = (
     "clip_i", "identity", "face_similarity", "face_found", "judge", "memorisation", "memorised", "diversity", "drift",
-    "kid", "cmmd",
+    "kid", "cmmd", "pick_score", "vqa", "quality",
 )  # fmt: skip
 SCALED = ("clip_score", "judge", "identity", "face_similarity", "drift")  # of the table of scales
 SUITES = {

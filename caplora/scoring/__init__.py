@@ -7,12 +7,23 @@
 """
 
 from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip
-from caplora.scoring.embeddings import Embeddings, embed
+from caplora.scoring.embeddings import (
+    Embeddings,
+    Kept,
+    batches,
+    content_of,
+    embed,
+    fingerprint_of,
+    hash_of,
+    open_picture,
+    shown_of,
+)
 from caplora.scoring.faces import face_table, load_faces, without_faces
 from caplora.scoring.folder import left_out, read_pictures, score_folder, scored_paths, unread
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
 from caplora.scoring.memorisation import excess_table
+from caplora.scoring.sample_metrics import cosines
 from caplora.scoring.scores import (
     caption_agreement,
     clip_table,
@@ -23,15 +34,17 @@ from caplora.scoring.scores import (
     memorisation_table,
     paths_of,
     scorable_samples,
+    score_rows,
     write_scores,
 )
 from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
-    "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "arm_values", "caption_agreement",
-    "clip_embeddings", "clip_table", "closest_pairs", "diversity_table", "drift_table", "embed", "excess_table",
-    "face_table", "judge_table", "left_out", "likeness_table", "load_clip", "load_faces", "load_identity",
-    "load_judges", "memorisation_table", "named_attributes", "paths_of", "read_pictures", "scorable_samples",
-    "score_folder", "scored_paths", "shuffled_prompts_table", "unread", "without_faces", "write_scores",
+    "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "Kept", "arm_values", "batches",
+    "caption_agreement", "clip_embeddings", "clip_table", "closest_pairs", "content_of", "cosines", "diversity_table",
+    "drift_table", "embed", "excess_table", "face_table", "fingerprint_of", "hash_of", "judge_table", "left_out",
+    "likeness_table", "load_clip", "load_faces", "load_identity", "load_judges", "memorisation_table",
+    "named_attributes", "open_picture", "paths_of", "read_pictures", "scorable_samples", "score_folder", "score_rows",
+    "scored_paths", "shown_of", "shuffled_prompts_table", "unread", "without_faces", "write_scores",
 ]  # fmt: skip

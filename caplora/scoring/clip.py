@@ -8,16 +8,30 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from caplora.scoring.embeddings import Embeddings, batches, fingerprint_of, hash_of, shown_of
+from caplora.scoring.embeddings import Embeddings, Encoder, batches, fingerprint_of, hash_of, shown_of
 from caplora.study import Clip, Scoring, Study
 
 FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
+
+
+@runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """What embeds pictures and texts into one space."""
+
+    def token_ids(self, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
+        """What it reads of texts."""
+        ...
+
+    def embed_tokens(self, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n d"]:
+        """Text embeddings, not of unit length."""
+        ...
 
 
 class ClipEncoder:
@@ -60,10 +74,10 @@ class ClipEncoder:
 class ClipEmbeddings(Embeddings):
     """What a CLIP makes of pictures and of texts; `prefix` is what its texts should begin with."""
 
-    encoder: ClipEncoder
+    encoder: TextEncoder
 
     def __init__(
-        self, encoder: ClipEncoder, folder: Path | None = None, batch_size: int = 32, prefix: str = ""
+        self, encoder: TextEncoder, folder: Path | None = None, batch_size: int = 32, prefix: str = ""
     ) -> None:
         super().__init__(encoder, folder, batch_size)
         self.prefix = prefix
@@ -75,7 +89,7 @@ class ClipEmbeddings(Embeddings):
         keys = [hashlib.sha256(f"text {row}".encode()).hexdigest() for row in ids.tolist()]
         lacking = {key: row for key, row in zip(keys, ids, strict=True) if key not in self.kept}
         for batch in batches(list(lacking), self.batch_size):
-            self._keep(list(batch), self.encoder.embed_tokens(torch.stack([lacking[key] for key in batch])))
+            self.keep(list(batch), self.encoder.embed_tokens(torch.stack([lacking[key] for key in batch])))
         key_of = dict(zip(own, keys, strict=True))
         return torch.stack([self.kept[key_of[text]] for text in texts])
 

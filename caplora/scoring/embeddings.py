@@ -27,14 +27,20 @@ _CONTENTS: dict[tuple[Path, int, int, int], str] = {}  # a file as it was seen â
 
 
 @runtime_checkable
-class Encoder(Protocol):
-    """What embeds pictures: its name in tables, its weights and preprocessing by their hashes, and its libraries."""
+class Scorer(Protocol):
+    """A model that scores: its name in tables, its weights by their hash, and its libraries."""
 
     label: str
     weights: str  # twelve characters of a hash
-    fingerprint: str  # of everything that decides an embedding
-    shown: str  # a hash of its preprocessing: encoders that say the same are shown the same pixels
+    fingerprint: str  # of everything that decides what it makes of a picture
     versions: str
+
+
+@runtime_checkable
+class Encoder(Scorer, Protocol):
+    """What embeds pictures."""
+
+    shown: str  # a hash of its preprocessing: encoders that say the same are shown the same pixels
 
     def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
         """Pictures as it is shown them."""
@@ -85,13 +91,30 @@ def _look(path: Path) -> tuple[str, Image.Image | None]:
     return _CONTENTS[key], image
 
 
-class Embeddings:
+class Kept:
+    """What one model makes of what it is shown, by the hash of that: in memory and, with a folder, on disk."""
+
+    def __init__(self, by: Scorer, folder: Path | None = None) -> None:
+        self.folder = folder / by.fingerprint if folder else None
+        self.kept: dict[str, Tensor] = read_kept(self.folder) if self.folder else {}
+
+    def keep(self, keys: list[str], made: Tensor) -> None:
+        """Keep a row for each key, a batch in a file."""
+        made = made.float().cpu()
+        self.kept |= dict(zip(keys, made, strict=True))
+        if self.folder:
+            digests = torch.tensor([list(bytes.fromhex(key)) for key in keys], dtype=torch.uint8)
+            name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+            with replacing(self.folder / f"{name}.safetensors") as part:
+                save_file({"digests": digests, "embeddings": made.contiguous()}, part)
+
+
+class Embeddings(Kept):
     """What one encoder makes of pictures, in memory and, with a folder, on disk."""
 
     def __init__(self, encoder: Encoder, folder: Path | None = None, batch_size: int = 32) -> None:
+        super().__init__(encoder, folder)
         self.encoder, self.batch_size = encoder, batch_size
-        self.folder = folder / encoder.fingerprint if folder else None
-        self.kept: dict[str, Tensor] = read_kept(self.folder) if self.folder else {}
 
     def images(self, paths: Sequence[Path]) -> Float[Tensor, "n d"]:
         """The embeddings of pictures, in their order; the same pixels have the same one to the last bit."""
@@ -104,16 +127,7 @@ class Embeddings:
         if lacking:
             own = pixels[self.encoder.shown]
             made = self.encoder.embed_pixels(own if len(lacking) == len(own) else own[lacking])
-            self._keep([contents[i] for i in lacking], made)
-
-    def _keep(self, keys: list[str], made: Tensor) -> None:
-        made = made.float().cpu()
-        self.kept |= dict(zip(keys, made, strict=True))
-        if self.folder:
-            digests = torch.tensor([list(bytes.fromhex(key)) for key in keys], dtype=torch.uint8)
-            name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
-            with replacing(self.folder / f"{name}.safetensors") as part:
-                save_file({"digests": digests, "embeddings": made.contiguous()}, part)
+            self.keep([contents[i] for i in lacking], made)
 
 
 def embed(several: Sequence[Embeddings], paths: Sequence[Path]) -> Iterator[Sequence[Path]]:

@@ -24,7 +24,7 @@ from caplora.sampling import (
     suite_hashes,
 )
 from caplora.scoring.clip import ClipEmbeddings, load_clip
-from caplora.scoring.embeddings import Embeddings, Encoder
+from caplora.scoring.embeddings import Embeddings, Scorer
 from caplora.scoring.judge import JudgeEmbeddings
 from caplora.scoring.sample_metrics import clip_scores, cosines, mean_cosines, mean_distances, nearest, ref_clip_scores
 from caplora.study import BASELINE, Sampling, Study, Variant, file_hash, write_text
@@ -79,7 +79,7 @@ def paths_of(samples: Iterable[Sample]) -> list[Path]:
 
 
 def score_rows(
-    samples: Sequence[Sample], metric: str, values: Sequence[float], by: Encoder, prefix: str = ""
+    samples: Sequence[Sample], metric: str, values: Sequence[float], by: Scorer, prefix: str = ""
 ) -> pd.DataFrame:
     """One metric's values of the samples as rows of the score table, and what they were made with."""
     made = (by.label, by.weights, prefix, by.versions)

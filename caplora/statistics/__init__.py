@@ -4,11 +4,12 @@
 several trainings of one recipe, `whole_arms` for KID and the like, `tradeoff` for fidelity against drift, `axes` for
 arms that differ in the number of images or steps, and `drift` holds drift against chance. `variance`,
 `power` and `simulation` say what a study of this size can find. `controls` says what must not be believed, and
-`agreement` whether a metric follows the judge.
+`agreement` and `believed` whether a metric follows the judge, and what it can be believed for.
 """
 
-from caplora.statistics.agreement import tracking_table
+from caplora.statistics.agreement import Auc, auc, tracking_table
 from caplora.statistics.axes import ABSOLUTE, Enough, axis_kinds, axis_table, change_after, enough_of
+from caplora.statistics.believed import agreement_table
 from caplora.statistics.controls import Check, alarm, checks, shuffled_control, write_controls
 from caplora.statistics.drift import NOISE, drift_nulls
 from caplora.statistics.effects import (
@@ -45,10 +46,10 @@ from caplora.statistics.variance import study_spread
 from caplora.statistics.whole_arms import arm_table
 
 __all__ = [
-    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "NOISE", "ONE", "POWER", "Check",
-    "Effect", "Enough", "Recipes", "Row", "ScoreError", "alarm", "arm_table", "attribute_effects", "axis_kinds",
-    "axis_table", "cells", "chance_after", "change_after", "checks", "design_sentence", "differences",
-    "drift_nulls", "effect_table", "ellipse", "enough_of", "fidelity_metrics", "interval", "model_of",
+    "ABSOLUTE", "BOOTSTRAP_MEANS", "CELL", "EQUIVALENT", "EXACT", "LEVEL", "NOISE", "ONE", "POWER", "Auc", "Check",
+    "Effect", "Enough", "Recipes", "Row", "ScoreError", "agreement_table", "alarm", "arm_table", "attribute_effects",
+    "auc", "axis_kinds", "axis_table", "cells", "chance_after", "change_after", "checks", "design_sentence",
+    "differences", "drift_nulls", "effect_table", "ellipse", "enough_of", "fidelity_metrics", "interval", "model_of",
     "pilot_sentence", "primary_model", "prompt_means", "ranked_recipes", "read_scores", "recipe_effects",
     "recipe_split", "recipes", "shown", "shuffled_control", "simulated_errors", "study_spread", "tracking_table",
     "tradeoff_table", "training_sentence", "trainings_of", "verdict", "write_controls",

@@ -54,6 +54,9 @@ METRICS = {
         "Drift, the distance to the baseline’s samples of unrelated prompts,",
         "less",
     ),
+    "pick_score": Metric("PickScore", "PickScore", "PickScore"),
+    "vqa": Metric("VQA score", "mean P(yes)", "The VQA score, how surely a model sees what each phrase names,"),
+    "quality": Metric("quality", "MUSIQ, 0 to 100", "The quality of the picture by itself (MUSIQ)"),
     "kid": Metric("KID", f"distance to {REAL}", f"KID, the distance to the {REAL},", "less"),
     "cmmd": Metric("CMMD", f"distance to {REAL}", f"CMMD, the CLIP distance to the {REAL},", "less"),
 }

@@ -4,9 +4,10 @@ The larger parts have files of their own: `image_settings`, `training_settings` 
 of caplora is written in one of the four, once.
 """
 
+from difflib import get_close_matches
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -69,6 +70,18 @@ class Clip(Part):
     """What goes before each text for this model; None: what its folder says of itself, else `scoring.prefix`."""
 
 
+EXTRA_METRICS = ("pick_score", "vqa", "quality")
+
+
+def known_metric(name: str) -> str:
+    """The name of a further metric; raises ValueError for one that is not known, with the one that may be meant."""
+    if name in EXTRA_METRICS:
+        return name
+    near = get_close_matches(name, EXTRA_METRICS, 1)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(EXTRA_METRICS)}"
+    raise ValueError(f"no metric is called {name!r}: {meant}")
+
+
 class Scoring(Part):
     """Who judges the samples. The first CLIP is primary, the others confirm."""
 
@@ -85,6 +98,23 @@ class Scoring(Part):
     """An image classifier whose labels are attributes that prompts name."""
     batch_size: Positive = 32
     """Pictures embedded at once."""
+    extra: tuple[Annotated[str, AfterValidator(known_metric)], ...] = ()
+    """Further metrics, each by a large model of its own: pick_score, vqa, quality. Nothing needs them."""
+    pick_score: Model = Model(path="yuvalkirstain/PickScore_v1", revision="a4e4367c6dfa7288a00c550414478f865b875800")
+    """The CLIP-H of pick_score, 3.9 GB."""
+    vqa: Model = Model(path="HuggingFaceTB/SmolVLM-Instruct", revision="96c99888fb9bdd0910b1e5fbbfeaf39843a0255e")
+    """The vision-language model that vqa asks, 4.5 GB; any chat model that `captioning.model` takes."""
+    quality: Model = Model(path="chaofengc/IQA-PyTorch-Weights", revision="ebbdd2dfb8fe6d653fb4652719cb6136fb1fe846")
+    """Where musiq_koniq_ckpt-e95806b9.pth of quality is, 109 MB: MUSIQ as pyiqa has it."""
+
+    @field_validator("extra")
+    @classmethod
+    def no_metric_stands_twice(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Raise ValueError where a metric stands twice."""
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} stands twice")
+        return names
 
 
 class Publishing(Part):
