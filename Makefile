@@ -52,7 +52,7 @@ images: $(INSTALLED)  ## how many images are enough: the mini study trained on 1
 	@echo "Figure:  figures/mini_images/images.png"
 
 steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at eight steps
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=ten_images $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=r16_a16_n10 $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini_steps/report.html"
 	@echo "Figure:  figures/mini_steps/steps.png"
