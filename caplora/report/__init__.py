@@ -2,9 +2,9 @@
 
 `findings` holds what 05 computed. `sentences` says what it means for CLIPScore and `secondary` for all other metrics,
 `drift` what an adapter's drift is beside chance, `power` whether the study was large enough,
-`which_metric` which metric to believe for what. `contents` lists figures
-and sections, `provenance` says with what the study was made and how to repeat it. `report` puts all of it into
-`report.html`; `pdf` prints that. `progress` shows what a study has made while it runs.
+`which_metric` which metric to believe for what. `contents` lists figures and sections, `provenance` says with what the
+study was made and how to repeat it. `report` puts all of it into `report.html`; `pdf` prints that. `progress` shows
+what a study has made while it runs.
 """
 
 from caplora.report.contents import FIGURES
