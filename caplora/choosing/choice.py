@@ -41,10 +41,13 @@ class Choice:
 
     @cached_property
     def _comparable(self) -> pd.DataFrame:
-        """The scores, without development samples that adapters kept at several steps do not draw: the other seeds."""
+        """The scores, without what adapters kept at several steps do not have on the development prompts.
+
+        They draw the first seed alone, and one sample has no diversity.
+        """
         if not any(v.step for v in self.asked):
             return self.scores
-        first = self.scores["seed"] == self.study.sampling.seeds[0]
+        first = (self.scores["seed"] == self.study.sampling.seeds[0]) & (self.scores["metric"] != "diversity")
         return self.scores[first | (self.scores["split"] != "development")]
 
     @cached_property
@@ -80,6 +83,11 @@ class Choice:
         others = {v.model_copy(update={"step": None}) for v in self.compared}
         return [v for v in self.candidates if v not in self.compared and v.model_copy(update={"step": None}) in others]
 
+    @property
+    def reported(self) -> list[Variant]:
+        """The candidates, of those kept at several steps the one that stands for them."""
+        return [v for v in self.candidates if v not in self.passed_over]
+
     @cached_property
     def finalists(self) -> list[Variant]:
         """Those compared that the test prompts are for."""
@@ -99,7 +107,8 @@ class Choice:
     def tested(self) -> list[str]:
         """Who draws every prompt: all, or the finalists and the arms of an experiment, compared there."""
         if self.study.sampling.finalists is None:
-            return [v.name for v in self.asked if v not in self.passed_over]
+            arms, passed = experimental_arms(self.asked), self.passed_over
+            return [v.name for v in self.asked if v not in passed or v.name in arms]
         controls = [v.name for v in self.asked if v not in self.candidates]
         own = {*(v.name for v in self.finalists), *controls, *experimental_arms(self.asked)}
         return [v.name for v in self.asked if v.name in own]
@@ -173,10 +182,10 @@ class Choice:
             return failure_sentence(self.asked, self.failed)
         names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
         n, steps = len(self.compared), ", each at one of its steps," if self.passed_over else ","
+        best = f"the best{'' if limit == 1 else f' {limit}'} of them alone" if limit and limit < n else "all of them"
         said = (
             f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps} and the"
-            " test prompts were spent"
-            f" on the best{'' if limit == 1 else f' {limit}'} of them alone ({names}):"
+            f" test prompts were spent on {'it' if n == 1 else best} ({names}):"
             f" p {'is corrected over those' if len(self.scored) > 1 else 'needs no correction'}."
         )
         return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])

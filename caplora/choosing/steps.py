@@ -33,7 +33,9 @@ def chosen_steps(variants: Sequence[Variant], development: pd.DataFrame, rule: s
     means = prompt_means(differences(scores))
     kept: list[Variant] = []
     for steps in known.values():
-        at = {name: means[[v.name for v in own]].mean(axis=1) for name, own in steps.items()}
+        every = max(map(len, steps.values()))  # trainings: a step that one of them lacks cannot stand for all
+        whole = {name: own for name, own in steps.items() if len(own) == every}
+        at = {name: means[[v.name for v in own]].mean(axis=1) for name, own in whole.items()}
         kept += steps[_step(at, rule)]
     return [v for v in variants if v in kept]
 

@@ -130,7 +130,7 @@ class Adapters:
         Raises ChangedError where a training stopped half way that was begun differently, unless `fork`.
         """
         inputs = self.inputs.with_class_images(self.class_inputs) if self.class_inputs else self.inputs
-        self.grid = Grid(self.study, self.pipeline, inputs, self.held_out)
+        self.grid = Grid(self.study, self.pipeline, inputs, self.held_out, tuple(self.variants))
         said = claim(self.grid, self.variants, fork) if self.first else []
         self.processes.wait_for_everyone()
         [self.plan] = broadcast_object_list([plan_packs(self.grid, self.variants)])

@@ -9,7 +9,7 @@ from caplora.choosing import image_arms
 from caplora.notebooks.believed import BelievedTables
 from caplora.report import Findings, images_sentences, steps_sentences
 from caplora.statistics import Enough, axis_kinds, axis_table, change_after, enough_of, model_of
-from caplora.study import Variant, metric_of
+from caplora.study import BASELINE, metric_of
 
 
 class Axes(BelievedTables):
@@ -40,29 +40,29 @@ class Axes(BelievedTables):
         """From how many images on more did not help, as far as can be told; or that there is no such experiment."""
         return "\n".join(images_sentences(self.enough_images)) or "no variant was trained on fewer images"
 
-    @property
-    def reported(self) -> list[Variant]:
-        """The candidates that the report names: of adapters kept at several steps the one that stands for them."""
-        passed = self.chosen.passed_over
-        return [v for v in self.chosen.candidates if v not in passed]
-
     @cached_property
     def step_arms(self) -> dict[float, str]:
         """Step → the chosen training's adapter there, the last step last; empty where it was kept at the end alone."""
         [best] = [v for v in self.asked if v.name == self.best]
         own = [v for v in self.asked if v.model_copy(update={"step": best.step}) == best]
-        there = {str(name) for name in self.chosen.scores["variant"].unique()}
-        arms = {v.step or self.study.training.steps: v.name for v in own if v.name in there}
+        counts = self._first_seed.groupby("variant").size()
+        arms = {v.step or self.study.training.steps: v.name for v in own if counts.get(v.name, 0) == counts[BASELINE]}
         return {float(step): arms[step] for step in sorted(arms)} if len(arms) > 1 else {}
+
+    @cached_property
+    def _first_seed(self) -> pd.DataFrame:
+        """What an adapter draws at each of its steps: development and unrelated prompts with the first seed."""
+        scores = self.chosen.scores
+        own = scores["split"].isin(["development", "unrelated"]) & (scores["seed"] == self.study.sampling.seeds[0])
+        finite = pd.to_numeric(scores["value"], errors="coerce").abs() < float("inf")
+        return scores[own & finite & (scores["metric"] != "diversity")]
 
     @cached_property
     def over_steps(self) -> pd.DataFrame:
         """Each metric on the development prompts, first seed (drift: unrelated); no rows without `step_arms`."""
         if not self.step_arms:
             return pd.DataFrame()
-        scores = self.chosen.scores[self.chosen.scores["seed"] == self.study.sampling.seeds[0]]
-        scores = scores[scores["split"].isin(["development", "unrelated"])]
-        return axis_table(scores, self.step_arms, axis_kinds(scores, "development"))
+        return axis_table(self._first_seed, self.step_arms, axis_kinds(self._first_seed, "development"))
 
     def steps_sentence(self) -> str:
         """Which step was chosen by which rule, and whether training went on to copy; or that one was kept."""
@@ -73,8 +73,7 @@ class Axes(BelievedTables):
         if not self.step_arms:
             return []
         chosen = next(step for step, name in self.step_arms.items() if name == self.best)
-        scores = self.chosen.scores[self.chosen.scores["seed"] == self.study.sampling.seeds[0]]
-        later = change_after(scores, self.best, self.step_arms[max(self.step_arms)])
+        later = change_after(self._first_seed, self.best, self.step_arms[max(self.step_arms)])
         return steps_sentences(self.step_arms, chosen, self.study.sampling.step_rule, later)
 
     @property

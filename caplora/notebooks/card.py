@@ -27,7 +27,7 @@ class Card:
     def of(cls, results: Tables) -> "Card":
         """Of the variant that the results chose."""
         [best] = [v for v in results.asked if v.name == results.best]
-        return cls(Facts(results.study, best, Measured(results.chosen.candidates, results.findings)))
+        return cls(Facts(results.study, best, Measured(results.chosen.reported, results.findings)))
 
     @classmethod
     def read(cls, study: Study, variants: str = "", variant: str = "") -> "Card":
@@ -107,6 +107,6 @@ def measured_of(study: Study, asked: list[Variant] | tuple[Variant, ...], named:
         return Measured(asked, None, "notebook 04, which scores samples, has not run")
     try:
         tables = Tables(study, asked, named)
-        return Measured(tables.chosen.candidates, tables.findings)
+        return Measured(tables.chosen.reported, tables.findings)
     except ScoreError as error:
         return Measured(asked, None, str(error))

@@ -229,7 +229,7 @@ class Results(Axes):
 
     def report(self) -> str:
         """The answer, and where the report and the figures are that were written."""
-        page = write_report(self.study.report, self.study, self.reported, self.findings, self.drawn)
+        page = write_report(self.study.report, self.study, self.chosen.reported, self.findings, self.drawn)
         write_progress(self.study)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
         return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"

@@ -44,8 +44,7 @@ from caplora.study import BASELINE, Study, Variant, read_aside, read_variants, w
 class Samples:
     """The arms of a study and what they draw. Who is asked for and was not trained has no arm.
 
-    The development prompts come first. They choose who draws the others: all, or the finalists that the study allows,
-    and who is drawn at other scales.
+    The development prompts come first, and choose who draws the others and who is drawn at other scales.
     """
 
     def __init__(self, study: Study, variants: Sequence[Variant], redraw: bool = False) -> None:
@@ -102,11 +101,12 @@ class Samples:
         """Who draws every prompt, and who is drawn at other scales."""
         if self.choice:
             return self.choice.tested, self.choice.best if self.choice.known else ""
-        drawn, limit, every = read_choice(self.study), self.study.sampling.finalists, list(self.trained)
-        drawn = drawn[drawn["variant"].isin(every)]
+        trained, limit = list(self.trained), self.study.sampling.finalists
+        last = [v.name for v in self.variants if v.name in trained and not v.step]
+        drawn = read_choice(self.study)[lambda table: table["variant"].isin(trained)]
         if not drawn["chosen"].any():
-            return every[:limit], next(iter(every), "")
-        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.keep else every
+            return last[:limit], next(iter(last), "")
+        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.keep else last
         return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
 
     @property

@@ -53,7 +53,12 @@ class Facts:
     @cached_property
     def trained(self) -> dict[str, Any]:
         """The images that the adapter was trained on by file name, as its training recorded them."""
-        return read_json(self.study.adapter(self.variant) / "training.json").get("images", {})
+        return {name: said for name, said in self.training.get("images", {}).items() if not name.startswith("class/")}
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """What the training was of; an adapter kept at an earlier step is of the same."""
+        return read_json(self.study.adapter(self.variant.model_copy(update={"step": None})) / "training.json")
 
     @property
     def captions(self) -> list[str]:
@@ -189,7 +194,7 @@ def opening(captions: Sequence[str]) -> str:
 
 def all_hashes(facts: Facts, run: Study, files: Mapping[str, str]) -> dict[str, str]:
     """What tells whether a repetition is one: hashes of the adapter's files, base model, settings, prompts, tables."""
-    base = read_json(facts.study.adapter(facts.variant) / "training.json").get("base", {})
+    base = facts.training.get("base", {})
     trained_on = {f"base model, {part}": digest for part, digest in base.items() if part in BASE}
     drawn = facts.study.samples(BASELINE).is_dir()  # else nobody has used the prompts
     whole = {what: digest for what, digest in hashes(run, []) if drawn or not what.endswith("prompts")}

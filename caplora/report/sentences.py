@@ -117,22 +117,32 @@ def images_sentences(enough: Mapping[str, Enough]) -> list[str]:
     return [*said, once] if said else []
 
 
+TOLD_OF = {  # verdict → of so many images beside all of them
+    "beats": "do better than",
+    "cannot be told from": "cannot be told from",
+    EQUIVALENT: "are equivalent to",
+}
+
+
 def _enough(metric: str, found: Enough) -> str:
     """Where more images stopped helping, in one metric, or that it cannot be told."""
     name, last, short = _headed(metric), f"{found.last:g}", found.short
-    if not short:
+    if not found.differs:
         least = max(e.detectable for e in found.effects.values())
         return (
             f"{name}: it cannot be told whether more than {min(found.effects):g} images helped. None of the smaller"
             f" numbers can be told from {last}, and a true difference of {number(least)} would be found by four of five"
             " such studies."
         )
+    if not short:
+        told = [f"{at:g} {TOLD_OF[said]} {last}" for at, said in found.verdicts.items()]
+        return f"{name}: more than {min(found.effects):g} images did not help: {', '.join(told)}."
     if found.enough is None:
         return f"{name}: more images helped up to all {last}: {max(short):g} fall short of them. Still more may help."
-    rest = found.effects[found.enough]
+    rest, how = found.effects[found.enough], TOLD_OF[found.verdicts[found.enough]]
     return (
         f"{name}: more images stopped helping at {found.enough:g}, as far as this study can tell. {max(short):g} fall"
-        f" short of {last}; {found.enough:g} cannot be told from {last} ({signed(rest.low)} to {signed(rest.high)})."
+        f" short of {last}; {found.enough:g} {how} {last} ({signed(rest.low)} to {signed(rest.high)})."
     )
 
 
@@ -161,8 +171,10 @@ def steps_sentences(arms: Mapping[float, str], chosen: float, rule: str, later: 
     """Which of the kept steps was chosen and by which rule; and, if it is not the last, what training went on to do."""
     steps = ", ".join(f"{step:g}" for step in arms)
     said = f"Of the steps {steps}, {chosen:g} was chosen on the development prompts: {RULES[rule]}."
-    if not later:
+    if chosen == max(arms):
         return [f"{said} It is the last."]
+    if not later:
+        return [said]
     found = [
         f"{metric_of(m).name} {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p)})"
         for m, e in later.items()

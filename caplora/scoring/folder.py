@@ -45,7 +45,7 @@ def read_pictures(folder: Path, text: str | None = None) -> dict[str, Picture]:
     arms = [] if (folder / LEDGER).is_file() else [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_arm(p)]
     found = _own(folder, text)
     if arms:
-        found = {name: said for name, said in found.items() if said.text and text is None}
+        found = {name: said for name, said in found.items() if said.text}
         found |= {f"{arm.name}/{name}": said for arm in arms for name, said in read_pictures(arm, text).items()}
     if not found:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")

@@ -57,6 +57,11 @@ class Enough:
     verdicts: dict[float, str]
 
     @property
+    def differs(self) -> bool:
+        """Whether any place can be told from the last one, or is shown to be equivalent."""
+        return any(said != "cannot be told from" for said in self.verdicts.values())
+
+    @property
     def short(self) -> list[float]:
         """The places that fall short of the last one."""
         return [at for at, said in self.verdicts.items() if said == "falls short of"]
@@ -83,9 +88,12 @@ def enough_of(
 
 
 def change_after(scores: pd.DataFrame, arm: str, last: str, split: str = "development") -> dict[str, Effect]:
-    """Metric → what changes from an arm to the last: memorisation and likeness; empty where they are one."""
-    if arm == last:
-        return {}
+    """Metric → what changes from an arm to the last: memorisation and likeness; empty where they are one arm.
+
+    One prompt has no interval, so there is nothing either.
+    """
     own = scores[scores["variant"].isin([arm, last])]
+    if arm == last or own[own["split"] == split]["prompt"].nunique() < 2:
+        return {}
     metrics = [m for m in axis_kinds(own, split) if m not in ("clip_score", "drift")]
     return {metric: effects(own, metric, model_of(own, metric), split, arm)[0] for metric in metrics}

@@ -28,6 +28,7 @@ class Grid:
     pipeline: Pipeline
     inputs: Inputs
     held_out: Inputs | None = None  # to validate on
+    asked: tuple[Variant, ...] = ()  # all that are trained: arms of an experiment are not kept at several steps
 
     @cached_property
     def base(self) -> dict[str, Any]:
@@ -88,6 +89,9 @@ def claim(grid: Grid, variants: Sequence[Variant], fork: bool = False) -> list[s
         said = []
         for variant in changed:
             listed, aside = changes(grid, variant), set_aside(grid.study.adapter(variant))
+            for kept in aside.parent.glob(f"{variant.name}_step*"):
+                if kept.name.removeprefix(f"{variant.name}_step").isdigit():
+                    set_aside(kept)
             said.append(f"{variant.name} was trained differently before; that is in {aside.name}:\n{listed}")
         for variant in variants:
             text = json.dumps(grid.identity(variant), indent=1, ensure_ascii=False) + "\n"
@@ -110,7 +114,8 @@ def changes(grid: Grid, variant: Variant) -> str:
 
 def kept_steps(grid: Grid, variant: Variant) -> list[int]:
     """The steps at which a variant's adapter is kept beside its last."""
-    return [w.step for w in grid.study.training.with_steps([variant]) if w.step]
+    asked = grid.study.training.with_steps(grid.asked or [variant])
+    return [w.step for w in asked if w.step and w.model_copy(update={"step": None}) == variant]
 
 
 def not_kept(grid: Grid, variant: Variant) -> list[str]:

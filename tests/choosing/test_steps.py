@@ -84,6 +84,34 @@ def test_the_best_variant_at_its_step_is_drawn_and_all_others_are_spared(study: 
     assert {v.name for v in choice.spared} == {*RISE} - {"r4_a4_step200"} and choice.failed == {}
 
 
+def test_what_one_sample_cannot_have_does_not_make_a_step_incomparable(study: Study) -> None:
+    scores = scored(RISE, seeds=(0, 1))
+    spread = scores.assign(metric="diversity")
+    early = scores["variant"].str.contains("step")
+    both = pd.concat([scores[~(early & (scores["seed"] == 1))], spread[~early]])  # diversity needs two seeds
+    before, after = Choice(study, ASKED, scores[scores["seed"] == 0]), Choice(study, ASKED, both)
+    assert before.best == after.best == "r4_a4_step200" and before.compared == after.compared
+    assert "2 variants were compared on the development prompts, each at one of its steps, and" in after.sentence()
+    assert "the best of them alone (r4_a4_step200)" in after.sentence()
+
+
+def test_the_last_step_is_drawn_too_where_an_experiment_needs_it(study: Study) -> None:
+    every = study.model_copy(update={"sampling": study.sampling.model_copy(update={"finalists": None})})
+    asked = TRAINING.with_steps(
+        [Variant(rank=4, alpha=4), Variant(rank=4, alpha=4, images=9), Variant(rank=8, alpha=8)]
+    )
+    choice = Choice(every, asked, scored(RISE | {"r4_a4_n9": 0.0}))
+    assert choice.tested == ["r4_a4_step200", "r4_a4", "r4_a4_n9", "r8_a8_step100"]
+    assert [v.name for v in choice.reported] == ["r4_a4_step200", "r8_a8_step100"]
+
+
+def test_a_step_that_one_training_of_a_recipe_lacks_stands_for_none() -> None:
+    asked = TRAINING.with_steps([Variant(rank=4, alpha=4), Variant(rank=4, alpha=4, seed=1)])
+    there = [v for v in asked if v.name not in ("r4_a4_s1_step200", "r4_a4_s1")]  # it diverged
+    gains = dict.fromkeys((v.name for v in there), 0.0) | {"r4_a4_step200": 0.9}
+    assert [v.name for v in chosen_steps(there, scored(gains), "maximum")] == ["r4_a4_step100", "r4_a4_s1_step100"]
+
+
 @pytest.mark.parametrize("effect", [0.0, 0.5])
 def test_choosing_variant_and_step_on_development_and_judging_on_test_errs_one_time_in_twenty(effect: float) -> None:
     """4,000 studies of 6 variants × 4 steps: the test prompts cover the truth of what was chosen. Error 0.35 %."""

@@ -43,6 +43,7 @@ def test_every_metric_is_paired_with_the_baseline_but_memorisation() -> None:
         ((0.1, 0.5, 0.5, 0.5), [10], 25, "stopped helping at 25"),
         ((0.1, 0.2, 0.5, 0.5), [10, 25], 50, "stopped helping at 50"),
         ((0.1, 0.2, 0.3, 0.5), [10, 25, 50], None, "helped up to all 100"),
+        ((0.9, 0.5, 0.5, 0.5), [], 10, "more than 10 images did not help: 10 do better than 100, 25 cannot be told"),
         ((0.5, 0.5, 0.5, 0.5), [], 10, "it cannot be told whether more than 10 images helped"),
     ],
 )
@@ -69,4 +70,7 @@ def test_training_that_goes_on_to_copy_is_said_to_overfit() -> None:
     said = steps_sentences(ARMS, 25, "maximum", later)
     assert said[0].startswith("Of the steps 10, 25, 50, 100, 25 was chosen") and "So it overfits" in said[2]
     assert steps_sentences(ARMS, 25, "maximum", {"identity": later["identity"]})[-1] != said[2]
+    assert steps_sentences(ARMS, 25, "maximum", {}) == said[:1]  # nothing to compare with is not the last step
+    one = raw[raw["prompt"].isin(["test 0", "unrelated 0"])]
+    assert change_after(one, "n25", "all") == {}
     assert steps_sentences(ARMS, 100, "maximum", change_after(raw, "all", "all"))[0].endswith("It is the last.")

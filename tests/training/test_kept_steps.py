@@ -1,6 +1,7 @@
 """Adapters kept at several steps, and variants trained on fewer images or for epochs: each as it would be alone."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def test_steps_asked_for_after_they_were_passed_are_said_and_trained_anew(tmp_pa
         run(late)
     run(late, fork=True)
     assert all(weights_file(late.study, variant).is_file() for variant in kept_of(KEEP))
+
+
+def test_steps_of_another_training_are_set_aside_with_it_and_arms_of_an_experiment_have_none(tmp_path: Path) -> None:
+    run(grid_in(tmp_path, KEEP))
+    other = grid_in(tmp_path, SETTINGS.model_copy(update={"learning_rate": 2e-2}))
+    run(other)
+    assert [other.study.adapter(v).exists() for v in kept_of(KEEP)] == [False] * 4
+    assert (other.study.adapter(VARIANTS[0]).parent / "r2_a2_step4~1").is_dir()
+    arms = (VARIANTS[0], Variant(rank=2, alpha=2, images=3))
+    grid = replace(grid_in(tmp_path / "arms", KEEP), asked=arms)
+    run(grid, variants=arms)
+    assert sorted(p.name for p in grid.study.adapter(arms[0]).parent.glob("*_step*")) == ["r2_a2_step1", "r2_a2_step4"]
 
 
 def test_fewer_images_are_among_more_and_another_seed_draws_others() -> None:
