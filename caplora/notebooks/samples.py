@@ -106,7 +106,7 @@ class Samples:
         drawn = read_choice(self.study)[lambda table: table["variant"].isin(trained)]
         if not drawn["chosen"].any():
             return last[:limit], next(iter(last), "")
-        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.keep else last
+        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.kept_steps else last
         return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
 
     @property

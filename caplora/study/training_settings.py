@@ -77,8 +77,10 @@ class Training(Part):
     """Compile the UNet: minutes at the start, faster steps on cards from Ampere on."""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
     """Of the base model; LoRA is fp32. auto: bf16 or fp16, whichever the card does well; no on a CPU."""
-    keep: tuple[Positive, ...] | Positive = ()
-    """Steps whose adapters are kept beside the last, or one number n: every n steps. Notebook 03 chooses among them."""
+    keep: tuple[Positive, ...] | None = None
+    """Steps whose adapters are kept beside the last; notebook 03 chooses among them. None: the last alone."""
+    keep_every: Positive | None = None
+    """The same, every so many steps."""
     checkpointing_steps: Positive = 100
     """Steps between checkpoints."""
     validation_steps: Annotated[int, Field(ge=0)] = 100
@@ -110,9 +112,9 @@ class Training(Part):
 
     @property
     def kept_steps(self) -> tuple[int, ...]:
-        """The steps of `keep` before the last, ascending."""
-        asked = range(self.keep, self.steps, self.keep) if isinstance(self.keep, int) else self.keep
-        return tuple(sorted({step for step in asked if step < self.steps}))
+        """The steps of `keep` and `keep_every` before the last, ascending."""
+        every = range(self.keep_every, self.steps, self.keep_every) if self.keep_every else ()
+        return tuple(sorted({step for step in (*(self.keep or ()), *every) if step < self.steps}))
 
     def with_steps(self, variants: "Sequence[Variant]") -> "tuple[Variant, ...]":
         """The variants, each after those of its steps that `keep` names; those that are no `candidates` have none."""

@@ -34,9 +34,8 @@ def scored(gains: dict[str, float], noise: float = 0.0, seeds: tuple[int, ...] =
 
 def test_the_steps_of_a_training_are_variants_before_its_last() -> None:
     assert list(RISE) == ["r4_a4_step100", "r4_a4_step200", "r4_a4", "r8_a8_step100", "r8_a8_step200", "r8_a8"]
-    assert [s.kept_steps for s in (Training(steps=10, keep=3), Training(steps=9, keep=3), Training())] == [
-        (3, 6, 9), (3, 6), (),
-    ]  # fmt: skip
+    every, both = Training(steps=10, keep_every=3), Training(steps=9, keep_every=3, keep=(2, 3))
+    assert (every.kept_steps, both.kept_steps, Training().kept_steps) == ((3, 6, 9), (2, 3, 6), ())
     arms = [Variant(rank=4, alpha=4, captions="none"), Variant(rank=4, alpha=4, images=9)]
     assert TRAINING.with_steps([*arms, Variant(rank=4, alpha=4)])[:2] == tuple(arms)
     assert len(TRAINING.with_steps(arms[1:])) == 3  # nothing else is a candidate
