@@ -147,8 +147,9 @@ def _record(pairs: _Pairs, where: str) -> Cells:
 
 def _tagged(record: dict[str, Any], where: str) -> dict[str, Any]:
     """The object with its tags behind its caption, as kohya's scripts train on it; a text of its own stays as it is."""
-    if not record.get("tags") or any(name in record for name in TEXT_COLUMNS if name != "caption"):
+    if not record.get("tags") or any(record.get(name) for name in TEXT_COLUMNS if name != "caption"):
         return record
+    record = {name: value for name, value in record.items() if name not in TEXT_COLUMNS or name == "caption"}
     tags = record["tags"] if type(record["tags"]) is list else [record["tags"]]
     parts = [_words(record.get("caption"), f"{where}: caption"), *(_words(tag, f"{where}: tags") for tag in tags)]
     return record | {"caption": ", ".join(filter(None, parts))}

@@ -22,10 +22,10 @@ def assign_splits(
 
     A row keeps its split, and new files go where their near-duplicates are. Where those stand in both splits, they are
     brought together: as a person said of some of them (`by_hand`), else where most of them are, out of training if that
-    is even. But training keeps at least half of the pictures: where it would not, near-duplicates go there. Other new
-    files are held out, a whole cluster at a time, while that brings the number nearer to `share` of all; a hash of the
-    cluster's first name decides which ones. If the share is above 0, at least one is held out, unless every cluster
-    that may be is more than half of all pictures; never are all.
+    is even. But training keeps at least half of the pictures, unless a person said otherwise: where it would not,
+    near-duplicates go there. Other new files are held out, a whole cluster at a time, while that brings the number
+    nearer to `share` of all; a hash of the cluster's first name decides which ones. If the share is above 0 and none
+    would be held out, the smallest cluster that is free or was brought together is, if it is at most half of all.
     """
     clusters, by_hand = clusters or {}, by_hand or {}
     rejected = {row.file_name for row in rows if row.status == "rejected"}

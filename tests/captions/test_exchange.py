@@ -298,6 +298,7 @@ def test_only_pictures_have_captions_whatever_lies_beside_them(tmp_path: Path) -
         ("captions.jsonl", {"image": "a.png", "caption": "a woman", "tags": ["red hair"]}, "a woman, red hair"),
         ("captions.json", [{"image": "a.png", "tags": "red hair"}], "red hair"),
         ("captions.json", [{"image": "a.png", "text": "a woman", "tags": ["red hair"]}], "a woman"),
+        ("captions.json", [{"image": "a.png", "text": None, "tags": ["red hair"]}], "red hair"),
         ("captions.json", {"a.png": "a woman\nred hair\r\n"}, "a woman red hair"),
         ("a.txt", "a woman,\n  red hair\n\n", "a woman, red hair"),
         ("a.caption", "a woman\n", "a woman"),

@@ -397,3 +397,13 @@ def test_a_card_written_twice_is_the_same_and_nothing_is_left_beside_it(tmp_path
 
 def test_hostile_is_hostile() -> None:
     assert all(text in HOSTILE for text in PRIVATE)
+
+
+def test_the_card_of_a_kept_step_is_of_its_training_and_says_its_step(tmp_path: Path) -> None:
+    study, kept = small_study(tmp_path), VARIANT.model_copy(update={"step": 150})
+    for variant in (VARIANT, kept):
+        train(study, variant)
+    (study.adapter(kept) / "training.json").unlink()  # 02 writes one for the whole training
+    facts = small_facts(study, variant=kept)
+    assert facts.captions == Facts(study, VARIANT, facts.measured).captions != []
+    assert "150 steps of" in words(card_of(facts))
