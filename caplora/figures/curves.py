@@ -102,10 +102,15 @@ def _trade(axes: Axes, table: pd.DataFrame, fidelity: str, best: str) -> None:
     axes.set(title=f"{name} for drift", xlabel="drift (← less is better)", ylabel=f"{name} (more is better ↑)")
 
 
+def _counted(table: pd.DataFrame) -> tuple[str, str]:
+    """How many prompts and seeds each split has, and which model each metric is by."""
+    rows = table.drop_duplicates("metric")
+    n = ", ".join(counts(own) for _, own in rows.groupby("split", sort=False))
+    return n, ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in rows.to_dict("records"))
+
+
 def _note(table: pd.DataFrame, best: str) -> str:
-    first = table.drop_duplicates("metric")
-    n = ", ".join(counts(rows) for _, rows in first.groupby("split", sort=False))
-    by = ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in first.to_dict("records"))
+    n, by = _counted(table)
     return (
         f"Differences from the baseline, which is scale 0; dashed: scale 1, as trained. n = {n}.\n"
         f"Band: 95 % t interval of {best}, clustered by prompt. {by}."
@@ -159,9 +164,7 @@ def _name(axes: Axes, name: str, along: str) -> None:
 
 def _axis_note(table: pd.DataFrame, first: str) -> str:
     """What is drawn, of how much, by whom."""
-    rows = table.drop_duplicates("metric")
-    n = ", ".join(counts(own) for _, own in rows.groupby("split", sort=False))
-    by = ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in rows.to_dict("records"))
+    n, by = _counted(table)
     return (
         f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the"
         f" baseline, and of memorisation what held-out portraits have.\n{by}."
