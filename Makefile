@@ -22,7 +22,7 @@ MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstr
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation images steps study mini lab test lint repository zip colab lock unlock clean
+.PHONY: help demo ablation images seeds steps study mini lab test lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -50,6 +50,12 @@ images: $(INSTALLED)  ## how many images are enough: the mini study trained on 1
 	@echo
 	@echo "Report:  runs/mini_images/report.html"
 	@echo "Figure:  figures/mini_images/images.png"
+
+seeds: $(INSTALLED)  ## would it come out again: the mini study, its best two recipes trained again from three other seeds
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_seeds variants=$(VARIANTS) $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
+	@echo
+	@echo "Report:  runs/mini_seeds/report.html"
+	@echo "Figures: figures/mini_seeds"
 
 steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at eight steps
 	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=r16_a16_n10 $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }

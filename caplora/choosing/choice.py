@@ -12,11 +12,10 @@ import pandas as pd
 
 from caplora.choosing.ablation import experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.choosing.retraining import COLUMNS, FINALISTS, may_be_retrained, read_choice
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
 from caplora.study import BASELINE, Study, Variant, candidates, counted
-
-COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +24,9 @@ class Choice:
 
     A candidate is compared if it has every score that the baseline has on the development prompts. Finalists are the
     best of these, `sampling.finalists` of them or all: recipes, each with all its trainings. Of adapters kept at
-    several steps one stands for the others, by `sampling.step_rule`. A finalist that can be judged on everything is
-    scored, and the best recipe of those is reported, by its first training.
+    several steps one stands for the others, by `sampling.step_rule`. Where recipes were retrained, finalists are of
+    these further trainings alone. A finalist that can be judged on everything is scored, and the best recipe of those
+    is reported, by its first training.
     """
 
     study: Study
@@ -88,15 +88,36 @@ class Choice:
         """The candidates, of those kept at several steps the one that stands for them."""
         return [v for v in self.candidates if v not in self.passed_over]
 
+    @property
+    def retrained(self) -> list[Variant]:
+        """Those compared that are further trainings of the best recipes."""
+        return [v for v in self.compared if v.retrained]
+
+    @property
+    def to_retrain(self) -> tuple[Variant, ...]:
+        """The further trainings of the recipes that lead so far; none where they are not to be trained again."""
+        first = [v for v in self.compared if not v.retrained]
+        limit = max(FINALISTS, self.study.sampling.finalists or 0)
+        best = {v.model_copy(update={"step": None}) for v in self._best(first, limit)}
+        own = [v for v in may_be_retrained(self.study, self._listed) if v in best]
+        return self.study.training.retrained(own)
+
+    @property
+    def _listed(self) -> list[Variant]:
+        return [v for v in self.asked if not v.retrained]
+
     @cached_property
     def finalists(self) -> list[Variant]:
         """Those compared that the test prompts are for."""
-        limit = self.study.sampling.finalists
-        if limit is None or len(self.compared) <= limit:
-            return self.compared
-        known = recipes(self.compared, self.study.training)
+        return self._best(self.retrained or self.compared, self.study.sampling.finalists)
+
+    def _best(self, compared: list[Variant], limit: int | None) -> list[Variant]:
+        """All trainings of the `limit` best recipes."""
+        if limit is None or len(compared) <= limit:
+            return compared
+        known = recipes(compared, self.study.training)
         best = {name for recipe in self._ranked(known)[:limit] for name in known[recipe].values()}
-        return [v for v in self.compared if v.name in best]
+        return [v for v in compared if v.name in best]
 
     @property
     def spared(self) -> list[Variant]:
@@ -154,13 +175,15 @@ class Choice:
         return ranked_recipes(scores, "clip_score", primary_model(self.scores), known)
 
     def table(self) -> pd.DataFrame:
-        """What the choice rests on: `COLUMNS`, a row for the baseline and for each variant that has all its scores.
+        """What the choice rests on: `COLUMNS`, a row for the baseline and each variant asked for.
 
-        `clip_score` is the mean over the development prompts, `tested` whether it draws the other prompts too.
+        `clip_score` is the mean over the development prompts, empty for one that lacks some of its scores; `tested` is
+        whether it draws the other prompts too.
         """
-        whole = without(self._development, self._incomparable)
+        names = [BASELINE, *(v.name for v in self.asked)]
+        whole = without(self._development[self._development["variant"].isin(names)], self._incomparable)
         values = cells(whole, "clip_score", primary_model(whole), "development")
-        means, tested, best = values.mean(), {BASELINE, *self.tested}, self.best if self.known else ""
+        means, tested, best = values.mean().reindex(names), {BASELINE, *self.tested}, self.best if self.known else ""
         table = pd.DataFrame({"variant": means.index, "clip_score": means.to_numpy()})
         table["difference"] = table["clip_score"] - table["clip_score"].iloc[0]
         return table.assign(tested=table["variant"].isin(tested), chosen=table["variant"] == best)[list(COLUMNS)]
@@ -181,18 +204,27 @@ class Choice:
         if not self.spared:
             return failure_sentence(self.asked, self.failed)
         names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
-        n, steps = len(self.compared), ", each at one of its steps," if self.passed_over else ","
-        best = f"the best{'' if limit == 1 else f' {limit}'} of them alone" if limit and limit < n else "all of them"
-        said = (
-            f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps} and the"
-            f" test prompts were spent on {'it' if n == 1 else best} ({names}):"
-            f" p {'is corrected over those' if len(self.scored) > 1 else 'needs no correction'}."
-        )
+        n, steps = len(self.compared) - len(self.retrained), ", each at one of its steps" if self.passed_over else ""
+        said = f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps}"
+        if self.retrained:
+            said += self._again
+        else:
+            best = (
+                f"the best{'' if limit == 1 else f' {limit}'} of them alone" if limit and limit < n else "all of them"
+            )
+            said += f"{',' * bool(steps)} and the test prompts were spent on {'it' if n == 1 else best} ({names})"
+        judged = len(self.known) if self.retrained else len(self.scored)
+        said += f": p {'is corrected over those' if judged > 1 else 'needs no correction'}."
         return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])
 
-
-def read_choice(study: Study) -> pd.DataFrame:
-    """The table that 03 left of its choice; one that is not there has no rows."""
-    if not study.choice.is_file():
-        return pd.DataFrame(columns=list(COLUMNS))
-    return pd.read_csv(study.choice, keep_default_na=False)
+    @property
+    def _again(self) -> str:
+        """How the sentence goes on where recipes were trained again."""
+        first, known = recipes(self.retrained, self.study.training), recipes(self.finalists, self.study.training)
+        seeds, names = max(map(len, first.values())), ", ".join(v.name for v in self.finalists)
+        some = "the best of them" if len(first) == 1 else f"the best {len(first)} of them"
+        return (
+            f". From {counted(seeds, 'other seed')} {some} were trained again ({', '.join(first)}), and compared there"
+            f" by these trainings. The test prompts were spent on the trainings of {', '.join(known)} ({names}), which"
+            " had no say in what was trained again"
+        )

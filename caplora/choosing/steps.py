@@ -9,12 +9,15 @@ from caplora.statistics import cells, differences, primary_model, prompt_means
 from caplora.study import Variant
 
 
-def trainings(variants: Sequence[Variant]) -> dict[str, dict[str, list[Variant]]]:
-    """Recipe → its name at a step → the variants of that step, one for each training seed; the last step comes last."""
-    found: dict[str, dict[str, list[Variant]]] = {}
+def trainings(variants: Sequence[Variant]) -> dict[Variant, dict[str, list[Variant]]]:
+    """Recipe → its name at a step → the variants of that step, one for each training seed; the last step comes last.
+
+    What was retrained is apart from the training that made it a finalist.
+    """
+    found: dict[Variant, dict[str, list[Variant]]] = {}
     for v in sorted(variants, key=lambda v: v.step or np.inf):
         recipe = v.model_copy(update={"seed": None})
-        of_recipe = found.setdefault(recipe.model_copy(update={"step": None}).name, {})
+        of_recipe = found.setdefault(recipe.model_copy(update={"step": None}), {})
         of_recipe.setdefault(recipe.name, []).append(v)
     return found
 

@@ -1,10 +1,10 @@
 """What the five notebooks hold: one object each, named for what the notebook makes.
 
-01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, 04 `Scores` and at its end `People`, who
-compare pictures, and 05 `Results`, whose tables are in `tables.py`, and the `Card` of the adapter that it chose. The
-objects are thin: they carry a study and its tables, and call the rooms. Each notebook holds a `Keeping` too, which
-keeps the work in a second folder: Google Drive, on Colab; and `parameters` stops it on a name that its parameters cell
-does not have.
+01 holds `Portraits`, 02 and the command `train` hold `Adapters`, 03 `Samples`, whose arms are in `arms.py`, and the
+`Finalists` that it trains again, 04 `Scores` and at its end `People`, who compare pictures, and 05 `Results`, whose
+tables are in `tables.py`, and the `Card` of the adapter that it chose. The objects are thin: they carry a study and its
+tables, and call the rooms. Each notebook holds a `Keeping` too, which keeps the work in a second folder: Google Drive,
+on Colab; and `parameters` stops it on a name that its parameters cell does not have.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caplora.notebooks.adapters import Adapters
     from caplora.notebooks.card import Card
+    from caplora.notebooks.finalists import Finalists
     from caplora.notebooks.keeping import Keeping
     from caplora.notebooks.parameters import check_parameters
     from caplora.notebooks.people import People
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from caplora.notebooks.samples import Samples
     from caplora.notebooks.scores import Scores
 
-__all__ = ["Adapters", "Card", "Keeping", "People", "Portraits", "Results", "Samples", "Scores", "check_parameters"]
+__all__ = [
+    "Adapters", "Card", "Finalists", "Keeping", "People", "Portraits", "Results", "Samples", "Scores",
+    "check_parameters",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -39,6 +39,8 @@ class Adapters:
     process alone claims folders and writes.
     """
 
+    doing = "2 of 5: the adapters are trained"
+
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
         precision_of(device_of(), study.training.mixed_precision)  # one that this machine lacks is said before all else
         self.study, self.variants, self.ledger = study, variants, read_ledger(study.dataset)
@@ -124,13 +126,17 @@ class Adapters:
                 yield path
         self.class_inputs = self.encoders.inputs(folder, captions)
 
+    def described(self) -> Grid:
+        """What the variants train on and from; all of it must be encoded."""
+        inputs = self.inputs.with_class_images(self.class_inputs) if self.class_inputs else self.inputs
+        return Grid(self.study, self.pipeline, inputs, self.held_out, tuple(self.variants))
+
     def prepare(self, fork: bool = False) -> str:
         """Claim the variants' folders and plan the packs; what is said of earlier trainings, and the plan.
 
         Raises ChangedError where a training stopped half way that was begun differently, unless `fork`.
         """
-        inputs = self.inputs.with_class_images(self.class_inputs) if self.class_inputs else self.inputs
-        self.grid = Grid(self.study, self.pipeline, inputs, self.held_out, tuple(self.variants))
+        self.grid = self.described()
         said = claim(self.grid, self.variants, fork) if self.first else []
         self.processes.wait_for_everyone()
         [self.plan] = broadcast_object_list([plan_packs(self.grid, self.variants)])
@@ -166,7 +172,7 @@ class Adapters:
         self.losses = []
         work = train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training))
         if self.first:
-            work = growing(self.study, work, "2 of 5: the adapters are trained", "steps", self.steps)
+            work = growing(self.study, work, self.doing, "steps", self.steps)
         for step in work:
             self.losses += step.losses
             yield step

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from caplora.choosing import read_asked
 from caplora.notebooks.tables import Tables
 from caplora.publishing import Facts, Measured, PublishError, card_folder, push_to_hub, write_folder
 from caplora.report import read_json
@@ -35,7 +36,7 @@ class Card:
 
         A study that nothing was measured of has a card too. Raises PublishError where it is not clear whose.
         """
-        asked = study.training.with_steps(read_variants(variants)) if variants else trained_variants(study)
+        asked = read_asked(study, read_variants(variants)) if variants else trained_variants(study)
         measured = measured_of(study, asked, variants)
         names = [v.name for v in asked]
         name = variant or (measured.found.best if measured.found else names[0] if len(names) == 1 else "")

@@ -7,51 +7,37 @@ from functools import cached_property
 import pandas as pd
 from PIL import Image
 
-from caplora.choosing import Choice, read_choice
+from caplora.choosing import Choice
 from caplora.images import contact_sheet
-from caplora.lora import Adapter
-from caplora.models import Pipeline, device_of, load_base
+from caplora.models import device_of
+from caplora.notebooks.arms import Arms
 from caplora.playground import Playground, refuse_while_drawing
 from caplora.report import growing
 from caplora.sampling import (
     Arm,
     Job,
     Sample,
-    at_scales,
     batch_seconds,
-    before_choice,
     claim,
     development_only,
-    drawn_at_scales,
     drawn_samples,
     first_prompts,
     flagged_sentence,
     picture_seconds,
     pictures_in,
-    plan_jobs,
     refuse_flagged_baseline,
     sample,
     scale_zero_table,
-    study_arms,
     wanted_samples,
     write_tables,
 )
 from caplora.scoring import clip_table, load_clip
 from caplora.statistics import checks, design_sentence, pilot_sentence, write_controls
-from caplora.study import BASELINE, Study, Variant, read_aside, read_variants, write_text
+from caplora.study import BASELINE, read_aside, read_variants, write_text
 
 
-class Samples:
-    """The arms of a study and what they draw. Who is asked for and was not trained has no arm.
-
-    The development prompts come first, and choose who draws the others and who is drawn at other scales.
-    """
-
-    def __init__(self, study: Study, variants: Sequence[Variant], redraw: bool = False) -> None:
-        self.study, self.variants, self.redraw = study, variants, redraw
-        self.removed = ""  # which pictures were, as the folders were claimed
-        self.seconds = 0.0  # a picture takes, measured
-        self.choice: Choice | None = None  # once it is made
+class Samples(Arms):
+    """The arms of a study, what they draw, and whom the development prompts choose."""
 
     @classmethod
     def open(
@@ -69,65 +55,6 @@ class Samples:
         turned = {"num_inference_steps": num_inference_steps or None, "guidance_scale": guidance_scale or None}
         read = read_aside(study, turned)
         return cls(read, read.training.with_steps(read_variants(variants)), redraw)
-
-    @cached_property
-    def pipeline(self) -> Pipeline:
-        """The base model."""
-        return load_base(self.study)
-
-    @cached_property
-    def everyone(self) -> dict[str, Arm]:
-        """The baseline and the trained variants by name, each with every prompt; their folders are claimed."""
-        arms = study_arms(self.study, self.variants, self.pipeline)
-        self.removed = claim([*arms, *drawn_at_scales(arms[1:], self.study.sampling)], self.redraw)
-        return {arm.folder.name: arm for arm in arms}
-
-    @property
-    def first(self) -> dict[str, Arm]:
-        """All arms by name, as they draw before the choice."""
-        settings, steps = self.study.sampling, {v.name for v in self.variants if v.step}
-        return {n: before_choice(arm, settings, bool(steps), n in steps) for n, arm in self.everyone.items()}
-
-    @property
-    def arms(self) -> dict[str, Arm]:
-        """All arms by name and what each draws; before the choice as an earlier run chose, or as if the first won."""
-        tested, best = self._chosen
-        own = {n: arm if n in (BASELINE, *tested) else self.first[n] for n, arm in self.everyone.items()}
-        scaled = at_scales(self.everyone[best], self.study.sampling) if best else []
-        return own | {arm.folder.name: arm for arm in scaled}
-
-    @property
-    def _chosen(self) -> tuple[list[str], str]:
-        """Who draws every prompt, and who is drawn at other scales."""
-        if self.choice:
-            return self.choice.tested, self.choice.best if self.choice.known else ""
-        trained, limit = list(self.trained), self.study.sampling.finalists
-        last = [v.name for v in self.variants if v.name in trained and not v.step]
-        drawn = read_choice(self.study)[lambda table: table["variant"].isin(trained)]
-        if not drawn["chosen"].any():
-            return last[:limit], next(iter(last), "")
-        tested = drawn.loc[drawn["tested"], "variant"].tolist() if limit or self.study.training.kept_steps else last
-        return tested, drawn.loc[drawn["chosen"], "variant"].iloc[0]
-
-    @property
-    def trained(self) -> dict[str, Adapter]:
-        """The trained variants by name."""
-        return {v.name: self.everyone[v.name].adapter for v in self.variants if v.name in self.everyone}
-
-    @property
-    def columns(self) -> list[str]:
-        """The baseline and the trained variants that draw every prompt, as `side_by_side` shows them."""
-        return [BASELINE, *(name for name in self.trained if name in self._chosen[0])]
-
-    @property
-    def jobs(self) -> list[Job]:
-        """What is not drawn yet, batch by batch."""
-        return plan_jobs(list(self.arms.values()), self.study.sampling)
-
-    @property
-    def development_jobs(self) -> list[Job]:
-        """What is not drawn yet of the development prompts, batch by batch."""
-        return plan_jobs([development_only(arm) for arm in self.first.values()], self.study.sampling)
 
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""
@@ -163,11 +90,19 @@ class Samples:
         yield from self._sheets(self.development_jobs)
 
     def choose(self) -> pd.DataFrame:
-        """Choose by the CLIPScores of the development samples; whom, and the scores, which choice.csv keeps."""
-        trained = [v for v in self.variants if v.name in self.trained]
+        """Choose by the CLIPScores of the development samples; whom, and the scores, which choice.csv keeps.
+
+        Further trainings count where the others, which are compared first, still say that their recipes lead.
+        """
         said = {name: flagged_sentence(self._drawn(self.everyone[name])) for name in self.trained}
         flagged = {name: why for name, why in said.items() if why}
-        self.choice = Choice(self.study, trained, self._development_scores, flagged)
+        own, scores = [v for v in self.variants if v.name in self.trained], self._development_scores
+        first = Choice(self.study, [v for v in own if not v.retrained], scores, flagged)
+        self.to_retrain = first.to_retrain
+        again = [v for v in own if v.model_copy(update={"step": None}) in self.to_retrain]
+        if len(again) < sum(v.retrained or False for v in own):  # others lead than an earlier run has trained again
+            self.take_in(v for v in again if v.step is None)
+        self.choice = Choice(self.study, [*first.asked, *again], scores, flagged) if again else first
         table = self.choice.table()
         write_text(self.study.choice, table.to_csv(index=False))
         return table.set_index("variant").round(4)
@@ -176,8 +111,13 @@ class Samples:
         """What the development prompts say of the test: whether it finds what is of interest, and what would."""
         if not self.choice or not self.choice.compared:
             return ""
+        return pilot_sentence(self.study, self.choice.development(), len(self.columns), self.each)
+
+    @property
+    def each(self) -> float:
+        """Seconds that a picture takes to draw, measured."""
         self.seconds = self.seconds or picture_seconds(self.pipeline, self.everyone[BASELINE], self.study.sampling)
-        return pilot_sentence(self.study, self.choice.development(), len(self.columns), self.seconds)
+        return self.seconds
 
     def chosen(self) -> str:
         """Who is chosen, who draws every prompt, who the development prompts only, and how much is left to draw."""
@@ -239,8 +179,10 @@ class Samples:
         """Whether every adapter at scale 0 draws the baseline's picture to the bit; it goes into controls.csv."""
         refuse_while_drawing()
         settings = self.study.sampling
-        found = scale_zero_table(self.pipeline, self.trained, wanted_samples(settings)[0], settings)
-        return checks(write_controls(found, self.study.controls), list(self.trained))[0].said
+        own = [v.name for v in self.variants if not v.step or v.name in self._chosen[0]]
+        adapters = {name: adapter for name, adapter in self.trained.items() if name in own}
+        found = scale_zero_table(self.pipeline, adapters, wanted_samples(settings)[0], settings)
+        return checks(write_controls(found, self.study.controls), list(adapters))[0].said
 
     def side_by_side(self, prompts: int = 4) -> Image.Image:
         """The first test prompts with the first seed: a row per prompt, a column per arm of `columns`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
-from caplora.choosing import read_choice
+from caplora.choosing import read_asked, read_choice
 from caplora.extra_metrics import Extra, load_extra
 from caplora.figures import Figure
 from caplora.images import Absent
@@ -69,7 +69,7 @@ class Scores:
     def open(cls, study: str, variants: str | list[dict]) -> "Scores":
         """A study by its name or file, and variants by their file or as a list."""
         read = read_study(study)
-        return cls(read, read.training.with_steps(read_variants(variants)))
+        return cls(read, read_asked(read, read_variants(variants)))
 
     def counts(self) -> str:
         """How many samples and portraits there are, and which samples cannot be scored."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pandas as pd
 
 from caplora.captions import Row, read_ledger, trained
-from caplora.choosing import Choice, ablation_arms, ablation_table, without
+from caplora.choosing import Choice, ablation_arms, ablation_table, read_asked, without
 from caplora.report import (
     SECONDARY_METRICS,
     SUITES,
@@ -64,7 +64,7 @@ class Tables:
     def read(cls: type[T], study: str, variants: str | list[dict]) -> T:
         """The results of a study by its name or file, for the variants of a file or a list; raises as 01 to 04 do."""
         read, named = read_study(study), variants if isinstance(variants, str) else ""
-        return cls(read, read.training.with_steps(read_variants(variants)), named)
+        return cls(read, read_asked(read, read_variants(variants)), named)
 
     @property
     def spared(self) -> list[str]:

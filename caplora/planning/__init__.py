@@ -9,9 +9,10 @@ from caplora.planning.cards import CARDS, Card, card_here, card_of
 from caplora.planning.configs import BaseConfigs, read_configs
 from caplora.planning.minutes import Minutes
 from caplora.planning.needs import Needs
+from caplora.planning.pictures import pictures_again
 from caplora.planning.plan import Forecast, forecast_of, table_of
 
 __all__ = [
     "CARDS", "BaseConfigs", "Card", "Forecast", "Minutes", "Needs", "card_here", "card_of", "forecast_of",
-    "read_configs", "table_of",
+    "pictures_again", "read_configs", "table_of",
 ]  # fmt: skip

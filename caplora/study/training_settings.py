@@ -81,6 +81,11 @@ class Training(Part):
     """Steps whose adapters are kept beside the last; notebook 03 chooses among them. None: the last alone."""
     keep_every: Positive | None = None
     """The same, every so many steps."""
+    finalist_seeds: Annotated[int, Field(ge=0)] = 3
+    """From how many other seeds notebook 03 trains the best two recipes again, to judge them by trainings that had no
+    say in their choice; 0: the training that was chosen is judged. It goes with `sampling.finalists`."""
+    finalist_minutes: Annotated[float, Field(ge=0)] = 60
+    """It does so where these trainings and their pictures are forecast to take no longer."""
     checkpointing_steps: Positive = 100
     """Steps between checkpoints."""
     validation_steps: Annotated[int, Field(ge=0)] = 100
@@ -121,6 +126,12 @@ class Training(Part):
         own = candidates(variants)
         steps = {v: self.kept_steps if v in own and v.epochs is None else () for v in variants}
         return tuple(w for v in variants for w in (*(v.model_copy(update={"step": s}) for s in steps[v]), v))
+
+    def retrained(self, variants: "Sequence[Variant]") -> "tuple[Variant, ...]":
+        """The variants from each of `finalist_seeds` other seeds, those after the study's own."""
+        seeds = range(self.seed + 1, self.seed + 1 + self.finalist_seeds)
+        again = {"step": None, "retrained": True}
+        return tuple(v.model_copy(update=again | {"seed": seed}) for v in variants for seed in seeds)
 
     @property
     def images_per_step(self) -> int:

@@ -59,6 +59,8 @@ class Variant(Part):
     """Passes over its images, instead of the steps of `Training`. None: these."""
     step: Positive | None = None
     """The adapter as it was after so many steps (`training.keep`), not at the end. No file of variants says it."""
+    retrained: Literal[True] | None = None
+    """A finalist's further training, from a seed that had no say in its choice. No file of variants says it."""
     captions: Literal["none", "subject", "machine", "shuffled"] | None = None
     """The kind of captions that it is trained on in a caption ablation (see above); None: the ledger's."""
 
@@ -125,8 +127,9 @@ def _variants(variants: Any, where: str) -> tuple[Variant, ...]:
     if not isinstance(variants, list) or not variants:
         raise StudyError(f"{where}: a list of at least one {{rank, alpha}} is needed, got {variants!r}")
     read = tuple(validated(Variant, v, f"{where}[{i}]") for i, v in enumerate(variants))
-    if any(v.step for v in read):
-        raise StudyError(f"{where}: step is not for a file of variants: training.keep of the study says it for all")
+    for key, instead in (("step", "training.keep"), ("retrained", "training.finalist_seeds")):
+        if any(getattr(v, key) for v in read):
+            raise StudyError(f"{where}: {key} is not for a file of variants: {instead} of the study says it for all")
     names = [v.name for v in read]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

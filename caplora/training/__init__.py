@@ -8,13 +8,13 @@ moves the weights (`optimizer`). `history` is what happened to each variant. `st
 """
 
 from caplora.training.caption_kinds import other_captions
-from caplora.training.grid import Grid, claim
+from caplora.training.grid import Grid, changes, claim
 from caplora.training.inputs import Encoders, Inputs
 from caplora.training.loop import Step
 from caplora.training.packs import Plan, plan_packs, step_seconds, train_grid
 from caplora.training.records import read_records
 
 __all__ = [
-    "Encoders", "Grid", "Inputs", "Plan", "Step", "claim", "other_captions", "plan_packs", "read_records",
+    "Encoders", "Grid", "Inputs", "Plan", "Step", "changes", "claim", "other_captions", "plan_packs", "read_records",
     "step_seconds", "train_grid",
 ]  # fmt: skip

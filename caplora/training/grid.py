@@ -14,8 +14,8 @@ from caplora.training.checkpoints import ChangedError, Checkpoints, differences,
 from caplora.training.inputs import Inputs
 
 CADENCE = {  # settings that change nothing that is learned
-    "keep", "keep_every", "checkpointing_steps", "validation_steps", "preview_steps", "gradient_checkpointing",
-    "images_at_once",
+    "keep", "keep_every", "finalist_seeds", "finalist_minutes", "checkpointing_steps", "validation_steps",
+    "preview_steps", "gradient_checkpointing", "images_at_once",
 }  # fmt: skip
 SHOWN = 20  # differences, before the rest is counted
 TRAINING = "training.json"  # what a variant's folder is the training of
