@@ -82,7 +82,7 @@ lab: $(INSTALLED)  ## JupyterLab with the notebooks
 	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 test: lint  ## the checks of lint and every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

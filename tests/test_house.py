@@ -12,6 +12,7 @@ import pytest
 
 from caplora.report.contents import FIGURES
 from caplora.study.reading import PROJECT
+from tests.conftest import HERE, LONGEST
 
 PACKAGE = PROJECT / "caplora"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -108,6 +109,10 @@ def test_every_door_has_its_contract() -> None:
 
 def test_the_tests_have_the_rooms_of_the_package() -> None:
     assert rooms(PROJECT / "tests") == rooms(PACKAGE)
+
+
+def test_the_longest_files_of_tests_are_there_and_named_once() -> None:
+    assert len({*LONGEST}) == len(LONGEST) and [name for name in LONGEST if not (HERE / name).is_file()] == []
 
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda p: p.stem)

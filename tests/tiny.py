@@ -23,7 +23,7 @@ from caplora.lora.adapter import Adapter, fresh_adapter
 from caplora.lora.layers import target_layers
 from caplora.mini.training.clip import new_clip, save_clip
 from caplora.mini.training.diffusion import NOISE
-from caplora.mini.world.words import clip_tokenizer
+from caplora.mini.training.measure import MODELS
 from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
 from caplora.training.inputs import Inputs
@@ -51,8 +51,8 @@ def tiny_unet(seed: int = 0) -> UNet2DConditionModel:
 
 @cache
 def tokenizer_once() -> CLIPTokenizer:
-    """The world's tokenizer, learned once a process."""
-    return clip_tokenizer()
+    """The world's tokenizer as it is shipped: to learn it anew takes seconds in every process of the tests."""
+    return CLIPTokenizer.from_pretrained(MODELS / "stable_diffusion" / "tokenizer")
 
 
 def pixels_of(images: Sequence[Image.Image]) -> torch.Tensor:
@@ -153,7 +153,7 @@ FAMILIES = {"sd1": tiny_pipeline, "sd2": tiny_sd2, "sdxl": tiny_sdxl}  # each a 
 
 def tiny_clip(folder: Path, seed: int = 0) -> Path:
     """An open_clip model with random weights in a folder that `local-dir:` reads; the folder."""
-    tokenizer = clip_tokenizer()
+    tokenizer = tokenizer_once()
     save_clip(new_clip(len(tokenizer), seed).eval(), tokenizer, folder)
     return folder
 

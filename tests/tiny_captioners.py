@@ -13,6 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import nn
 from transformers import (
+    BertTokenizer,
     Blip2Config,
     Blip2ForConditionalGeneration,
     Blip2Processor,
@@ -40,7 +41,8 @@ from transformers import (
 )
 
 from caplora.mini.training.blip import new_blip, processor_of
-from caplora.mini.world.words import bert_tokenizer, corpus
+from caplora.mini.training.measure import MODELS
+from caplora.mini.world.words import corpus
 
 SIDE = 32  # pixels
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<video>", "<vision>", "</vision>")
@@ -104,7 +106,7 @@ def clip_images() -> CLIPImageProcessor:
 
 
 def blip(folder: Path) -> None:
-    spoken = bert_tokenizer()
+    spoken = BertTokenizer.from_pretrained(MODELS / "blip")
     loud(new_blip(spoken)).save_pretrained(folder)
     processor_of(spoken).save_pretrained(folder)
 

@@ -12,13 +12,11 @@ from caplora.commands import main
 from caplora.lora.adapter import Adapter
 from caplora.lora.adapter_files import write_weights
 from caplora.lora.formats import DIFFUSERS
-from caplora.mini.training.clip import new_clip, save_clip
-from caplora.mini.world.words import clip_tokenizer
 from caplora.models.base import parts_of
 from caplora.sampling.samples import named_sample, said_of
 from caplora.study.sampling_settings import Sampling
 from caplora.study.variants import Variant
-from tests.tiny import tiny_pipeline, trained_like
+from tests.tiny import tiny_clip, tiny_pipeline, trained_like
 
 PROMPTS = ("an ink drawing of a woman, smiling", "a photo")
 
@@ -29,8 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, pipeline = tmp_path_factory.mktemp("models"), tiny_pipeline()
     pipeline.save_pretrained(folder / "base")
     write_weights(trained_like(parts_of(pipeline), 4, 8), folder / "lora" / DIFFUSERS, "diffusers", {})
-    tokenizer = clip_tokenizer()
-    save_clip(new_clip(len(tokenizer), 0).eval(), tokenizer, folder / "clip")
+    tiny_clip(folder / "clip")
     return folder
 
 

@@ -74,8 +74,8 @@ def test_notebook_00_makes_every_model_from_nothing(tmp_path: Path) -> None:
         | {
             "study": str(tmp_path / "run"),
             "models": str(tmp_path / "made"),
-            "people": 16,
-            "held_out_people": 24,
+            "people": 8,
+            "held_out_people": 6,
             "samples": 8,
         },
         progress_bar=False,

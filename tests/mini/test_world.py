@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import BertTokenizer
 
 from caplora.captions.ledger import Row, read_ledger, write_ledger
 from caplora.mini.reviewer import review_portraits
+from caplora.mini.training.measure import MODELS
 from caplora.mini.world.pictures import paint, paint_person, read_pictures
 from caplora.mini.world.portraits import COUNT, PORTRAITS, TRUTH, the_person
 from caplora.mini.world.styles import render
@@ -26,6 +28,7 @@ from caplora.mini.world.world import (
     truth,
 )
 from caplora.study.reading import PROJECT
+from tests.tiny import tokenizer_once
 
 
 def test_same_seed_paints_the_same_pixels() -> None:
@@ -69,8 +72,17 @@ def test_base_styles_lack_the_new_one() -> None:
     assert {draw_scene(rng, BASE_STYLES).style for _ in range(200)} == set(BASE_STYLES)
 
 
+def test_the_shipped_tokenizers_have_the_words_that_the_world_teaches() -> None:
+    """CLIP's in any order: where two pairs are as frequent, the library merges now one first and now the other."""
+    clip, bert = clip_tokenizer(), bert_tokenizer()
+    shipped = BertTokenizer.from_pretrained(MODELS / "blip")
+    assert clip.get_vocab().keys() == tokenizer_once().get_vocab().keys() and bert.get_vocab() == shipped.get_vocab()
+    for learned, own in ((clip, tokenizer_once()), (bert, shipped)):
+        assert (learned.special_tokens_map, learned.model_max_length) == (own.special_tokens_map, own.model_max_length)
+
+
 def test_any_text_tokenises_and_comes_back() -> None:
-    tokenizer = clip_tokenizer()
+    tokenizer = tokenizer_once()
     for text in ("안녕하세요 naïve", "a photo of ☃ & <b>", *corpus(3)):
         ids = tokenizer(text).input_ids
         kept = tokenizer.decode(ids, skip_special_tokens=True)
@@ -79,7 +91,7 @@ def test_any_text_tokenises_and_comes_back() -> None:
 
 
 def test_captioners_words_cover_the_worlds_captions() -> None:
-    tokenizer = bert_tokenizer()
+    tokenizer = BertTokenizer.from_pretrained(MODELS / "blip")
     assert all(tokenizer.unk_token_id not in tokenizer(text).input_ids for text in corpus(200))
 
 

@@ -1,4 +1,7 @@
-"""needs.py, minutes.py, pictures.py and cards.py: what is chosen, and that it is said."""
+"""What counting says of the real shapes is what other counts say; what is chosen from it, and that it is said.
+
+In one file, since a pass that was counted once in a process is known there: each takes seconds.
+"""
 
 import json
 from dataclasses import replace
@@ -8,19 +11,72 @@ from typing import get_args
 import pytest
 import yaml
 
-from benchmarks.shapes import TEXTS, VAE, base_configs, unet_config
+from benchmarks.shapes import TEXTS, VAES, base_configs, unet_config
 from caplora.commands.app import main
 from caplora.commands.plan import Name
 from caplora.planning.cards import CARDS, UTILISATION, known
-from caplora.planning.counting import count_forward, count_vae
+from caplora.planning.configs import BaseConfigs
+from caplora.planning.counting import (
+    count_forward,
+    count_training,
+    count_vae,
+    lora_weights,
+    text_parameters,
+    transformer_flop,
+)
 from caplora.planning.minutes import picture_seconds
 from caplora.planning.pictures import pictures, pictures_of
 from caplora.planning.plan import forecast_of
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
 from caplora.study.variants import Variant, read_variants
+from tests.tiny import tiny_pipeline
 
 STUDY, GRID, SD15 = read_study("sd15"), list(read_variants("grid")), base_configs("sd15")
+RANK = max(variant.rank for variant in GRID)  # what the plan of the grid counts
+
+
+@pytest.mark.parametrize(
+    ("resolution", "tera", "trained", "kept"), [(512, 0.803, 1.718, 1.04), (384, 0.423, 0.877, 0.59)]
+)
+def test_stable_diffusion_15_costs_what_it_is_known_to_cost(
+    resolution: int, tera: float, trained: float, kept: float
+) -> None:
+    unet = count_forward(SD15, resolution)
+    assert unet.parameters == 859_520_964
+    assert unet.passes["forward"].flop / 1e12 == pytest.approx(tera, rel=0.001)
+    step = count_training(SD15, resolution, "qv", RANK, False)
+    assert step.flop / 1e12 == pytest.approx(trained, rel=0.05)
+    assert 0.75 * kept < step.bytes / 1e9 < kept  # which was counted under autocast: it normalises in fp32, we do not
+
+
+def test_the_vae_costs_what_it_is_known_to_cost() -> None:
+    vae = count_vae(SD15.vae, 512)
+    assert vae.parameters == 83_653_863
+    assert vae.passes["encode"].flop / 1e12 == pytest.approx(1.12, abs=0.005)
+    assert vae.passes["decode"].flop / 1e12 == pytest.approx(2.51, abs=0.005)
+
+
+def test_checkpointing_keeps_less_and_computes_the_forward_pass_again() -> None:
+    plain, light = (count_training(SD15, 512, "qv", RANK, light) for light in (False, True))
+    assert light.bytes < 0.75 * plain.bytes
+    assert light.flop - plain.flop == pytest.approx(count_forward(SD15, 512).passes["forward"].flop, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("sd15", 859_520_964), ("sd21", 865_910_724), ("sdxl", 2_567_463_684)]
+)
+def test_a_unet_has_the_weights_that_are_published(name: str, parameters: int) -> None:
+    assert count_forward(base_configs(name), 256).parameters == parameters
+
+
+def test_an_adapter_of_stable_diffusion_15_has_99648_weights_a_rank() -> None:
+    assert [lora_weights(SD15, "qv", rank) for rank in (1, 8)] == [99_648, 8 * 99_648]
+
+
+def test_transformers_are_counted_by_their_matrices() -> None:
+    assert text_parameters(SD15.text_encoders[0]) == pytest.approx(123_060_480, rel=0.002)
+    assert transformer_flop(768, 3072, 12, 50) / 1e9 == pytest.approx(8.8, rel=0.05)  # ViT-B/32
 
 
 def test_the_grid_of_six_fits_a_t4_as_one_pack() -> None:
@@ -90,7 +146,7 @@ def test_plan_of_the_mini_study_is_said(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_plan_reads_configs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model"
-    for folder, config in (("unet", unet_config("sd15")), ("vae", VAE), ("text_encoder", TEXTS["sd15"][0])):
+    for folder, config in (("unet", unet_config("sd15")), ("vae", VAES["sd15"]), ("text_encoder", TEXTS["sd15"][0])):
         (model / folder).mkdir(parents=True)
         (model / folder / "config.json").write_text(json.dumps(config))
     content = yaml.safe_load((PROJECT / "params" / "studies" / "sd15.yaml").read_text())
@@ -115,12 +171,14 @@ def test_the_command_knows_every_card() -> None:
 
 def test_a_rank_above_a_layers_width_is_named_before_anything_is_planned() -> None:
     """Stable Diffusion 1.5's narrowest projections are 320 wide, those of its mid block 1280 → 1280."""
-    most, above = Variant(rank=320, alpha=1), Variant(rank=321, alpha=1)
-    forecast_of(STUDY, [most], SD15, CARDS["H100"])
     with pytest.raises(ValueError, match=r"r321_a1: rank 321 .* unet\..* at most 320; 20 of its 64 layers"):
-        forecast_of(STUDY, [most, above], SD15, CARDS["H100"])
-    middle = Variant(rank=321, alpha=1, targets=r"mid_block.*attn1\.to_q$")
-    forecast_of(STUDY, [middle], SD15, CARDS["H100"])
+        forecast_of(STUDY, [Variant(rank=320, alpha=1), Variant(rank=321, alpha=1)], SD15, CARDS["H100"])
+    tiny = tiny_pipeline()  # 16 wide, and 32 in the mid block
+    own = BaseConfigs.of(dict(tiny.unet.config), dict(tiny.vae.config), [tiny.text_encoder.config.to_dict()])
+    for most in (Variant(rank=16, alpha=1), Variant(rank=17, alpha=1, targets=r"mid_block.*attn1\.to_q$")):
+        forecast_of(STUDY, [most], own, CARDS["H100"])
+    with pytest.raises(ValueError, match=r"r17_a1: rank 17 .* at most 16"):
+        forecast_of(STUDY, [Variant(rank=16, alpha=1), Variant(rank=17, alpha=1)], own, CARDS["H100"])
 
 
 def test_arms_of_an_experiment_draw_every_suite_and_kept_steps_the_development_prompts() -> None:

@@ -2,9 +2,13 @@
 
 import errno
 import json
+import resource
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,23 +73,24 @@ def test_full_disk_at_any_write_leaves_the_old_checkpoint(
     assert place.steps() == [1, 2]
 
 
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The kernel refuses to let this process write files beyond a size."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
 def test_file_cut_short_by_the_system_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     """A real failing write: the kernel refuses bytes beyond a limit, as a full disk does."""
-    code = """
-import resource, signal, sys, torch
-from pathlib import Path
-from caplora.training.checkpoints import Checkpoints
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-place = Checkpoints(Path(sys.argv[1]))
-place.write(1, {"flat": torch.zeros(100)}, {})
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-try:
-    place.write(2, {"flat": torch.zeros(10000)}, {})
-except Exception as error:
-    print(type(error).__name__)
-"""
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip(), "the write must fail for the test to say anything"
+    place = Checkpoints(tmp_path)
+    place.write(1, {"flat": torch.zeros(100)}, {})
+    with pytest.raises(Exception, match="File too large"), largest_file(2000):
+        place.write(2, {"flat": torch.zeros(10000)}, {})
     assert Checkpoints(tmp_path).steps() == [1] and not list(tmp_path.glob(".*"))
 
 

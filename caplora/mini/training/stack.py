@@ -152,7 +152,8 @@ class MiniStack:
 
     def train_blip(self, steps: int) -> Iterator[float]:
         """Train BLIP on the base styles."""
-        self.words, self.blip = bert_tokenizer(), blip.new_blip(bert_tokenizer()).to(self.device)
+        self.words = bert_tokenizer()
+        self.blip = blip.new_blip(self.words).to(self.device)
         yield from self._losses("BLIP", blip.train_blip(self.blip, self.known, self.words, steps, self.work / "blip"))
 
     def caption_accuracy(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from functools import cache
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -16,14 +17,15 @@ from caplora.mini.world.world import caption, draw_person, draw_scene, truth
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def corpus(count: int = 4000) -> list[str]:
+@cache
+def corpus(count: int = 4000) -> tuple[str, ...]:
     """Captions of random pictures, and a few words that people use although this world does not draw them."""
     rng = np.random.default_rng(0)
     texts = [caption(truth(draw_person(rng), draw_scene(rng)), rng) for _ in range(count)]
-    return [
+    return (
         *texts,
         "a picture of the person, an image of my friend at home: portrait, face, hair, eyes, light and shadow",
-    ]
+    )
 
 
 def clip_tokenizer() -> CLIPTokenizer:
