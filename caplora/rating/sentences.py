@@ -11,7 +11,7 @@ from caplora.study import BASELINE, Study, counted, metric_of, p_value, signed
 
 FEW = {  # raters → what cannot be said
     1: "This is what one rater prefers: the interval is for other prompts, and nothing is said of other people.",
-    2: "Two raters hardly tell how much raters differ: where they do, the interval is too narrow. Ask a third.",
+    2: "Two raters hardly tell how much raters differ, and the interval is as wide as that asks. Ask a third.",
 }
 ABOUT = {"words": "what fits the words better", "person": "what is more this person"}
 
