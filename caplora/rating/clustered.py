@@ -1,5 +1,6 @@
 """The mean of answers that are clustered twice: those to one prompt resemble each other, and so do those of a rater."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,28 +43,27 @@ def two_way_interval(values: Array, prompts: Labels, raters: Labels, null: float
     left out, and the interaction that both hold, give the variance (`tail`). By one rater it is for other prompts
     alone. Where nothing moves it, prompts count as if each were one answer.
     """
-    mean, parts = (
-        float(values.mean()),
-        (left_out(values, prompts), left_out(values, raters), _both(values, prompts, raters)),
-    )
+    mean = float(values.mean())
+    parts = left_out(values, prompts), left_out(values, raters), _both(values, prompts, raters)
     if max(part.variance for part in parts) < ROUNDING:
         return _unmoved(mean, len(np.unique(prompts)), null)
     half = half_width(*parts)
-    return Mean(mean, max(mean - half, 0.0), min(mean + half, 1.0), tail(abs(mean - null), *parts))
+    return Mean(mean, max(mean - half, 0.0), min(mean + half, 1.0), tail(*parts)(abs(mean - null)))
 
 
 def half_width(prompts: Part, raters: Part, both: Part = NONE) -> float:
     """Half of the 95 % interval of an estimate: the distance whose `tail` is 5 %, or 0 where nothing spreads it."""
-    error = np.sqrt(prompts.variance + raters.variance + both.variance)
-    if error**2 < ROUNDING:
+    high = 2 * float(np.sqrt(prompts.variance + raters.variance + both.variance))
+    if high**2 < ROUNDING:
         return 0.0
-    return float(
-        brentq(lambda half: tail(half, prompts, raters, both) - (1 - LEVEL), 0, 1e4 * error, xtol=1e-9 * error)
-    )
+    chance = tail(prompts, raters, both)
+    while chance(high) > 1 - LEVEL:
+        high *= 2
+    return float(brentq(lambda half: chance(half) - (1 - LEVEL), 0, high, xtol=1e-9 * high))
 
 
-def tail(distance: float, prompts: Part, raters: Part, both: Part = NONE) -> float:
-    """The chance that an estimate is further than `distance` from the truth, if its parts spread it: a two-sided p.
+def tail(prompts: Part, raters: Part, both: Part = NONE) -> Callable[[float], float]:
+    """Distance → the chance that an estimate is further from the truth, if these parts spread it: a two-sided p.
 
     A generalised pivotal quantity (Weerahandi 1993; Hannig, Iyer and Patterson 2006): each part is its mean square by a
     draw of χ²/df, components below zero are zero, and the chance is the mean of the normal's over the draws. With one
@@ -71,13 +71,12 @@ def tail(distance: float, prompts: Part, raters: Part, both: Part = NONE) -> flo
     freedom it does not take three raters who differ for many (benchmarks/rating.py).
     """
     if not raters.freedom:
-        return float(2 * stats.t.sf(distance / np.sqrt(prompts.variance), prompts.freedom))
+        return lambda distance: float(2 * stats.t.sf(distance / np.sqrt(prompts.variance), prompts.freedom))
     of_prompts, of_raters, of_both = (
         part.variance / _chi(place, part.freedom) for place, part in enumerate((prompts, raters, both))
     )
     variance = np.maximum(of_prompts - of_both, 0) + np.maximum(of_raters - of_both, 0) + of_both
-    with np.errstate(divide="ignore"):
-        return float(special.erfc(distance / np.sqrt(2 * variance)).mean())
+    return lambda distance: float(special.erfc(distance / np.sqrt(2 * variance)).mean())
 
 
 @lru_cache(maxsize=512)

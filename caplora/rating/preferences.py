@@ -88,7 +88,7 @@ def rater_table(answers: pd.DataFrame) -> pd.DataFrame:
 
 def _repeats(said: pd.DataFrame) -> tuple[int, int]:
     """How many pairs were answered twice, and how many of them for the same picture."""
-    key = [*CELL, "question"]
+    key = ["plan", *CELL, "question"]
     both = said.assign(chosen=chosen_arm(said))
     first, again = (both[both["kind"] == kind].set_index(key)["chosen"] for kind in (PAIR, REPEAT))
     there = again.index.intersection(first.index)

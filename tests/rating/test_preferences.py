@@ -396,6 +396,18 @@ def test_a_design_that_finds_no_preference_says_so(pairs: list[Pair]) -> None:
     )
 
 
+def test_a_rater_of_two_plans_is_measured_by_both(pairs: list[Pair], tmp_path: Path) -> None:
+    """The widget and the page have plans of their own, and so have other arms: the same cell is met again."""
+    found = truth(0.4, np.random.default_rng(1))
+    [rater] = raters(found, 1, undecided=0.0)
+    first = table([rater], pairs)
+    second = first.assign(plan="another", answer=first["answer"].replace({"left": "right", "right": "left"}))
+    both = rater_table(pd.concat([first, second], ignore_index=True)).iloc[0]
+    once = rater_table(first).iloc[0]
+    assert (both["repeats"], both["repeated"]) == (2 * once["repeats"], 2 * once["repeated"])
+    assert both["answers"] == 2 * once["answers"]
+
+
 def test_answers_that_say_nothing_yet_are_no_opinion(pairs: list[Pair]) -> None:
     found = truth(0.4, np.random.default_rng(1))
     answers, known = table(raters(found, 1), pairs), scores_of(found, "clip_score", "true", 0.0)
