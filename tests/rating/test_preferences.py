@@ -15,6 +15,7 @@ from scipy import stats
 from caplora.rating.agreement import agreement_table
 from caplora.rating.clustered import NONE, left_out, two_way_interval
 from caplora.rating.design import PAIRS, Pair, RatingError, pairs_of, plan
+from caplora.rating.figure import people_figure
 from caplora.rating.opinions import opinions_of, read_opinions
 from caplora.rating.power import design_sentence, found_preference, power, precision
 from caplora.rating.preferences import alpha_table, compared, preference_table, rater_table, strength_table, strengths
@@ -350,6 +351,15 @@ def test_a_null_reads_as_a_null(pairs: list[Pair]) -> None:
 def test_a_worse_arm_is_said_to_be_worse(pairs: list[Pair]) -> None:
     opinions = opinions_of(table(raters(truth(-1.5, np.random.default_rng(2)), 6), pairs), pd.DataFrame())
     assert "people thought r4_a8 worse than the baseline" in people_sentences(opinions)[0]
+
+
+def test_the_figure_counts_the_answers_about_all_arms(tmp_path: Path) -> None:
+    own = pairs_of({arm: samples(tmp_path, arm) for arm in ARMS}, most=48)
+    answers = table(raters(truth(0.3, np.random.default_rng(0)), 3), own)
+    part = answers[(answers["question"] == "words") | (answers["order"] > 10)]
+    counts = part[part["kind"] == "pair"]["question"].value_counts()
+    said = " ".join(text.get_text() for text in people_figure(opinions_of(part, pd.DataFrame())).texts)
+    assert f"Answers: {counts['words']} (words) and {counts['person']} (person), by 3 raters" in said.replace("\n", " ")
 
 
 def test_answers_about_pictures_that_are_no_more_are_not_counted(tmp_path: Path) -> None:
