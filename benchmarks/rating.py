@@ -8,7 +8,7 @@ metric agrees with them. None of it is the answer of a person.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -27,16 +27,10 @@ from caplora.statistics import read_scores
 from caplora.study import BASELINE, read_study
 
 SPREAD_OF_PROMPTS, SPREAD_OF_BOTH, UNDECIDED = 0.8, 0.3, 0.1  # logits, logits, chance
-DESIGNS = (
-    (1, 50, 1),
-    (2, 50, 1),
-    (3, 50, 1),
-    (5, 50, 1),
-    (10, 50, 1),
-    (3, 16, 3),
-    (5, 16, 3),
-)  # raters, prompts, seeds
-LEANINGS = (0.0, 0.2, 0.4, 0.6)  # standard deviation of raters, logits
+DESIGNS = ((1, 50, 1), (2, 50, 1), (3, 50, 1), (4, 50, 1), (6, 50, 1), (10, 50, 1), (3, 16, 3), (5, 16, 3))
+# raters, prompts, seeds
+STOPPED = (1.0, 1.0, 0.5, 0.2, 0.1)  # what raters answer of all, where they stop as it suits them
+LEANINGS = (0.0, 0.2, 0.4, 0.6, 1.0)  # standard deviation of raters, logits
 
 
 def studies(design: tuple[int, int, int], mean: float, leaning: float, count: int) -> Iterator[np.ndarray]:
@@ -57,10 +51,17 @@ def truth(mean: float, leaning: float) -> float:
     return float(0.5 * UNDECIDED + (1 - UNDECIDED) * (weights * expit(mean + sd * nodes)).sum() / weights.sum())
 
 
-def covered(design: tuple[int, int, int], mean: float, leaning: float, count: int) -> tuple[float, float, float]:
+def covered(
+    design: tuple[int, int, int], mean: float, leaning: float, count: int, answered: Sequence[float]
+) -> tuple[float, float, float]:
     """The shares of studies whose interval holds the truth and whose p is below 0.05, and the median width."""
-    labels, true = [index.ravel() for index in np.indices(design)], truth(mean, leaning)
-    found = [two_way_interval(v.ravel(), labels[1], labels[0]) for v in studies(design, mean, leaning, count)]
+    raters, prompts, _ = (index.ravel() for index in np.indices(design))
+    each = np.arange(prompts.size // design[0])  # what a rater is asked, prompts in an order that says nothing
+    kept = np.concatenate([each < share * len(each) for share in answered])
+    found = [
+        two_way_interval(v.ravel()[kept], prompts[kept], raters[kept]) for v in studies(design, mean, leaning, count)
+    ]
+    true = truth(mean, leaning)
     held = np.mean([f.low <= true <= f.high for f in found])
     return float(held), float(np.mean([f.p < 0.05 for f in found])), float(np.median([f.high - f.low for f in found]))
 
@@ -68,12 +69,13 @@ def covered(design: tuple[int, int, int], mean: float, leaning: float, count: in
 def interval_table(count: int) -> pd.DataFrame:
     """Coverage without a preference and with one of about 71 %, type-I error and median width of each design."""
     rows = []
-    for design in DESIGNS:
+    for design, answered in (*((design, (1.0,) * design[0]) for design in DESIGNS), ((5, 50, 1), STOPPED)):
         for leaning in LEANINGS if design[0] > 1 else LEANINGS[:1]:
-            null, some = (covered(design, mean, leaning, count) for mean in (0.0, 1.2))
-            rows.append((*design, leaning, null[1], null[0], some[0], null[2]))
+            null, some = (covered(design, mean, leaning, count, answered) for mean in (0.0, 1.2))
+            rows.append((*design, min(answered), leaning, null[1], null[0], some[0], null[2]))
             print(rows[-1], flush=True)
-    columns = ["raters", "prompts", "seeds", "sd of raters", "type I", "covers 50 %", "covers 71 %", "median width"]
+    columns = ["raters", "prompts", "seeds", "least answered", "sd of raters"]
+    columns += ["type I", "covers 50 %", "covers 71 %", "median width"]
     return pd.DataFrame(rows, columns=columns)
 
 

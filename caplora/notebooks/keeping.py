@@ -80,7 +80,7 @@ class Keeping:
         return self._keep(self.parts)
 
     def keep_captions(self) -> str:
-        """The same for the images and their captions alone."""
+        """The same for the images, their captions and the answers of people alone."""
         return self._keep(self.parts[:1])
 
     def during(self, work: Iterable[T], minutes: float = 5) -> Iterator[T]:

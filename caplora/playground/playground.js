@@ -3,16 +3,6 @@
 const FILE = "a file …"; // stands for an adapter by its path
 const SMALL = 96, MIDDLE = 320, WHOLE = 0; // pixels of a picture; the file itself
 
-function node(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 const options = (pairs) => pairs.map(([value, title]) => node("option", { value }, title));
 
 function render({ model, el }) {

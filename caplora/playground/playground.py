@@ -24,7 +24,7 @@ from caplora.playground.recalling import recall
 from caplora.playground.recipe import Recipe, baseline_of, recipe_of
 from caplora.playground.shown import Shown, shown_grid, shown_name, shown_pictures
 from caplora.playground.work import StoppedError, Work, duration
-from caplora.review import jpeg
+from caplora.review import jpeg, script_of
 from caplora.sampling import SOLVERS, said_of, save_picture
 from caplora.study import Study, Variant
 
@@ -42,7 +42,7 @@ class Playground(anywidget.AnyWidget):
     Pictures lie in `runs/<study>/playground`. `kept` is called after each drawing, to copy them elsewhere.
     """
 
-    _esm = HERE / "playground.js"
+    _esm = script_of(HERE / "playground.js")
     _css = HERE / "playground.css"
     view = traitlets.Dict().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)

@@ -7,6 +7,7 @@ the next begins behind it.
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -71,7 +72,7 @@ def now() -> str:
 
 def rater_name(name: str) -> str:
     """A rater's name without what surrounds it; raises RatingError for an empty one."""
-    if not (stripped := " ".join(str(name).split())[:60]):
+    if not (stripped := " ".join(unicodedata.normalize("NFC", str(name)).split())[:60].strip()):
         raise RatingError("a rater needs a name, any that tells the raters apart: a first name or a letter")
     return stripped
 
@@ -122,6 +123,11 @@ def read_lines(path: Path) -> list[Line]:
     return found
 
 
+def is_answer(line: Line) -> bool:
+    """Whether a line has all that an answer needs."""
+    return {*COLUMNS[:-1]} <= {*line}
+
+
 def standing(lines: Sequence[Line]) -> list[Line]:
     """The answers that were not taken back, in the order in which they were given."""
     kept: dict[tuple[Any, ...], Line] = {}
@@ -148,6 +154,6 @@ def read_answers(study: Study, simulated: bool = False) -> pd.DataFrame:
     What a simulated rater answered is nobody's opinion and is left out, or is all that is returned.
     """
     files = sorted(ratings_folder(study).glob("*.jsonl"))
-    lines = [line for path in files for line in standing(read_lines(path)) if {*COLUMNS[:-1]} <= {*line}]
+    lines = [line for path in files for line in standing(read_lines(path)) if is_answer(line)]
     table = pd.DataFrame([{"simulated": False} | line for line in lines], columns=list(COLUMNS))
     return table[table["simulated"].astype(bool) == simulated].reset_index(drop=True)

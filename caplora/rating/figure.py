@@ -87,12 +87,17 @@ def _legend(figure: Figure) -> None:
 
 
 def _note(opinions: Opinions) -> str:
-    first, raters = opinions.preferences.iloc[0], int(opinions.preferences["n_raters"].max())
+    table, raters = opinions.preferences, int(opinions.preferences["n_raters"].max())
     by = "for other prompts and raters" if raters > 1 else "for other prompts, of this one rater"
     alpha = ", ".join(f"{number(row['alpha'])} ({row['question']})" for row in opinions.alpha.to_dict("records"))
+    answers = " and ".join(
+        f"{n} ({question})" for question, n in table.groupby("question", sort=False)["n"].sum().items()
+    )
+    prompts = "–".join(str(n) for n in sorted({table["n_prompts"].min(), table["n_prompts"].max()}))
+    of = "prompts" if len(table) == table["question"].nunique() else "prompts for each two arms"
     lines = [
-        f"{counted(int(first['n']), 'answer')} to each question by {counted(raters, 'rater')}, pictures of"
-        f" {counted(int(first['n_prompts']), 'prompt')}, blind, sides by chance. Bars above: 95 % intervals {by}.",
+        f"Answers: {answers}, by {counted(raters, 'rater')} on {prompts} {of}, blind, sides by chance. Bars above: 95 %"
+        f" intervals {by}.",
         "Below: bars are 95 % bootstrap intervals, clustered by prompt. Hollow: among pairs of the same two arms,"
         " whether a metric gains more where people prefer the arm.",
         f"Krippendorff’s α between raters: {alpha}." if alpha else "",

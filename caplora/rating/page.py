@@ -26,7 +26,7 @@ from caplora.rating.answers import (
 from caplora.rating.design import Comparison, Pair, RatingError, plan, plan_id
 from caplora.rating.power import design_sentence
 from caplora.rating.widget import HERE, PORTRAIT, PORTRAITS, SIDE, asked, picture_files
-from caplora.review import jpeg
+from caplora.review import jpeg, script_of
 from caplora.study import Study, counted, write_text
 
 ORDERS = 12
@@ -60,7 +60,7 @@ def write_page(study: Study, pairs: Sequence[Pair], portraits: Sequence[Path] = 
         "plans": [_steps(comparisons, prompts, names) for comparisons in page_plans(pairs)],
     }  # fmt: skip
     template = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=True)
-    script = (HERE / "rating.js").read_text(encoding="utf-8").replace("export default", "const exported =")
+    script = script_of(HERE / "rating.js").replace("export default", "const exported =")
     style = (HERE / "rating.css").read_text(encoding="utf-8")
     page = template.get_template("page.html").render(data=_as_script(data), js=script, css=style)
     write_text(page_path(study), page)
@@ -85,10 +85,11 @@ def _as_script(data: Mapping[str, Any]) -> str:
 def take_answers(study: Study, pairs: Sequence[Pair], path: Path) -> str:
     """Put answers that were downloaded from the page with the others, each once; how many are new, in a sentence.
 
-    Raises RatingError for a file that holds none, or answers about other pictures than the study has now.
+    Raises RatingError for a file that holds none, or answers about other pictures than the study has now, or of
+    another rater of the same name; nothing is taken then.
     """
     known = {plan_id(comparisons): comparisons for comparisons in page_plans(pairs)}
-    lines = [line for line in read_lines(path) if {"rater", "plan", "order"} <= {*line}]
+    lines = [line for line in read_lines(path) if _of_page(line)]
     if not lines:
         raise RatingError(f"{path} holds no answers: give the file that the button of rating.html downloaded")
     if strange := [line for line in lines if line["order"] not in range(len(known.get(line["plan"], [])))]:
@@ -96,19 +97,49 @@ def take_answers(study: Study, pairs: Sequence[Pair], path: Path) -> str:
             f"{path}: {len(strange)} of {len(lines)} answers are about other pictures than those of study {study.name}"
             " now: they were drawn anew, or other arms are compared, since that rating.html was written"
         )
-    return "; ".join(_take(study, rater, lines, known) for rater in dict.fromkeys(line["rater"] for line in lines))
+    by_rater = {line["rater"]: [own for own in lines if own["rater"] == line["rater"]] for line in lines}
+    found = {rater: _new(study, path, own, known) for rater, own in by_rater.items()}
+    for rater, (new, _) in found.items():
+        if new:
+            append(rater_file(study, rater), new)
+    return "; ".join(
+        f"{counted(len(new), 'answer')} of {rater_name(rater)} taken, {there} were there"
+        for rater, (new, there) in found.items()
+    )
 
 
-def _take(study: Study, rater: str, lines: Sequence[Line], known: Mapping[str, list[Comparison]]) -> str:
-    own = [line for line in standing(lines) if line["rater"] == rater]
-    file = rater_file(study, rater)
-    there = {_told(line) for line in standing(read_lines(file))}
-    found = [written(answer_to(known[line["plan"]][line["order"]], line)) for line in own if {*COLUMNS[:7]} <= {*line}]
-    new = [line for line in found if _told(line) not in there]
-    if new:
-        append(file, new)
-    return f"{counted(len(new), 'answer')} of {rater_name(rater)} taken, {len(found) - len(new)} were there"
+def _of_page(line: Line) -> bool:
+    """Whether a line is one that the page writes: what else a file holds, whoever wrote it, is passed over."""
+    kinds = {"rater": str, "plan": str, "order": int}
+    return all(isinstance(line.get(key), kind) for key, kind in kinds.items()) and all(
+        isinstance(value, str | int | float) for value in line.values()
+    )
 
 
-def _told(line: Line) -> tuple[Any, ...]:
-    return line.get("plan"), line.get("order"), line.get("question"), line.get("answer")
+def _new(
+    study: Study, path: Path, lines: Sequence[Line], known: Mapping[str, list[Comparison]]
+) -> tuple[list[Line], int]:
+    """The lines of answers of one rater in `path` that are new, and how many are not.
+
+    Raises RatingError where answers to the same pictures under this name came from elsewhere: of another person, for
+    whoever goes on sends the earlier answers again.
+    """
+    needed, told = {*COLUMNS[:7]}, {line.get("time") for line in lines}
+    found = [
+        written(answer_to(known[line["plan"]][line["order"]], line)) for line in standing(lines) if needed <= {*line}
+    ]
+    places, rater = {_place(line) for line in found}, rater_name(lines[0]["rater"])
+    there = [line for line in standing(read_lines(rater_file(study, rater))) if line.get("rater") == rater]
+    if others := [line for line in there if _place(line) in places and line.get("time") not in told]:
+        raise RatingError(
+            f"{path}: {rater} has answered {len(others)} of these questions before, and this file does not know of it."
+            f' If two raters have one name, give this one another in the file, such as "rater": "{rater} 2"'
+        )
+    times = {(*_place(line), line["time"]) for line in there if _place(line) in places}
+    new = [line for line in found if (*_place(line), line["time"]) not in times]
+    return new, len(found) - len(new)
+
+
+def _place(line: Line) -> tuple[Any, ...]:
+    """Which question of which plan a line answers."""
+    return line.get("plan"), line.get("order"), line.get("question")

@@ -7,7 +7,7 @@ import krippendorff
 import numpy as np
 import pandas as pd
 
-from caplora.rating.clustered import two_way_interval
+from caplora.rating.clustered import half_width, jackknife, two_way_interval
 from caplora.rating.design import OTHER_PROMPT, PAIR, QUESTIONS, REPEAT, arms_in_order
 
 FEWEST = 3  # pictures of shuffled prompts from which a rater is judged by them
@@ -88,7 +88,7 @@ def rater_table(answers: pd.DataFrame) -> pd.DataFrame:
 
 def _repeats(said: pd.DataFrame) -> tuple[int, int]:
     """How many pairs were answered twice, and how many of them for the same picture."""
-    key = [*CELL, "question"]
+    key = ["plan", *CELL, "question"]
     both = said.assign(chosen=chosen_arm(said))
     first, again = (both[both["kind"] == kind].set_index(key)["chosen"] for kind in (PAIR, REPEAT))
     there = again.index.intersection(first.index)
@@ -137,39 +137,35 @@ def strength_table(answers: pd.DataFrame) -> pd.DataFrame:
     """The Bradley–Terry strength of each arm by question, where more than two were compared: a row each.
 
     Strengths are logits over the first arm's, which is 0: of two arms the stronger is preferred with a chance of
-    1 / (1 + e^−difference). No difference counts as half a win of each. `low` and `high` are 95 % bootstrap percentiles
-    over prompts and raters at once (Owen 2007), rather too wide than too narrow.
+    1 / (1 + e^−difference). No difference counts as half a win of each. `low` and `high` are the 95 % interval for
+    other prompts and raters by how strengths move when one is left out; what both hold counts twice, so that it is
+    rather too wide than too narrow.
     """
     rows = []
     for question, own in compared(answers).groupby("question", sort=False):
         arms = arms_in_order([*own["reference"], *own["arm"]])
-        if len(arms) > 2:
-            estimate, drawn = strengths(own, arms), _drawn_strengths(own, arms)
-            low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-            rows += [(question, *row) for row in zip(arms, estimate, low, high, strict=True)]
+        if len(arms) > 2 and own["prompt"].nunique() > 1:
+            estimate, halves = strengths(own, arms), _halves(own, arms)
+            rows += [(question, *row) for row in zip(arms, estimate, estimate - halves, estimate + halves, strict=True)]
     return pd.DataFrame(rows, columns=["question", "arm", "strength", "low", "high"])
 
 
-def strengths(pairs: pd.DataFrame, arms: Sequence[str], weights: np.ndarray | None = None) -> np.ndarray:
+def strengths(pairs: pd.DataFrame, arms: Sequence[str]) -> np.ndarray:
     """The strengths of `arms` from rows of `compared`, by choix, the first arm's being 0."""
-    own = np.ones(len(pairs), int) if weights is None else weights
     place = {arm: i for i, arm in enumerate(arms)}
     first, second = pairs["reference"].map(place).to_numpy(), pairs["arm"].map(place).to_numpy()
     wins = np.zeros((len(arms), len(arms)))
-    np.add.at(wins, (second, first), own * pairs["value"].to_numpy())
-    np.add.at(wins, (first, second), own * (1 - pairs["value"].to_numpy()))
+    np.add.at(wins, (second, first), pairs["value"].to_numpy())
+    np.add.at(wins, (first, second), 1 - pairs["value"].to_numpy())
     found = choix.ilsr_pairwise_dense(wins, alpha=REGULARISED, max_iter=1000)
     return found - found[0]
 
 
-def _drawn_strengths(pairs: pd.DataFrame, arms: Sequence[str]) -> np.ndarray:
-    """Strengths of resamples: prompts and raters are each drawn with replacement, and answers have both weights."""
-    rng = np.random.default_rng(0)
-    weights = np.ones((RESAMPLES, len(pairs)), int)
+def _halves(pairs: pd.DataFrame, arms: Sequence[str]) -> list[float]:
+    """Half of the interval of each arm's strength."""
+    whole, parts = strengths(pairs, arms), []
     for name in ("prompt", "rater"):
-        labels = pd.factorize(pairs[name])[0]
-        count = labels.max() + 1
-        if count > 1:
-            drawn = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-            weights = weights * drawn[:, labels]
-    return np.array([strengths(pairs, arms, own) for own in weights if own.any()])
+        sizes = pairs[name].value_counts()
+        without = np.array([strengths(pairs[pairs[name] != one], arms) for one in sizes.index])  # (clusters, arms)
+        parts.append([jackknife(own, of, sizes.to_numpy()) for own, of in zip(without.T, whole, strict=True)])
+    return [half_width(*both) for both in zip(*parts, strict=True)]

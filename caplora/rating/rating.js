@@ -4,16 +4,6 @@
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", "=": "equal", ArrowDown: "equal", n: "skipped", u: "undo", Backspace: "undo" };
 const SILENT = 4000; // milliseconds after which an answer that nobody has kept is told
 
-function node(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 function keyOf(event) {
   const letter = event.code.startsWith("Key") && event.key > "~" ? event.code[3].toLowerCase() : event.key; // a Hangul layout
   return letter.length === 1 ? letter.toLowerCase() : letter;
@@ -26,11 +16,15 @@ function render({ model, el }) {
   let drawn = ""; // the question on the screen
 
   const button = (label, key, does, attributes = {}) => node("button", { type: "button", onclick: does, ...attributes }, label, key ? node("kbd", {}, key) : null);
-  const answers = { left: () => answer("left"), right: () => answer("right"), equal: () => answer("equal"), skipped: () => answer("skipped"), undo };
+  const keyed = { left: () => answer("left"), right: () => answer("right"), equal: () => answer("equal"), skipped: () => answer("skipped"), undo };
+  const clicked = (what) => (event) => event.detail < 2 && answer(what); // a double click is one answer
 
   // the start
-  const name = node("input", { "aria-label": "your name", placeholder: "a first name or a letter", maxlength: 60, autocomplete: "off" });
-  const begin = button("Begin", "", () => name.value.trim() && model.send({ do: "begin", rater: name.value }), { class: "rate-main" });
+  const name = node("input", { "aria-label": "your name", placeholder: "a first name or a letter", maxlength: 60, autocomplete: "off", required: "" });
+  const begin = button("Begin", "", () => {
+    name.value = name.value.trim();
+    if (name.reportValidity()) model.send({ do: "begin", rater: name.value });
+  }, { class: "rate-main" });
   const design = node("p", { class: "rate-small" });
   const asks = node("ol", { class: "rate-asks" });
   const start = node("div", { class: "rate-start" },
@@ -41,22 +35,22 @@ function render({ model, el }) {
     node("div", { class: "rate-row" }, name, begin), design);
 
   // a comparison
-  const meter = node("div"), count = node("span"), who = node("span", { class: "rate-small" });
+  const meter = node("div"), count = node("span"), who = node("span", { class: "rate-small rate-who" });
   const said = node("span", { class: "rate-said", role: "status", "aria-live": "polite" });
   const words = node("div", { class: "rate-words" });
   const question = node("div", { class: "rate-question", role: "heading", "aria-level": "3", "aria-live": "polite" });
-  const image = { left: node("img", { alt: "the left picture", onclick: answers.left }), right: node("img", { alt: "the right picture", onclick: answers.right }) };
+  const image = { left: node("img", { alt: "the left picture", onclick: clicked("left") }), right: node("img", { alt: "the right picture", onclick: clicked("right") }) };
   const portraits = node("div", { class: "rate-portraits" });
   const person = node("div", { class: "rate-person" }, node("span", { class: "rate-small" }, "this person"), portraits);
   const back = button("take back", "u", undo);
   const leave = () => button("another rater", "", () => model.send({ do: "leave" }));
-  const download = button("Download your answers", "", () => model.send({ do: "download" }));
+  const download = (attributes) => view().download ? button("Download your answers", "", () => model.send({ do: "download" }), attributes) : null;
   const pair = node("div", { class: "rate-pair" }, image.left, image.right);
   const compare = node("div", { class: "rate-compare" }, words, question, pair,
-    node("div", { class: "rate-row rate-buttons" }, button("left", "←", answers.left), button("no difference", "=", answers.equal), button("right", "→", answers.right),
-      button("next", "n", answers.skipped, { title: "go on without an answer", class: "rate-apart" }), back), person);
-  const end = node("div", { class: "rate-end" }), another = leave();
-  const head = node("div", { class: "rate-head" }, node("div", { class: "rate-meter" }, meter), count, who, another, said, download);
+    node("div", { class: "rate-row rate-buttons" }, button("left", "←", clicked("left")), button("no difference", "=", clicked("equal")), button("right", "→", clicked("right")),
+      button("next", "n", clicked("skipped"), { title: "go on without an answer", class: "rate-apart" }), back), person);
+  const end = node("div", { class: "rate-end" }), another = leave(), keeps = node("span");
+  const head = node("div", { class: "rate-head" }, node("div", { class: "rate-meter" }, meter), count, who, another, keeps, said);
   const root = node("div", { class: "caplora-rate", tabindex: "0", "data-lm-suppress-shortcuts": "true" }, head, start, compare, end);
   el.append(root);
 
@@ -74,9 +68,9 @@ function render({ model, el }) {
 
   function answer(what) {
     const { steps, questions, done } = view();
-    if (waiting || done >= steps.length * questions.length || !since) return; // both pictures are to be seen first
+    if (waiting || done >= steps.length * questions.length || (!since && what !== "skipped")) return; // both are to be seen first
     image[what]?.setAttribute("data-picked", "");
-    send({ do: "answer", at: done, answer: what, seconds: (performance.now() - since) / 1000 });
+    send({ do: "answer", at: done, answer: what, seconds: since ? (performance.now() - since) / 1000 : 0 });
   }
 
   function undo() { if (!waiting && view().done) send({ do: "undo" }); }
@@ -92,12 +86,14 @@ function render({ model, el }) {
     if (wanted.length) model.send({ do: "pictures", names: wanted });
   }
 
-  function seen() { // both pictures are there, decoded
-    const there = [image.left, image.right].every((part) => part.dataset.name && part.src && part.complete && part.naturalWidth);
+  function seen() { // both pictures are there, decoded, or one cannot be
+    const parts = [image.left, image.right].filter((part) => part.src && part.complete);
+    const there = parts.length === 2 && parts.every((part) => part.naturalWidth);
+    if (parts.some((part) => !part.naturalWidth)) tell("A picture cannot be shown: go on with n.", true);
     if (there && !since) since = performance.now();
     root.dataset.ready = there && !waiting;
   }
-  for (const part of [image.left, image.right]) part.addEventListener("load", seen);
+  for (const part of [image.left, image.right]) for (const event of ["load", "error"]) part.addEventListener(event, seen);
 
   function put(part, key) {
     part.removeAttribute("data-picked");
@@ -132,11 +128,11 @@ function render({ model, el }) {
     compare.style.display = rater && !over ? "" : "none";
     end.style.display = over ? "" : "none";
     head.style.display = rater || view().failed ? "" : "none";
-    another.style.display = rater ? "" : "none";
+    another.style.display = rater && !over ? "" : "none";
     if (!rater) name.value = "";
-    download.style.display = rater && view().download ? "" : "none";
+    keeps.replaceChildren(...[rater && !over ? download() : null].filter(Boolean));
     root.dataset.done = done;
-    who.textContent = rater;
+    who.textContent = who.title = rater;
     back.disabled = !done;
     asks.replaceChildren(...questions.map(([, text]) => node("li", {}, text)));
     design.textContent = view().design;
@@ -147,14 +143,13 @@ function render({ model, el }) {
     if (over) {
       count.textContent = `${steps.length} of ${steps.length}`;
       meter.style.width = "100%";
-      end.replaceChildren(node("h3", {}, `Thank you, ${rater}.`), node("p", {}, `All ${steps.length} comparisons are answered. ${where}`), node("div", { class: "rate-row" }, button("take the last back", "u", undo), leave()));
+      end.replaceChildren(node("h3", {}, `Thank you, ${rater}.`), node("p", {}, `All ${steps.length} comparisons are answered. ${where}`), node("div", { class: "rate-row" }, download({ class: "rate-main" }), button("take the last back", "u", undo), leave()));
     }
   }
 
   function received(message, buffers) {
     if (!message.pictures) return;
     message.pictures.forEach((key, i) => {
-      if (!message.urls && !buffers[i].byteLength) return; // it cannot be read
       urls.set(key, message.urls ? message.urls[i] : URL.createObjectURL(new Blob([buffers[i]], { type: "image/jpeg" })));
       for (const part of root.querySelectorAll("img[data-name]")) if (part.dataset.name === key) part.src = urls.get(key);
     });
@@ -166,7 +161,7 @@ function render({ model, el }) {
       if (event.key === "Enter") begin.click();
       return event.stopPropagation(); // or the notebook would take it for a command
     }
-    const deed = answers[KEYS[keyOf(event)]], command = event.ctrlKey || event.metaKey;
+    const deed = keyed[KEYS[keyOf(event)]], command = event.ctrlKey || event.metaKey;
     if (command && keyOf(event) === "z") undo();
     else if (command || event.altKey || !deed || !view().rater) return;
     else if (!event.repeat) deed(); // a key held down answers once

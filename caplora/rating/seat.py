@@ -10,6 +10,7 @@ from caplora.rating.answers import (
     Line,
     answer_to,
     append,
+    is_answer,
     now,
     rater_file,
     rater_name,
@@ -39,12 +40,12 @@ class Seat:
             earlier.leave()
         self._held.enter_context(only_writer(self.path))
         self.taken[self.path] = self
-        own = [line for line in standing(read_lines(self.path)) if line.get("rater") == self.rater]
+        own = [line for line in standing(read_lines(self.path)) if is_answer(line) and line["rater"] == self.rater]
         self.answers = self._so_far(own)
 
     def _so_far(self, own: Sequence[Line]) -> list[Answer]:
         """The answers to this plan, as far as they go without a gap."""
-        found = {(line["order"], line["question"]): line for line in own if line.get("plan") == self.plan}
+        found = {(line["order"], line["question"]): line for line in own if line["plan"] == self.plan}
         kept: list[Answer] = []
         for step in self.steps:
             if step not in found:

@@ -11,7 +11,7 @@ from caplora.study import BASELINE, Study, counted, metric_of, p_value, signed
 
 FEW = {  # raters → what cannot be said
     1: "This is what one rater prefers: the interval is for other prompts, and nothing is said of other people.",
-    2: "Two raters hardly tell how much raters differ: where they do, the interval is too narrow. Ask a third.",
+    2: "Two raters hardly tell how much raters differ, and the interval is as wide as that asks. Ask a third.",
 }
 ABOUT = {"words": "what fits the words better", "person": "what is more this person"}
 
@@ -27,8 +27,8 @@ def people_sentences(opinions: Opinions) -> list[str]:
 
 
 def people_said(study: Study, opinions: Opinions) -> str:
-    """All of it for a notebook, or that nobody has compared pictures."""
-    said = [*people_sentences(opinions), *metric_sentences(opinions)] if opinions else []
+    """All of it for a notebook, or who was left out, or that nobody has compared pictures."""
+    said = [*people_sentences(opinions), *metric_sentences(opinions)] if opinions else rater_sentences(opinions)
     return "\n".join(said) or f"{answers_said(study)}: notebook 04 asks, with interactive = True"
 
 
@@ -40,8 +40,9 @@ def share(value: float) -> str:
 def preference_sentence(row: Row) -> str:
     """Whose pictures were preferred when one question was asked."""
     found = row["p"] <= 1 - LEVEL and not row["low"] <= 0.5 <= row["high"]
-    told = f"people preferred {row['arm']} to" if row["preference"] > 0.5 else f"people thought {row['arm']} worse than"
-    told = told if found else f"people cannot tell {row['arm']} from"
+    who = "people" if row["n_raters"] > 1 else "one rater"
+    told = f"{who} preferred {row['arm']} to" if row["preference"] > 0.5 else f"{who} thought {row['arm']} worse than"
+    told = told if found else f"{who} cannot tell {row['arm']} from"
     return (
         f"Asked {ABOUT[row['question']]}, {told} {_named(row['reference'])}:"
         f" {share(row['preference'])} of {counted(row['n'], 'answer')} are for it ({share(row['low'])} to"

@@ -16,7 +16,7 @@ import traitlets
 from caplora.rating.design import QUESTIONS, Pair, picture_id
 from caplora.rating.power import design_sentence
 from caplora.rating.seat import Seat
-from caplora.review import jpeg
+from caplora.review import jpeg, script_of
 from caplora.study import Study
 
 HERE = Path(__file__).resolve().parent
@@ -28,10 +28,10 @@ class RatingWidget(anywidget.AnyWidget):
     """The comparison of `pairs`; `view` is what it shows. `rater` sits down at once where a name is given.
 
     Without `portraits`, held-out pictures of the person, nobody is asked for likeness. `kept` is called after each
-    tenth answer and at the end, to copy them elsewhere.
+    answer, to copy it elsewhere.
     """
 
-    _esm = HERE / "rating.js"
+    _esm = script_of(HERE / "rating.js")
     _css = HERE / "rating.css"
     view = traitlets.Dict().tag(sync=True)
 
@@ -45,6 +45,7 @@ class RatingWidget(anywidget.AnyWidget):
     ) -> None:
         self.study, self.pairs, self.kept = study, pairs, kept
         self.questions = asked(portraits)
+        self.design = design_sentence(pairs, len(self.questions))
         self.files = picture_files(pairs)
         self.portraits = dict(zip(map("portrait {}".format, range(PORTRAITS)), portraits, strict=False))
         self.seat: Seat | None = None
@@ -78,7 +79,7 @@ class RatingWidget(anywidget.AnyWidget):
     def _undo(self, message: dict[str, Any]) -> None:
         if self.seat:
             self.seat.undo()
-            self.said = f"taken back {datetime.now():%H:%M:%S}"
+            self.said = f"taken back {datetime.now():%H:%M:%S}{self._kept()}"
 
     def _leave(self, message: dict[str, Any]) -> None:
         """Let another rater sit down."""
@@ -87,9 +88,7 @@ class RatingWidget(anywidget.AnyWidget):
         self.seat, self.said = None, ""
 
     def _kept(self) -> str:
-        """Have the answers copied now and then; what is to be said if that cannot be done."""
-        if not self.seat or (self.seat.done % 10 and self.seat.done < len(self.seat.steps)):
-            return ""
+        """Have the answers copied; what is to be said if that cannot be done."""
         try:
             self.kept()
         except Exception as error:
@@ -114,7 +113,7 @@ class RatingWidget(anywidget.AnyWidget):
             "answers": self.answers,
             "rater": seat.rater if seat else "",
             "questions": list(self.questions.items()),
-            "design": design_sentence(self.pairs, len(self.questions)),
+            "design": self.design,
             "steps": seat.shown() if seat else [],
             "done": seat.done if seat else 0,
             "portraits": list(self.portraits),

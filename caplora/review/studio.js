@@ -5,16 +5,6 @@ const KEYS = {
   j: "pending", " ": "pending", u: "undo", U: "redo", "/": "filter",
 };
 
-function node(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(key, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
 const pieces = (list) => list.map(([kind, words]) => (kind === "same" ? words : node("span", { class: `caplora-${kind}` }, words)));
 
 function keyOf(event) {

@@ -18,6 +18,7 @@ from caplora.captions import LEDGER, Ledger, LedgerError, read_ledger
 from caplora.review.checks import Checks
 from caplora.review.corrections import marked
 from caplora.review.review import Review
+from caplora.review.scripts import script_of
 from caplora.review.static_table import jpeg
 from caplora.study import BusyError, only_writer
 
@@ -34,7 +35,7 @@ class Studio(anywidget.AnyWidget):
     ledger cannot be read.
     """
 
-    _esm = HERE / "studio.js"
+    _esm = script_of(HERE / "studio.js")
     _css = HERE / "studio.css"
     view = traitlets.Dict().tag(sync=True)
     open_ones: ClassVar[dict[Path, "Studio"]] = {}

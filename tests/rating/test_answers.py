@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,8 @@ def test_raters_have_files_of_their_own_whatever_they_are_called(study: Study) -
         assert rater_file(study, name).parent == ratings_folder(study)
     with pytest.raises(RatingError, match="needs a name"):
         rater_name("  ")
+    decomposed = unicodedata.normalize("NFD", "민아")
+    assert rater_name(decomposed) == "민아" and rater_file(study, decomposed) == rater_file(study, "민아")
 
 
 def test_the_widget_says_what_was_saved_and_no_arm(study: Study) -> None:
@@ -136,7 +139,7 @@ def test_the_widget_says_what_was_saved_and_no_arm(study: Study) -> None:
     assert "r4_a8" not in json.dumps(widget.view) and "baseline" not in json.dumps(widget.view)
     for at in range(10):
         widget._received(widget, {"do": "answer", "at": at, "answer": "left", "seconds": 1}, [])
-    assert widget.view["done"] == 10 and widget.view["said"].startswith("saved") and kept == [1]
+    assert widget.view["done"] == 10 and widget.view["said"].startswith("saved") and len(kept) == 10
     widget._received(widget, {"do": "answer", "at": 10, "answer": "both", "seconds": 1}, [])
     assert widget.view["failed"] and "not done" in widget.view["said"]
     widget._received(widget, {"do": "undo"}, [])
@@ -157,4 +160,6 @@ def test_lines_that_are_no_answers_are_passed_over(study: Study) -> None:
     seat.answer(0, "left", 1.0)
     with open(seat.path, "a", encoding="utf-8") as file:
         file.write('[1, 2]\n"text"\n{"rater": "Mina"}\nnot json\n\n')
-    assert len(read_answers(study)) == 1 and len(standing(read_lines(seat.path))) == 2
+        file.write(json.dumps({"rater": "Mina", "plan": seat.plan, "order": 0}) + "\n")
+    assert len(read_answers(study)) == 1 and len(standing(read_lines(seat.path))) == 3
+    assert sit(study).done == 1

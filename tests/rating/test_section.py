@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from caplora.rating.answers import append, rater_file, written
 from caplora.rating.design import pairs_of
+from caplora.rating.opinions import read_opinions
 from caplora.rating.seat import Seat
+from caplora.rating.sentences import people_said
 from caplora.rating.simulated import SimulatedRater
 from caplora.sampling.samples import read_samples
 from caplora.study.study import Study
@@ -36,10 +39,30 @@ def test_answers_of_people_have_a_section_in_which_names_are_text(study: Study) 
         order, question = seat.steps[at]
         seat.answer(at, seat.comparisons[order].expected(question) or "right", 1.0)
     said = page(study)
-    assert SECTION in said and "people cannot tell r4_a8 from the baseline" in said
+    assert SECTION in said and "one rater cannot tell r4_a8 from the baseline" in said
     assert PAYLOAD in said and "This is what one rater prefers" in said
     html = Page(study.report.read_text(encoding="utf-8"))
     assert not any(tag == "img" and "onerror" in attributes for tag, attributes in html.tags)
+
+
+def test_a_rater_who_skipped_all_is_in_the_table_without_shares(study: Study) -> None:
+    pairs = pairs_of({arm: read_samples(study.samples(arm)) for arm in ("baseline", "r4_a8")})
+    for name, answer in (("Mina", "right"), ("Ben", "skipped")):
+        seat = Seat(study, pairs, ["words"], name)
+        for at in range(len(seat.steps)):
+            expected = seat.comparisons[seat.steps[at][0]].expected("words")
+            seat.answer(at, answer if answer == "skipped" else expected or answer, 1.0)
+    said = page(study)
+    assert "Ben" in said and "nan %" not in said
+
+
+def test_raters_who_are_all_left_out_are_named_where_nothing_else_can_be_said(study: Study) -> None:
+    pairs = pairs_of({arm: read_samples(study.samples(arm)) for arm in ("baseline", "r4_a8")})
+    seat = Seat(study, pairs, ["words", "person"], "Mina")
+    for at in range(len(seat.steps)):
+        seat.answer(at, "equal", 1.0)
+    said = people_said(study, read_opinions(study, pd.DataFrame()))
+    assert said.startswith("Mina was left out: of 3 pictures drawn for other words, 0 were found")
 
 
 def test_answers_of_a_simulated_rater_are_never_shown_as_peoples(study: Study) -> None:
