@@ -91,7 +91,7 @@ def load_captioner(
     transformers = importlib.import_module("transformers")
     try:
         family = _family(transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
-        trust = {"revision": revision, "trust_remote_code": False}
+        trust: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
         processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
         trust |= {"use_safetensors": True, "device_map": {"": device}}  # straight there: Colab has little other memory
         loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, **trust)
