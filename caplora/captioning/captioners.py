@@ -145,7 +145,8 @@ def first_words(
 ) -> Float[Tensor, "n words"]:
     """What a chat model would answer first to a question about each image: the logits of every token, in fp32."""
     inputs = _inputs(captioner, images, questions).to(captioner.model.device, captioner.model.dtype)
-    return captioner.model(**inputs, logits_to_keep=1).logits[:, -1].float()  # those of a whole prompt take gigabytes
+    spared = {"logits_to_keep": 1, "use_cache": False}  # of a whole prompt in pictures either takes gigabytes
+    return captioner.model(**inputs, **spared).logits[:, -1].float()
 
 
 def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:

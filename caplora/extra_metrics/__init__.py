@@ -7,5 +7,6 @@ what it cannot tell.
 
 from caplora.extra_metrics.about import ABOUT, About
 from caplora.extra_metrics.asked import Extras
+from caplora.extra_metrics.vqa import phrases_of
 
-__all__ = ["ABOUT", "About", "Extras"]
+__all__ = ["ABOUT", "About", "Extras", "phrases_of"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import open_clip
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
@@ -177,6 +178,25 @@ def targeted(config: BaseConfigs, targets: str) -> dict[str, nn.Linear]:
 def transformer_flop(width: int, inner: int, layers: int, tokens: int) -> int:
     """The arithmetic of a transformer's forward pass: its matrices, and each token with each."""
     return layers * (2 * tokens * (4 * width**2 + 2 * width * inner) + 4 * tokens**2 * width)
+
+
+def clip_config(name: str) -> dict[str, Any]:
+    """The shape of a CLIP that open_clip knows by its name; of one in a folder or of the hub nothing."""
+    return {} if ":" in name else open_clip.get_model_config(name) or {}
+
+
+def clip_parameters(name: str) -> int:
+    """The weights of a CLIP that open_clip knows, its matrices and its words; others count as small."""
+    config = clip_config(name)
+    image, text = config.get("vision_cfg") or {}, config.get("text_cfg") or {}
+    if not (image.get("patch_size") and text.get("layers")):
+        return 0
+    inner = int(image.get("mlp_ratio", 4) * image["width"])
+    return (
+        image["layers"] * (4 * image["width"] ** 2 + 2 * image["width"] * inner)
+        + text["layers"] * 12 * text["width"] ** 2
+        + text["vocab_size"] * text["width"]
+    )
 
 
 def text_parameters(config: str) -> int:

@@ -202,13 +202,17 @@ def test_questions_that_do_not_fit_are_asked_in_halves(
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_logits_are_made_for_the_answer_alone(study: Callable[..., Study], samples: list[Sample], chat: str) -> None:
-    """Those of every token of a prompt in pictures are gigabytes."""
+def test_logits_are_made_for_the_answer_alone_and_nothing_for_a_next_word(
+    study: Callable[..., Study], samples: list[Sample], chat: str
+) -> None:
+    """Logits, keys and values of every token of a prompt in pictures are gigabytes."""
     asked = Asked(study("vqa", chat), CPU)
     seen: list[tuple[int, ...]] = []
     asked.captioner.model.lm_head.register_forward_hook(lambda _, given, made: seen.append(tuple(made.shape[:2])))
+    kept: list[object] = []
+    asked.captioner.model.register_forward_hook(lambda _, given, made: kept.append(made.past_key_values))
     asked.probabilities([Image.open(samples[0].path)] * 2, ["a city", "a woman with long red hair"])
-    assert seen == [(2, 1)]
+    assert seen == [(2, 1)] and kept == [None]
 
 
 def test_a_captioner_that_takes_no_questions_is_refused_by_name(
