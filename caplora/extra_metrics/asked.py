@@ -40,10 +40,15 @@ METRICS: dict[str, type[Extra]] = {"pick_score": PickScore, "vqa": Vqa, "quality
 
 
 class Extras:
-    """The metrics in `scoring.extra` of a study, for some samples; each is loaded when its turn comes."""
+    """The metrics in `scoring.extra` of a study, for some samples; each is loaded when its turn comes.
 
-    def __init__(self, study: Study, samples: Sequence[Sample], device: torch.device) -> None:
-        self.study, self.samples, self.device = study, samples, device
+    What stands `aside` are models that leave the card meanwhile.
+    """
+
+    def __init__(
+        self, study: Study, samples: Sequence[Sample], device: torch.device, aside: Sequence[torch.nn.Module] = ()
+    ) -> None:
+        self.study, self.samples, self.device, self.aside = study, samples, device, aside
         self._tables: dict[str, pd.DataFrame] = {}
 
     @property
@@ -56,13 +61,23 @@ class Extras:
 
         One model is let go of before the next is loaded: two of them do not fit a card of 16 GB.
         """
-        for name in self.study.scoring.extra:
-            metric = METRICS[name](self.study, self.device)
-            yield from metric.embed(self.samples)
-            self._tables[name] = metric.table(self.samples)
-            del metric
-            gc.collect()
-            torch.cuda.empty_cache()
+        names = self.study.scoring.extra
+        self._place(torch.device("cpu") if names else self.device)
+        try:
+            for name in names:
+                metric = METRICS[name](self.study, self.device)
+                yield from metric.embed(self.samples)
+                self._tables[name] = metric.table(self.samples)
+                del metric
+                gc.collect()
+                torch.cuda.empty_cache()
+        finally:
+            self._place(self.device)
+
+    def _place(self, device: torch.device) -> None:
+        for model in self.aside:
+            model.to(device)
+        torch.cuda.empty_cache()
 
     def tables(self) -> list[pd.DataFrame]:
         """What each of them says, a row of the score table for each sample."""

@@ -157,7 +157,8 @@ class Scores:
     @cached_property
     def others(self) -> Extras:
         """The further metrics that the study asks for."""
-        return Extras(self.study, self.samples, self.device)
+        loaded = [clip.encoder.model for clip in vars(self).get("clips", ())]
+        return Extras(self.study, self.samples, self.device, loaded)
 
     def embed_others(self) -> Iterator[object]:
         """Put every picture through the models of these metrics, batch by batch; not at other scales."""

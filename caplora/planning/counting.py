@@ -185,20 +185,6 @@ def clip_config(name: str) -> dict[str, Any]:
     return {} if ":" in name else open_clip.get_model_config(name) or {}
 
 
-def clip_parameters(name: str) -> int:
-    """The weights of a CLIP that open_clip knows, its matrices and its words; others count as small."""
-    config = clip_config(name)
-    image, text = config.get("vision_cfg") or {}, config.get("text_cfg") or {}
-    if not (image.get("patch_size") and text.get("layers")):
-        return 0
-    inner = int(image.get("mlp_ratio", 4) * image["width"])
-    return (
-        image["layers"] * (4 * image["width"] ** 2 + 2 * image["width"] * inner)
-        + text["layers"] * 12 * text["width"] ** 2
-        + text["vocab_size"] * text["width"]
-    )
-
-
 def text_parameters(config: str) -> int:
     """The weights of a CLIP text encoder: its matrices and the embeddings of its words."""
     c = json.loads(config)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from caplora.extra_metrics import phrases_of
 from caplora.planning.cards import Card
-from caplora.planning.counting import clip_parameters, transformer_flop
+from caplora.planning.counting import transformer_flop
 from caplora.planning.needs import CONTEXT, SHARE
 from caplora.planning.pictures import pictures_of
 from caplora.study import Scoring, Study, Variant, counted
@@ -68,7 +68,7 @@ class Further(NamedTuple):
 
 
 def further_of(study: Study, variants: Sequence[Variant], card: Card) -> list[Further]:
-    """What each metric of `scoring.extra` takes, beside the CLIPs that are on the card meanwhile."""
+    """What each metric of `scoring.extra` takes: one after another, while the study's CLIPs are off the card."""
     return [_of(study, metric, asked_of(study, variants, metric), card) for metric in study.scoring.extra]
 
 
@@ -76,7 +76,7 @@ def _of(study: Study, metric: str, asked: float, card: Card) -> Further:
     if getattr(study.scoring, metric) != Scoring.model_fields[metric].default:
         return Further(metric, None, 0, 0.0)
     shape = SHAPES[metric]
-    beside = CONTEXT + 4 * (shape.parameters + sum(clip_parameters(clip.name) for clip in study.scoring.clips))
+    beside = CONTEXT + 4 * shape.parameters
     at_once = study.captioning.batch_size if metric == "vqa" else study.scoring.batch_size
     while metric == "vqa" and at_once > 1 and beside + at_once * shape.bytes > SHARE * card.bytes:
         at_once = -(-at_once // 2)

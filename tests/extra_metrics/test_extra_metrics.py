@@ -268,7 +268,7 @@ def test_one_model_is_let_go_of_before_the_next_is_loaded(
     def watched(kind: type) -> type[Extra]:
         class Watched(kind):
             def __init__(self, *given: object) -> None:
-                assert not [model for model in loaded if model() is not None]
+                assert not [model for model in loaded if model() is not None] and places == ["cpu"]
                 super().__init__(*given)
                 loaded.append(weakref.ref(self.by.captioner.model if kind is Vqa else self.encoder.model))
 
@@ -276,10 +276,13 @@ def test_one_model_is_let_go_of_before_the_next_is_loaded(
 
     for name in ("pick_score", "vqa"):
         monkeypatch.setitem(METRICS, name, watched(METRICS[name]))
-    extras = Extras(study("pick_score, vqa"), samples, CPU)
+    places: list[str] = []
+    aside = torch.nn.Identity()
+    monkeypatch.setattr(aside, "to", lambda device: places.append(device.type))
+    extras = Extras(study("pick_score, vqa"), samples, CPU, [aside])
     assert len(list(extras.embed())) == extras.batches == 2 + 3
     assert [set(table["metric"]) for table in extras.tables()] == [{"pick_score"}, {"vqa"}]
-    assert len(loaded) == 2
+    assert len(loaded) == 2 and places == ["cpu", "cpu"]
 
 
 @pytest.mark.parametrize(
