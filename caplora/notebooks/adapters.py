@@ -125,7 +125,7 @@ class Adapters:
         self.class_inputs = self.encoders.inputs(folder, captions)
 
     def prepare(self, fork: bool = False) -> str:
-        """Claim the variants' folders and plan the packs; what is said: of earlier trainings, of packs, of steps beyond the last.
+        """Claim the variants' folders and plan the packs; what is said of them, and of steps beyond the last.
 
         Raises ChangedError where a training stopped half way that was begun differently, unless `fork`.
         """
