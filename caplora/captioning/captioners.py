@@ -91,15 +91,16 @@ def load_captioner(
     transformers = importlib.import_module("transformers")
     try:
         family = _family(transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
-        trust = {"revision": revision, "trust_remote_code": False}
+        trust: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
         processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
-        loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, use_safetensors=True, **trust)
+        trust |= {"use_safetensors": True, "device_map": {"": device}}  # straight there: Colab has little other memory
+        loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, **trust)
     except (OSError, ValueError, ImportError) as error:
         raise CaptioningError(f"the captioner {model!r} ({setting} of the study) cannot be loaded: {error}") from error
     processor.tokenizer.padding_side = "left"  # the caption follows the prompt directly
     if family is FAMILIES["blip"]:
         quicken(loaded)
-    return Captioner(loaded.to(device).eval(), processor, family)
+    return Captioner(loaded.eval(), processor, family)
 
 
 def machine_captions(captioner: Captioner, images: Sequence[Image.Image], settings: Captioning) -> Iterator[list[str]]:
@@ -144,7 +145,8 @@ def first_words(
 ) -> Float[Tensor, "n words"]:
     """What a chat model would answer first to a question about each image: the logits of every token, in fp32."""
     inputs = _inputs(captioner, images, questions).to(captioner.model.device, captioner.model.dtype)
-    return captioner.model(**inputs).logits[:, -1].float()
+    spared = {"logits_to_keep": 1, "use_cache": False}  # of a whole prompt in pictures either takes gigabytes
+    return captioner.model(**inputs, **spared).logits[:, -1].float()
 
 
 def _inputs(captioner: Captioner, images: Sequence[Image.Image], prompts: Sequence[str]) -> Any:

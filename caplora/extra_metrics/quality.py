@@ -4,7 +4,7 @@ pyiqa would fetch the newest weights and unpickle whatever is in them. So it bui
 of a pinned commit, checked by their hash, and read as tensors and nothing else.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from caplora.extra_metrics.of_pictures import OfPictures
 from caplora.sampling import Sample
-from caplora.scoring import Embeddings, embed, fingerprint_of, hash_of, paths_of, score_rows, shown_of
+from caplora.scoring import Embeddings, fingerprint_of, hash_of, paths_of, score_rows, shown_of
 from caplora.study import Model, Study, file_hash
 
 FILE = "musiq_koniq_ckpt-e95806b9.pth"
@@ -79,21 +80,13 @@ def load_musiq(study: Study, device: torch.device) -> Musiq:
     return Musiq(network, device)
 
 
-class Quality:
+class Quality(OfPictures):
     """The quality of samples, whatever was asked for."""
 
     metric = "quality"
 
     def __init__(self, study: Study, device: torch.device) -> None:
         self.views = Embeddings(load_musiq(study, device), study.embeddings, study.scoring.batch_size)
-
-    def batches(self, samples: Sequence[Sample]) -> int:
-        """How many batches `embed` yields."""
-        return -(-len(samples) // self.views.batch_size)
-
-    def embed(self, samples: Sequence[Sample]) -> Iterator[object]:
-        """Put every picture through the model that has not been, batch by batch."""
-        return embed([self.views], paths_of(samples))
 
     def table(self, samples: Sequence[Sample]) -> pd.DataFrame:
         """A row of the score table for each sample."""

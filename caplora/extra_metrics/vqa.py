@@ -5,6 +5,7 @@ phrase between commas is asked for alone, and yes is weighed against no, so that
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.captioning import check_chat, first_words, load_captioner
+from caplora.models import out_of_memory_names
 from caplora.sampling import Sample
 from caplora.scoring import Kept, batches, content_of, fingerprint_of, hash_of, open_picture, score_rows
 from caplora.study import Study
@@ -26,7 +28,7 @@ YES, NO = ("yes", "Yes", " yes", " Yes"), ("no", "No", " no", " No")
 
 def phrases_of(prompt: str) -> list[str]:
     """What a prompt asks for, phrase by phrase: what stands between its commas."""
-    return [phrase for part in prompt.split(",") if (phrase := part.strip())]
+    return [phrase for part in prompt.split(",") if (phrase := part.strip())] or [prompt]
 
 
 class Asked:
@@ -41,7 +43,9 @@ class Asked:
         self.label = Path(settings.path).name
         self.weights = hash_of(self.captioner.model)
         self.versions = f"transformers {version('transformers')}, torch {torch.__version__}"
-        shown = {"processor": self.captioner.processor.to_dict(), "question": QUESTION}
+        asked = self.captioner.family.asked(self.captioner.processor, QUESTION)  # in its chat template
+        read = self.captioner.processor.tokenizer(asked).input_ids
+        shown = {"processor": self.captioner.processor.to_dict(), "read": read, "yes": self.yes, "no": self.no}
         self.fingerprint = fingerprint_of(self.weights, shown, self.versions, device)
 
     def _ids(self, words: Sequence[str]) -> list[int]:
@@ -65,35 +69,52 @@ class Vqa:
     metric = "vqa"
 
     def __init__(self, study: Study, device: torch.device) -> None:
-        self.by = Asked(study, device)
-        self.answers, self.batch_size = Kept(self.by, study.embeddings), study.captioning.batch_size
+        self.by, self.size = Asked(study, device), study.captioning.batch_size
+        self.answers, self.at_once = Kept(self.by, study.embeddings), self.size
 
-    def batches(self, samples: Sequence[Sample]) -> int:
-        """How many batches `embed` yields, at most: what is kept is not asked again."""
-        return -(-len(self._lacking(samples)) // self.batch_size)
-
-    def _lacking(self, samples: Sequence[Sample]) -> dict[str, tuple[Path, str]]:
-        """Key → picture and phrase, of those that were not asked yet."""
-        asked = {key_of(s.path, phrase): (s.path, phrase) for s in samples for phrase in phrases_of(s.prompt)}
-        return {key: what for key, what in asked.items() if key not in self.answers.kept}
+    @staticmethod
+    def batches(study: Study, samples: Sequence[Sample]) -> int:
+        """How many batches `embed` yields; no model is loaded for that."""
+        return -(-len(_asked(samples)) // study.captioning.batch_size)
 
     def embed(self, samples: Sequence[Sample]) -> Iterator[object]:
-        """Ask what was not asked yet, batch by batch."""
-        for batch in batches(list(self._lacking(samples).items()), self.batch_size):
-            images = [open_picture(path) for _, (path, _) in batch]
-            values = self.by.probabilities(images, [phrase for _, (_, phrase) in batch])
-            self.answers.keep([key for key, _ in batch], values[:, None])
+        """Ask what was not asked yet, batch by batch; as many questions at once as fit into the memory."""
+        for batch in batches(_asked(samples), self.size):
+            keys = {key_of(path, phrase): (path, phrase) for path, phrase in batch}
+            lacking = [key for key in keys if key not in self.answers.kept]
+            while lacking:
+                part, lacking = lacking[: self.at_once], lacking[self.at_once :]
+                if (values := self._answered([keys[key] for key in part])) is None:
+                    self.at_once, lacking = -(-len(part) // 2), part + lacking
+                    torch.cuda.empty_cache()
+                else:
+                    self.answers.keep(part, values[:, None])
             yield batch
+
+    def _answered(self, asked: Sequence[tuple[Path, str]]) -> Tensor | None:
+        """P(yes) of each question, or None where so many do not fit; one alone that does not raises."""
+        images = [open_picture(path) for path, _ in asked]
+        try:
+            with out_of_memory_names("a single question about a picture", "name a smaller model in scoring.vqa"):
+                return self.by.probabilities(images, [phrase for _, phrase in asked])
+        except torch.OutOfMemoryError:
+            if len(asked) == 1:
+                raise
+        return None
 
     def table(self, samples: Sequence[Sample]) -> pd.DataFrame:
         """A row of the score table for each sample."""
-        for _ in self.embed(samples):
-            pass
+        deque(self.embed(samples), maxlen=0)
         return score_rows(samples, self.metric, [self._mean(s) for s in samples], self.by)
 
     def _mean(self, sample: Sample) -> float:
         said = [self.answers.kept[key_of(sample.path, phrase)] for phrase in phrases_of(sample.prompt)]
         return float(torch.cat(said).double().mean())
+
+
+def _asked(samples: Sequence[Sample]) -> list[tuple[Path, str]]:
+    """Each picture with each phrase of its prompt, once."""
+    return list(dict.fromkeys((s.path, phrase) for s in samples for phrase in phrases_of(s.prompt)))
 
 
 def key_of(path: Path, phrase: str) -> str:

@@ -132,7 +132,7 @@ class Adapters:
         return Grid(self.study, self.pipeline, inputs, self.held_out, tuple(self.variants))
 
     def prepare(self, fork: bool = False) -> str:
-        """Claim the variants' folders and plan the packs; what is said of earlier trainings, and the plan.
+        """Claim the variants' folders and plan the packs; what is said of them, and of steps beyond the last.
 
         Raises ChangedError where a training stopped half way that was begun differently, unless `fork`.
         """
@@ -140,7 +140,7 @@ class Adapters:
         said = claim(self.grid, self.variants, fork) if self.first else []
         self.processes.wait_for_everyone()
         [self.plan] = broadcast_object_list([plan_packs(self.grid, self.variants)])
-        return "\n".join([*said, self.plan.said()])
+        return "\n".join(filter(None, [*said, self.plan.said(), self.study.training.unreached]))
 
     def table(self) -> pd.DataFrame:
         """The variants, their scales and how many weights each trains."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
 from caplora.choosing import read_asked, read_choice
-from caplora.extra_metrics import Extra, load_extra
+from caplora.extra_metrics import Extras
 from caplora.figures import Figure
 from caplora.images import Absent
 from caplora.models import device_of
@@ -155,23 +155,23 @@ class Scores:
         return self._kept("judge", [judge_table(judge, self.everything) for judge in self.judges])
 
     @cached_property
-    def others(self) -> list[Extra]:
-        """The further metrics that the study asks for, loaded when they are first asked for."""
-        return load_extra(self.study, self.device)
+    def others(self) -> Extras:
+        """The further metrics that the study asks for."""
+        loaded = [clip.encoder.model for clip in vars(self).get("clips", ())]
+        return Extras(self.study, self.samples, self.device, loaded)
 
     def embed_others(self) -> Iterator[object]:
         """Put every picture through the models of these metrics, batch by batch; not at other scales."""
-        work = (batch for metric in self.others for batch in metric.embed(self.samples))
-        return growing(self.study, work, SCORING, "batches of other metrics", self.batches_of_others)
+        return growing(self.study, self.others.embed(), SCORING, "batches of other metrics", self.batches_of_others)
 
     @property
     def batches_of_others(self) -> int:
         """How many batches that is."""
-        return sum(metric.batches(self.samples) for metric in self.others)
+        return self.others.batches
 
     def other_metrics(self) -> pd.DataFrame:
         """What they say, as means by arm; no rows where the study asks for none."""
-        return self._kept("other metrics", [metric.table(self.samples) for metric in self.others])
+        return self._kept("other metrics", self.others.tables())
 
     def _kept(self, measured: str, tables: list[pd.DataFrame]) -> pd.DataFrame:
         """The tables as means by arm; `write` takes them."""

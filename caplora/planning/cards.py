@@ -16,6 +16,7 @@ class Card:
     gib: float  # that torch can use; less than the label says
     half: float  # of tensor cores in 16 bit
     single: float  # of convolutions in fp32: TF32 on tensor cores where the card has it
+    plain: float  # of matrices in fp32, which torch leaves to the other cores
     tf32: bool
     source: str
 
@@ -35,18 +36,23 @@ class Card:
         return 1e12 * self.half * UTILISATION
 
     @property
+    def plain_rate(self) -> float:
+        """FLOP per second that may be expected of matrices in fp32, of which the scoring models are made."""
+        return 1e12 * self.plain * PLAIN_UTILISATION
+
+    @property
     def single_rate(self) -> float:
         """FLOP per second that may be expected of work in fp32."""
         return 1e12 * self.single * (UTILISATION if self.tf32 else PLAIN_UTILISATION)
 
 
 CARDS = {  # in the order in which a device's name is looked for
-    "T4": Card("T4", 14.6, 65, 8.1, False, "NVIDIA T4 data sheet"),
-    "L4": Card("L4", 22.0, 121, 60, True, "NVIDIA L4 data sheet, half of what it says with sparsity"),
-    "A100": Card("A100", 39.4, 312, 156, True, "NVIDIA A100 data sheet"),
-    "A100-80GB": Card("A100-80GB", 79.1, 312, 156, True, "NVIDIA A100 data sheet"),
-    "H100": Card("H100", 79.1, 989, 494, True, "NVIDIA H100 data sheet (SXM), half of what it says with sparsity"),
-    "H200": Card("H200", 139.8, 989, 494, True, "NVIDIA H200 data sheet (SXM), half of what it says with sparsity"),
+    "T4": Card("T4", 14.6, 65, 8.1, 8.1, False, "NVIDIA T4 data sheet"),
+    "L4": Card("L4", 22.0, 121, 60, 30.3, True, "NVIDIA L4 data sheet, half of what it says with sparsity"),
+    "A100": Card("A100", 39.4, 312, 156, 19.5, True, "NVIDIA A100 data sheet"),
+    "A100-80GB": Card("A100-80GB", 79.1, 312, 156, 19.5, True, "NVIDIA A100 data sheet"),
+    "H100": Card("H100", 79.1, 989, 494, 67, True, "NVIDIA H100 data sheet (SXM), half of what it says with sparsity"),
+    "H200": Card("H200", 139.8, 989, 494, 67, True, "NVIDIA H200 data sheet (SXM), half of what it says with sparsity"),
 }
 
 
@@ -71,4 +77,4 @@ def known(name: str, memory: int) -> Card | None:
     found = next((card for key, card in CARDS.items() if key.partition("-")[0] in words), None)
     if found is None:
         return None
-    return Card(name, memory / 2**30, found.half, found.single, found.tf32, found.source)
+    return Card(name, memory / 2**30, found.half, found.single, found.plain, found.tf32, found.source)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import open_clip
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
@@ -177,6 +178,11 @@ def targeted(config: BaseConfigs, targets: str) -> dict[str, nn.Linear]:
 def transformer_flop(width: int, inner: int, layers: int, tokens: int) -> int:
     """The arithmetic of a transformer's forward pass: its matrices, and each token with each."""
     return layers * (2 * tokens * (4 * width**2 + 2 * width * inner) + 4 * tokens**2 * width)
+
+
+def clip_config(name: str) -> dict[str, Any]:
+    """The shape of a CLIP that open_clip knows by its name; of one in a folder or of the hub nothing."""
+    return {} if ":" in name else open_clip.get_model_config(name) or {}
 
 
 def text_parameters(config: str) -> int:

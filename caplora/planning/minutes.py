@@ -1,17 +1,16 @@
 """How long a study takes: its arithmetic over the rate that may be expected of a card, or a step that was measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import open_clip
 
 from caplora.planning.cards import Card
 from caplora.planning.configs import BaseConfigs
-from caplora.planning.counting import count_forward, count_training, count_vae, transformer_flop
-from caplora.planning.needs import Needs, images_of
+from caplora.planning.counting import clip_config, count_forward, count_training, count_vae, transformer_flop
+from caplora.planning.further import Further
+from caplora.planning.needs import IMAGES, Needs, images_of, steps_of
 from caplora.planning.pictures import pictures_of
 from caplora.study import Clip, Study, Variant
 
-IMAGES = 100  # of a study that has no dataset yet
 READING = 0.05  # seconds to decode a picture and to make it ready for the scoring models, on a processor; assumed
 IDENTITY = transformer_flop(384, 1536, 12, 257)  # DINOv2 small at 224 pixels
 
@@ -44,21 +43,24 @@ def minutes_of(
     card: Card,
     needs: Needs,
     images: int = IMAGES,
+    further: Sequence[Further] = (),
 ) -> Minutes:
     """What the study takes on a card before anything is measured."""
     drawn = sum(pictures_of(study, variants).values())
     training = training_seconds(study, variants, configs, card, needs.checkpointing, images)
     each, scored = picture_seconds(study, configs, card), scoring_seconds(study, card)
-    return Minutes(training / 60, drawn * each / 60, (drawn + images) * scored / 60)
+    scoring = (drawn + images) * scored + sum(metric.seconds for metric in further)
+    return Minutes(training / 60, drawn * each / 60, scoring / 60)
 
 
 def training_seconds(
     study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool, images: int
 ) -> float:
-    """Of notebook 02: every step of every variant, and each image once through the VAE."""
+    """Of notebook 02: every step of every variant, of epochs as many as its images take, each image once encoded."""
     settings, pixels = study.training, study.images.resolution
     each = count_training(configs, pixels, settings.targets, max(v.rank for v in variants), light).flop
-    rows = settings.steps * settings.gradient_accumulation_steps * images_of(settings) * len(variants)
+    steps = sum(steps_of(settings, variant, images) for variant in variants)
+    rows = steps * settings.gradient_accumulation_steps * images_of(settings)
     encode = count_vae(configs.vae, pixels).passes["encode"].flop * images * (2 if settings.random_flip else 1)
     return rows * each / card.half_rate + encode / card.single_rate
 
@@ -75,12 +77,12 @@ def picture_seconds(study: Study, configs: BaseConfigs, card: Card) -> float:
 def scoring_seconds(study: Study, card: Card) -> float:
     """Of one picture in notebook 04: read once, and through every model in fp32."""
     flop = sum(clip_flop(clip) for clip in study.scoring.clips) + IDENTITY
-    return READING + flop / card.single_rate
+    return READING + flop / card.plain_rate
 
 
 def clip_flop(clip: Clip) -> int:
     """The arithmetic of a CLIP's image encoder; one that is no transformer of open_clip's list counts as small."""
-    c = (open_clip.get_model_config(clip.name) or {}).get("vision_cfg") or {}
+    c = clip_config(clip.name).get("vision_cfg") or {}
     if not c.get("patch_size"):
         return 0
     tokens = (c.get("image_size", 224) // c["patch_size"]) ** 2 + 1

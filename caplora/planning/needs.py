@@ -8,6 +8,7 @@ from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import count_forward, count_training, count_vae, lora_weights, text_parameters
 from caplora.study import Study, Training, Variant, counted
 
+IMAGES = 100  # of a study that has no dataset yet
 CONTEXT = 5 * 10**8  # bytes of CUDA itself and its libraries, outside of what torch allocates
 SHARE = 0.92  # of a card's memory that may be full: the rest is lost between the pieces
 STATES = 4  # of an adapter in fp32 beside its gradient: weights, the weights before, and AdamW's two moments
@@ -26,6 +27,7 @@ class Needs:
     variants: int  # of the largest pack
     checkpointing: bool
     at_once: int  # images of a variant that are passed at once, those of the prior among them
+    groups: int = 1  # of variants that take the same number of steps: no others share a pack
 
     @property
     def training(self) -> int:
@@ -42,7 +44,7 @@ class Needs:
         return max(self.training, self.sampling) <= SHARE * card.bytes
 
 
-def needs_of(study: Study, variants: list[Variant], configs: BaseConfigs, card: Card) -> Needs:
+def needs_of(study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, images: int = IMAGES) -> Needs:
     """What the study needs on a card, with the largest packs that fit; the smallest pack if none does.
 
     Gradient checkpointing, unless the study says, is on only if a variant alone does not fit without: another pass
@@ -51,28 +53,38 @@ def needs_of(study: Study, variants: list[Variant], configs: BaseConfigs, card: 
     """
     asked, rows = study.training.gradient_checkpointing, rows_of(study.training)
     for light in (False, True) if asked is None else (asked,):
-        needs = needs_with(study, variants, configs, card, light)
+        needs = needs_with(study, variants, configs, card, light, images)
         if needs.fit(card):
             return needs
     if rows == 1 or needs.sampling > SHARE * card.bytes:
         return needs
     turned = {"images_at_once": -(-rows // 2), "gradient_checkpointing": light}
     fewer = study.model_copy(update={"training": study.training.model_copy(update=turned)})
-    return needs_of(fewer, variants, configs, card)
+    return needs_of(fewer, variants, configs, card, images)
 
 
-def needs_with(study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool) -> Needs:
+def needs_with(
+    study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool, images: int
+) -> Needs:
     """What the study needs with or without gradient checkpointing, in the fewest packs that fit."""
-    found = [needs_of_pack(study, variants, configs, card, most, light) for most in range(len(variants), 0, -1)]
+    sizes = range(len(variants), 0, -1)
+    found = [needs_of_pack(study, variants, configs, card, most, light, images) for most in sizes]
     return next((needs for needs in found if needs.fit(card)), found[-1])
 
 
 def needs_of_pack(
-    study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, most: int, light: bool
+    study: Study,
+    variants: list[Variant],
+    configs: BaseConfigs,
+    card: Card,
+    most: int,
+    light: bool,
+    images: int = IMAGES,
 ) -> Needs:
     """What the study needs in packs of at most `most` variants."""
     rank, training, pixels = max(v.rank for v in variants), study.training, study.images.resolution
-    packs = even_packs(variants, most)
+    groups = same_steps(training, variants, images)
+    packs = [pack for group in groups for pack in even_packs(group, most)]
     size = max(len(pack) for pack in packs)
     each = count_training(configs, pixels, training.targets, rank, light).bytes
     weights, batch = weights_of(configs, pixels), study.sampling.batch_size
@@ -89,7 +101,21 @@ def needs_of_pack(
         variants=size,
         checkpointing=light,
         at_once=rows_of(training),
+        groups=len(groups),
     )
+
+
+def same_steps(training: Training, variants: list[Variant], images: int) -> list[list[Variant]]:
+    """The variants in groups that take the same number of steps, as they are packed when they are trained."""
+    groups: dict[int, list[Variant]] = {}
+    for variant in variants:
+        groups.setdefault(steps_of(training, variant, images), []).append(variant)
+    return list(groups.values())
+
+
+def steps_of(training: Training, variant: Variant, images: int) -> int:
+    """The steps that a variant is trained for, where there are so many images."""
+    return training.of(variant, min(variant.images or images, images)).steps
 
 
 def weights_of(configs: BaseConfigs, pixels: int) -> int:
@@ -121,6 +147,7 @@ def chosen(study: Study, needs: Needs, card: Card) -> str:
     on = "on" if needs.checkpointing else "off"
     packs = "one pack of" if needs.packs == 1 else f"{needs.packs} packs of at most"
     said = f"{packs} {counted(needs.variants, 'variant')}, gradient checkpointing {on}, {precision}"
+    said += f" (variants of {needs.groups} numbers of steps share none)" * (needs.groups > 1)
     said += f", {counted(needs.at_once, 'image')} of a variant at once" * (needs.at_once < images_of(study.training))
     said += f", {counted(needs.batch, 'sample')} at once" if needs.batch < study.sampling.batch_size else ""
     gb = (

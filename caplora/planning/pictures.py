@@ -7,21 +7,21 @@ from caplora.study import Sampling, Study, Variant, candidates
 FINAL = ("test", "edits", "unrelated")  # suites that a finalist draws; all variants draw the development prompts
 
 
-def pictures(settings: Sampling, variants: int, steps: int = 0, arms: int = 0) -> dict[str, int]:
+def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0) -> dict[str, int]:
     """The pictures of each suite and of the other scales, over the baseline and all variants.
 
     All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
     that are trained on other captions or fewer images. The best one is drawn at other scales, and next to none of it
-    for the unrelated prompts. Each of the `steps` at which adapters are kept draws development and unrelated prompts
-    with one seed.
+    for the unrelated prompts. Each of the adapters that are `kept` at a step before the last draws development and
+    unrelated prompts with one seed.
     """
     chosen_from = variants - arms
     everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
     suites, seeds = settings.suites, len(settings.seeds)
     drawn = {split: (final if split in FINAL else everyone) * len(suite) * seeds for split, suite in suites.items()}
     prompts = len(suites["development"]) + len(suites["unrelated"])
-    kept = {"kept steps": chosen_from * (steps * prompts + len(suites["unrelated"]))} if steps else {}
-    return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | kept
+    more = {"kept steps": kept * prompts + chosen_from * len(suites["unrelated"])} if kept else {}
+    return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | more
 
 
 def pictures_again(study: Study, recipes: int) -> int:
@@ -40,4 +40,5 @@ def pictures_again(study: Study, recipes: int) -> int:
 def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:
     """The pictures that a study draws for its variants."""
     arms = len(variants) - len(candidates(variants))
-    return pictures(study.sampling, len(variants), len(study.training.kept_steps), arms)
+    kept = sum(1 for variant in study.training.with_steps(variants) if variant.step)
+    return pictures(study.sampling, len(variants), kept, arms)

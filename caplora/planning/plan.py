@@ -7,8 +7,9 @@ from caplora.lora import refuse_rank
 from caplora.planning.cards import PLAIN_UTILISATION, UTILISATION, Card
 from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import targeted
-from caplora.planning.minutes import IMAGES, Minutes, minutes_of
-from caplora.planning.needs import Needs, chosen, needs_of
+from caplora.planning.further import Further, further_of
+from caplora.planning.minutes import Minutes, minutes_of
+from caplora.planning.needs import IMAGES, Needs, chosen, needs_of
 from caplora.planning.pictures import pictures_of
 from caplora.study import Study, Variant
 
@@ -27,6 +28,7 @@ class Forecast:
     needs: Needs
     minutes: Minutes
     drawn: dict[str, int]  # pictures of each suite, and at other scales
+    further: tuple[Further, ...] = ()  # metrics of scoring.extra
 
     def said(self) -> str:
         """The forecast in sentences."""
@@ -35,7 +37,7 @@ class Forecast:
         return (
             f"{chosen(self.study, self.needs, self.card)}\n{sum(self.drawn.values())} pictures ({drawn}).\n"
             f"{self.minutes.said().capitalize()}: the arithmetic over {UTILISATION:.0%} of the card's rate{fp32};"
-            " loading and downloading come on top."
+            " loading and downloading come on top." + "".join(f"\n{metric.said(self.card)}" for metric in self.further)
         )
 
     def row(self) -> tuple[str, ...]:
@@ -62,9 +64,9 @@ def forecast_of(
     own = list(variants)
     for variant in own:
         refuse_rank(targeted(configs, study.training.of(variant).targets), variant)
-    needs = needs_of(study, own, configs, card)
-    minutes = minutes_of(study, own, configs, card, needs, images)
-    return Forecast(study, card, needs, minutes, pictures_of(study, own))
+    needs, further = needs_of(study, own, configs, card, images), further_of(study, own, card)
+    minutes = minutes_of(study, own, configs, card, needs, images, further)
+    return Forecast(study, card, needs, minutes, pictures_of(study, own), tuple(further))
 
 
 def table_of(forecasts: Sequence[Forecast]) -> str:

@@ -1,9 +1,9 @@
 """Samples → scores: what CLIP, the identity encoder and the judge say of each sample, and of each arm as a whole.
 
-`embeddings` puts every picture through a model once; the models are `clip`, `identity`, `faces` and `judge`.
-`sample_metrics` has the formulas for one sample, CLIPScore among them, and `scores` the tables that they make;
-`set_metrics` and `whole_arms` do the same for a whole arm (KID, CMMD, diversity). `shuffled_prompts` is a control.
-`folder` scores any folder.
+`embeddings` puts every picture through a model once; the models are `clip`, `identity`, `faces` and `judge`, and
+`pretrained` loads those of transformers. `sample_metrics` has the formulas for one sample, CLIPScore among them, and
+`scores` the tables that they make; `set_metrics` and `whole_arms` do the same for a whole arm (KID, CMMD, diversity).
+`shuffled_prompts` is a control. `folder` scores any folder.
 """
 
 from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip
@@ -23,6 +23,7 @@ from caplora.scoring.folder import left_out, read_pictures, score_folder, scored
 from caplora.scoring.identity import load_identity
 from caplora.scoring.judge import JudgeEmbeddings, load_judges, named_attributes
 from caplora.scoring.memorisation import excess_table
+from caplora.scoring.pretrained import Pretrained
 from caplora.scoring.sample_metrics import cosines
 from caplora.scoring.scores import (
     caption_agreement,
@@ -41,7 +42,7 @@ from caplora.scoring.shuffled_prompts import shuffled_prompts_table
 from caplora.scoring.whole_arms import ArmValues, arm_values, closest_pairs
 
 __all__ = [
-    "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "Kept", "arm_values", "batches",
+    "ArmValues", "ClipEmbeddings", "Embeddings", "JudgeEmbeddings", "Kept", "Pretrained", "arm_values", "batches",
     "caption_agreement", "clip_embeddings", "clip_table", "closest_pairs", "content_of", "cosines", "diversity_table",
     "drift_table", "embed", "excess_table", "face_table", "fingerprint_of", "hash_of", "judge_table", "left_out",
     "likeness_table", "load_clip", "load_faces", "load_identity", "load_judges", "memorisation_table",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +24,8 @@ FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
 @runtime_checkable
 class TextEncoder(Encoder, Protocol):
     """What embeds pictures and texts into one space."""
+
+    model: Any
 
     def token_ids(self, texts: Sequence[str]) -> Int[Tensor, "n tokens"]:
         """What it reads of texts."""

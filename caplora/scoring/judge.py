@@ -1,15 +1,11 @@
 """An image classifier as a judge: does a picture show the attributes that its prompt names?"""
 
-from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
-
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
-from caplora.scoring.embeddings import Embeddings, fingerprint_of, hash_of, shown_of
+from caplora.scoring.embeddings import Embeddings
+from caplora.scoring.pretrained import Pretrained
 from caplora.study import Model, Study
 
 
@@ -23,30 +19,18 @@ def named_attributes(phrases: dict[str, dict[str, list[str]]], text: str) -> dic
     return found
 
 
-class Judge:
+class Judge(Pretrained):
     """An image classifier whose labels are "attribute: value" and whose config says how prompts name each value.
 
     Its embedding of a picture is the logits of all labels.
     """
 
-    def __init__(self, study: Study, model: Model, device: torch.device) -> None:
-        from transformers import AutoImageProcessor, ResNetForImageClassification  # seconds, for those who score
+    kind, setting = "ResNetForImageClassification", "scoring.judge"
 
-        path = study.model_path(model)
-        self.device, self.label = device, Path(model.path).name
-        loaded = ResNetForImageClassification.from_pretrained(path, revision=model.revision, dtype=torch.float32)
-        self.model = loaded.to(device).eval()
-        self.processor = AutoImageProcessor.from_pretrained(path, revision=model.revision)
+    def __init__(self, study: Study, model: Model, device: torch.device) -> None:
+        super().__init__(study, model, device)
         self.phrases: dict[str, dict[str, list[str]]] = self.model.config.phrases
         self.labels = [label.split(": ") for _, label in sorted(self.model.config.id2label.items())]
-        self.weights = hash_of(self.model)
-        self.versions = f"transformers {version('transformers')}, torch {torch.__version__}"
-        self.fingerprint = fingerprint_of(self.weights, self.processor.to_dict(), self.versions, device)
-        self.shown = shown_of(self.processor.to_dict(), "transformers")
-
-    def pixels(self, images: Sequence[Image.Image]) -> Float[Tensor, "n 3 h w"]:
-        """Pictures as the model is shown them."""
-        return self.processor([image.convert("RGB") for image in images], return_tensors="pt").pixel_values
 
     @torch.no_grad()
     def embed_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:

@@ -173,6 +173,9 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     for part, values in turned.items():
         content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
     read = _named_as_its_file(validated(Study, content, str(path)), path)
+    fewer = turned.get("training", {})
+    if read.training.unreached and (fewer.get("keep") or not fewer.get("steps")):  # fewer steps for once reach fewer
+        raise StudyError(f"{path}: {read.training.unreached}")
     read._root = path.parents[2] if path.parts[-3:-1] == ("params", "studies") else path.parent
     notice = moved_notice(read.base.path)
     if not notice or read.path(read.base.path).is_dir():

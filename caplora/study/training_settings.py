@@ -121,6 +121,17 @@ class Training(Part):
         every = range(self.keep_every, self.steps, self.keep_every) if self.keep_every else ()
         return tuple(sorted({step for step in (*(self.keep or ()), *every) if step < self.steps}))
 
+    @property
+    def unreached(self) -> str:
+        """What `keep` asks for beyond the last step and what to do about it; empty where it asks for nothing there."""
+        beyond = [f"{step:,}" for step in self.keep or () if step > self.steps]
+        if not beyond:
+            return ""
+        return (
+            f"training.keep asks for step {', '.join(beyond)}, and training ends at step {self.steps:,}"
+            " (training.steps): lower the one or raise the other"
+        )
+
     def with_steps(self, variants: "Sequence[Variant]") -> "tuple[Variant, ...]":
         """The variants, each after those of its steps that `keep` names; those that are no `candidates` have none."""
         own = candidates(variants)

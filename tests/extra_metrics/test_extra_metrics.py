@@ -1,5 +1,7 @@
 """extra_metrics: the numbers are those of a direct call of the model, for any batch; what is kept is not made again."""
 
+import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,14 +14,15 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 from caplora.captioning.captioners import CaptioningError
 from caplora.extra_metrics import quality
 from caplora.extra_metrics.about import ABOUT
-from caplora.extra_metrics.asked import METRICS, Extra, load_extra
+from caplora.extra_metrics.asked import METRICS, Extra, Extras
 from caplora.extra_metrics.pick_score import PickEncoder
 from caplora.extra_metrics.quality import Musiq, weights_of
-from caplora.extra_metrics.vqa import QUESTION, Asked, phrases_of
+from caplora.extra_metrics.vqa import QUESTION, Asked, Vqa, phrases_of
+from caplora.mini.training.identity import new_encoder
 from caplora.sampling.samples import Sample
 from caplora.scoring.scores import COLUMNS
 from caplora.study.reading import StudyError
-from caplora.study.settings import EXTRA_METRICS
+from caplora.study.settings import EXTRA_METRICS, Model
 from caplora.study.study import Study, read_study
 from tests.tiny import tokenizer_once
 from tests.tiny_captioners import MAKERS
@@ -84,6 +87,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     return made
 
 
+def load_extra(study: Study) -> list[Extra]:
+    return [METRICS[name](study, CPU) for name in study.scoring.extra]
+
+
 def values(metric: Extra, samples: list[Sample]) -> list[float]:
     for _ in metric.embed(samples):
         pass
@@ -96,7 +103,7 @@ def values(metric: Extra, samples: list[Sample]) -> list[float]:
 def test_pick_score_is_the_scaled_cosine_of_the_model_itself(
     study: Callable[..., Study], samples: list[Sample], models: Path, batch: int
 ) -> None:
-    [metric] = load_extra(study("pick_score", batch=batch), CPU)
+    [metric] = load_extra(study("pick_score", batch=batch))
     model = CLIPModel.from_pretrained(models / "pick_score").eval()
     images = CLIPImageProcessor.from_pretrained(models / "pick_score")
     for sample, value in zip(samples, values(metric, samples), strict=True):
@@ -111,7 +118,7 @@ def test_pick_score_is_the_scaled_cosine_of_the_model_itself(
 
 
 def test_a_long_prompt_is_cut_where_the_model_ends(study: Callable[..., Study], samples: list[Sample]) -> None:
-    [metric] = load_extra(study("pick_score"), CPU)
+    [metric] = load_extra(study("pick_score"))
     longer = Sample("baseline", samples[0].path, "hair " * 200, 0, "test")
     assert np.isfinite(values(metric, [longer])).all()
 
@@ -122,7 +129,7 @@ def test_vqa_is_yes_against_no_after_the_question_and_the_mean_over_phrases(
 ) -> None:
     """Each picture and phrase alone in a direct call of the model, against batches of four."""
     asking = study("vqa", chat)
-    [metric] = load_extra(asking, CPU)
+    [metric] = load_extra(asking)
     found = values(metric, samples)
     captioner = Asked(asking, CPU).captioner
     words = captioner.processor.tokenizer.convert_tokens_to_ids(["yes", "no"])
@@ -140,28 +147,79 @@ def test_vqa_is_yes_against_no_after_the_question_and_the_mean_over_phrases(
 
 def test_a_prompt_is_asked_for_phrase_by_phrase() -> None:
     assert phrases_of(PROMPTS[0]) == ["an ink drawing of a woman with long red hair", "smiling"]
-    assert phrases_of(" a city,, ") == ["a city"]
+    assert phrases_of(" a city,, ") == ["a city"] and phrases_of(", ,") == [", ,"]
 
 
 def test_what_was_asked_is_kept_and_not_asked_again(
     study: Callable[..., Study], samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = study("vqa, pick_score")
-    first = load_extra(asking, CPU)
-    assert first[0].batches(samples) == 3  # 12 phrases, four at a time
+    first = load_extra(asking)
+    assert first[0].batches(asking, samples) == 3 == len(list(first[0].embed(samples)))  # 12 phrases, four at a time
     once = [values(metric, samples) for metric in first]
     for kind, name in ((Asked, "probabilities"), (PickEncoder, "embed_pixels"), (PickEncoder, "embed_tokens")):
         monkeypatch.setattr(kind, name, lambda *_: pytest.fail("asked again"))
-    again = load_extra(asking, CPU)
-    assert again[0].batches(samples) == 0
+    again = load_extra(asking)
     assert [values(metric, samples) for metric in again] == once
+
+
+def test_what_was_asked_in_other_words_is_asked_again(study: Callable[..., Study]) -> None:
+    """The chat template and the tokenizer stand in no config of the model, and decide what it reads."""
+    asking = study("vqa", "llava")
+    plain = Asked(asking, CPU)
+    template = Path(asking.model_path(asking.scoring.vqa)) / "chat_template.jinja"
+    before = template.read_text()
+    template.write_text(before.replace(" a photo ", " a city "))
+    try:
+        assert Asked(asking, CPU).fingerprint != plain.fingerprint
+    finally:
+        template.write_text(before)
+    assert Asked(asking, CPU).fingerprint == plain.fingerprint
+
+
+def test_questions_that_do_not_fit_are_asked_in_halves(
+    study: Callable[..., Study], samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, whole, counts = study("vqa"), Asked.probabilities, []
+
+    def small(self: Asked, images: list, phrases: list[str], most: int = 1) -> torch.Tensor:
+        counts.append(len(phrases))
+        if len(phrases) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, images, phrases)
+
+    monkeypatch.setattr(Asked, "probabilities", small)
+    [metric] = load_extra(asking)
+    found = values(metric, samples)
+    assert counts == [4, 2] + [1] * 12  # and what is known not to fit is not tried again
+    monkeypatch.setattr(Asked, "probabilities", whole)
+    [anew] = load_extra(asking.model_copy(update={"name": "t"}))
+    assert found == pytest.approx(values(anew, samples), abs=1e-5)
+    monkeypatch.setattr(Asked, "probabilities", lambda *given: small(*given, most=0))
+    [never] = load_extra(asking.model_copy(update={"name": "u"}))
+    with pytest.raises(torch.OutOfMemoryError, match=r"a single question .* smaller model in scoring\.vqa"):
+        never.table(samples)
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_logits_are_made_for_the_answer_alone_and_nothing_for_a_next_word(
+    study: Callable[..., Study], samples: list[Sample], chat: str
+) -> None:
+    """Logits, keys and values of every token of a prompt in pictures are gigabytes."""
+    asked = Asked(study("vqa", chat), CPU)
+    seen: list[tuple[int, ...]] = []
+    asked.captioner.model.lm_head.register_forward_hook(lambda _, given, made: seen.append(tuple(made.shape[:2])))
+    kept: list[object] = []
+    asked.captioner.model.register_forward_hook(lambda _, given, made: kept.append(made.past_key_values))
+    asked.probabilities([Image.open(samples[0].path)] * 2, ["a city", "a woman with long red hair"])
+    assert seen == [(2, 1)] and kept == [None]
 
 
 def test_a_captioner_that_takes_no_questions_is_refused_by_name(
     study: Callable[..., Study],
 ) -> None:
     with pytest.raises(CaptioningError, match=r"scoring\.vqa: Blip.*takes no questions.*idefics3, llava, qwen2_5_vl"):
-        load_extra(study("vqa", "blip"), CPU)
+        load_extra(study("vqa", "blip"))
 
 
 def test_a_model_that_is_missing_is_named_with_its_setting(study: Callable[..., Study], models: Path) -> None:
@@ -170,11 +228,61 @@ def test_a_model_that_is_missing_is_named_with_its_setting(study: Callable[..., 
     nothing = asking.scoring.vqa.model_copy(update={"path": str(models / "empty")})
     scoring = asking.scoring.model_copy(update={"vqa": nothing})
     with pytest.raises(CaptioningError, match=r"scoring\.vqa"):
-        load_extra(asking.model_copy(update={"scoring": scoring}), CPU)
+        load_extra(asking.model_copy(update={"scoring": scoring}))
+
+
+def test_a_model_that_cannot_be_loaded_is_named_with_its_setting(
+    study: Callable[..., Study], models: Path, tmp_path: Path
+) -> None:
+    """Nothing is there; the weights are of another kind, which transformers would make up; there is no tokenizer."""
+    asking = study("pick_score")
+
+    def of(folder: Path) -> Study:
+        scoring = asking.scoring.model_copy(update={"pick_score": Model(path=str(folder))})
+        return asking.model_copy(update={"scoring": scoring})
+
+    (tmp_path / "empty").mkdir()
+    new_encoder().save_pretrained(tmp_path / "other")
+    shutil.copytree(models / "pick_score", tmp_path / "mute", ignore=shutil.ignore_patterns("*token*"))
+    for folder, said in (
+        ("empty", "no file named model.safetensors"),
+        ("other", "lacks weights of CLIPModel: "),
+        ("mute", r"its tokenizer knows \d tokens and its model \d+"),
+    ):
+        with pytest.raises(OSError, match=rf"^scoring\.pick_score: '.*{folder}' cannot be loaded: .*{said}"):
+            load_extra(of(tmp_path / folder))
 
 
 def test_nothing_is_loaded_where_nothing_is_asked(study: Callable[..., Study]) -> None:
-    assert load_extra(study(), CPU) == [] and read_study("mini").scoring.extra == ()
+    nothing = Extras(study(), [], CPU)
+    assert nothing.batches == 0 and list(nothing.embed()) == [] == nothing.tables()
+    assert read_study("mini").scoring.extra == ()
+
+
+def test_one_model_is_let_go_of_before_the_next_is_loaded(
+    study: Callable[..., Study], samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of their models at once do not fit a card of 16 GB."""
+    loaded: list[weakref.ref] = []
+
+    def watched(kind: type) -> type[Extra]:
+        class Watched(kind):
+            def __init__(self, *given: object) -> None:
+                assert not [model for model in loaded if model() is not None] and places == ["cpu"]
+                super().__init__(*given)
+                loaded.append(weakref.ref(self.by.captioner.model if kind is Vqa else self.encoder.model))
+
+        return Watched
+
+    for name in ("pick_score", "vqa"):
+        monkeypatch.setitem(METRICS, name, watched(METRICS[name]))
+    places: list[str] = []
+    aside = torch.nn.Identity()
+    monkeypatch.setattr(aside, "to", lambda device: places.append(device.type))
+    extras = Extras(study("pick_score, vqa"), samples, CPU, [aside])
+    assert len(list(extras.embed())) == extras.batches == 2 + 3
+    assert [set(table["metric"]) for table in extras.tables()] == [{"pick_score"}, {"vqa"}]
+    assert len(loaded) == 2 and places == ["cpu", "cpu"]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +313,7 @@ def test_without_pyiqa_the_error_says_what_to_install(
 
     monkeypatch.setattr(quality, "import_module", absent)
     with pytest.raises(ImportError, match=r"pip install pyiqa.*take quality out"):
-        load_extra(study("quality"), CPU)
+        load_extra(study("quality"))
 
 
 def test_other_weights_than_those_known_are_refused(study: Callable[..., Study], tmp_path: Path) -> None:
@@ -231,7 +339,7 @@ def test_quality_is_what_pyiqa_itself_says(
     asking = study("quality")
     folder = asking.scoring.quality.model_copy(update={"path": str(file.parent)})
     scoring = asking.scoring.model_copy(update={"quality": folder})
-    [metric] = load_extra(asking.model_copy(update={"scoring": scoring}), CPU)
+    [metric] = load_extra(asking.model_copy(update={"scoring": scoring}))
     direct = [float(theirs(str(sample.path))) for sample in samples]
     assert values(metric, samples) == pytest.approx(direct, abs=1e-4)
     assert len({round(value, 4) for value in direct}) > 1

@@ -144,6 +144,15 @@ def test_plan_of_the_mini_study_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert "506 pictures" in said
 
 
+def test_plan_is_said_from_any_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CLIPs of the mini study lie in folders of the project."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "mini", "--card", "T4"]) == 0
+    assert "minutes for 02" in capsys.readouterr().out
+
+
 def test_plan_reads_configs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model"
     for folder, config in (("unet", unet_config("sd15")), ("vae", VAES["sd15"]), ("text_encoder", TEXTS["sd15"][0])):

@@ -1,8 +1,11 @@
 """which_metric.py: a metric that follows the judge is named to be believed, noise is not, and its licence is told."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from caplora.extra_metrics.about import ABOUT
+from caplora.report import which_metric
 from caplora.report.secondary import SECONDARY_METRICS, secondary_columns
 from caplora.report.which_metric import KINDS, Believed, believed, extra_rows, extra_sentences
 from caplora.statistics.effects import effect_table
@@ -46,6 +49,11 @@ def test_the_table_has_the_numbers_and_says_which_way_they_go() -> None:
     cell = rows["PickScore by a"]["all it names, one arm"]
     assert cell["told"] == "follows" and cell["low"] > 0.5 and cell["low"] < cell["value"] <= cell["high"]
     assert rows["identity by a"]["all but the style, two arms"]["told"] == "against"
+
+
+def test_the_page_says_that_the_intervals_are_not_corrected_for_their_number() -> None:
+    page = Path(which_metric.__file__).with_suffix(".html").read_text()
+    assert "not corrected for how many there are" in page
 
 
 def test_without_a_judge_nothing_is_said_to_be_believed() -> None:

@@ -363,6 +363,18 @@ def test_step_rules_go_with_their_schedule(write: Write, rules: dict[str, Any]) 
         read_study(write(training=rules))
 
 
+def test_a_kept_step_beyond_the_last_is_refused_unless_the_steps_are_fewer_for_once(write: Write) -> None:
+    assert read_study(write(training={"steps": 1000, "keep": [500, 1000]})).training.kept_steps == (500,)
+    file = write(training={"steps": 1000, "keep": [500, 1000, 2000]})
+    beyond = r"training\.keep asks for step 2,000, and training ends at step 1,000 .*lower the one or raise the other"
+    for turned in ({}, {"steps": None, "learning_rate": 1e-3}, {"steps": 1000, "keep": [2000]}):
+        with pytest.raises(StudyError, match=rf"{file.name}: {beyond}"):
+            read_study(file, training=turned)
+    assert read_study(file, training={"steps": 3000}).training.kept_steps == (500, 1000, 2000)
+    fewer = read_study(write(training={"steps": 1000, "keep": [500, 1000]}), training={"steps": 600}).training
+    assert fewer.kept_steps == (500,) and "keep asks for step 1,000, and training ends at step 600" in fewer.unreached
+
+
 def test_files_of_variants_are_joined_by_a_plus_and_each_variant_counts_once() -> None:
     grid, captions = read_variants("grid"), read_variants("captions")
     both = read_variants("grid+captions")

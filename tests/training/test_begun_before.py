@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 from caplora.notebooks.adapters import Adapters
@@ -51,6 +52,19 @@ def test_it_goes_on_from_the_last_checkpoint_to_the_same_adapters(folder: Path) 
         for name in ("losses.csv", "validation.csv"):
             pd.testing.assert_frame_equal(pd.read_csv(made / name), pd.read_csv(before / name), rtol=1e-3)
     assert prepared(folder).steps == 0
+
+
+def test_kept_steps_that_fewer_steps_do_not_reach_are_said(folder: Path) -> None:
+    file = folder / "begun.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["training"]["keep"] = [2, 5]
+    file.write_text(yaml.safe_dump(content))
+    said = {}
+    for steps in (3, None):
+        adapters = Adapters(read_study(file, training={"steps": steps}), VARIANTS)
+        adapters.encode(adapters.captions)
+        said[steps] = adapters.prepare(fork=True)
+    assert "keep asks for step 5, and training ends at step 3" in said[3] and "keep asks" not in said[None]
 
 
 def test_it_still_refuses_other_settings(folder: Path) -> None:
