@@ -69,8 +69,9 @@ def _best(history: History, place: Checkpoints, folder: Path) -> dict[str, Any] 
     best = history.best()
     if best is None:
         return None
-    where = os.path.relpath(place.path(best), folder)
-    return {"step": best, "validation_loss": history.validation[best], "checkpoint": Path(where).as_posix()}
+    where = Path(os.path.relpath(place.path(best), folder)).as_posix()
+    checkpoint = where if best in place.steps() else None  # a later step was better, and this one's was removed
+    return {"step": best, "validation_loss": history.validation[best], "checkpoint": checkpoint}
 
 
 def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:

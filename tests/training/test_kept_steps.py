@@ -50,6 +50,23 @@ def test_the_adapter_kept_at_a_step_is_that_of_a_training_interrupted_anywhere(
         )
 
 
+def test_a_best_checkpoint_that_is_named_is_there(tmp_path: Path) -> None:
+    """Before step 5 step 2 was the best by validation; its checkpoint went when a later one was better."""
+    settings = SETTINGS.model_copy(update={"keep": (5,), "validation_steps": 2, "checkpointing_steps": 1})
+    grid = grid_in(tmp_path, settings)
+    run(grid)
+    named = 0
+    for variant in (*VARIANTS, *settings.with_steps(VARIANTS)):
+        folder = grid.study.adapter(variant)
+        best = json.loads((folder / "settings.json").read_text())["best"]
+        curve = dict(line.split(",") for line in (folder / "validation.csv").read_text().split()[1:])
+        assert float(curve[str(best["step"])]) == pytest.approx(min(map(float, curve.values())))
+        gone = not (grid.checkpoints(variant.model_copy(update={"step": None})).path(best["step"])).is_dir()
+        assert (best["checkpoint"] is None) == gone and (gone or (folder / best["checkpoint"]).is_dir())
+        named += gone
+    assert named  # or nothing was tested
+
+
 def test_steps_asked_for_after_they_were_passed_are_said_and_trained_anew(tmp_path: Path) -> None:
     run(grid_in(tmp_path), 3)
     late = grid_in(tmp_path, KEEP)
