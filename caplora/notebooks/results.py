@@ -140,8 +140,7 @@ class Results(Axes):
         """Alignment, likeness, memorisation and drift over the number of images trained on."""
         if not self.image_arms:
             return None
-        table = self.over_images
-        return self._saved("images", images_curves(table, self.image_arms[max(self.image_arms)]), table)
+        return self._saved("images", images_curves(self.over_images), self.over_images)
 
     def steps(self) -> Figure | None:
         """Alignment, likeness, memorisation and drift of the chosen training over its steps."""
