@@ -18,19 +18,19 @@ REACHED = [*PAIR, "n_prompts", "n_seeds", "baseline", "mean", "mean_low", "mean_
 PAIRED = [*PAIR, "difference", "low", "high", "p", "p_corrected", "positive", "detectable", "verdict"]
 
 
-def image_arms(variants: Sequence[Variant]) -> dict[int | None, str]:
-    """Number of images (None: all) → the name of the variant trained on so many, the fewest first; empty without two.
+def image_arms(variants: Sequence[Variant]) -> list[dict[int | None, str]]:
+    """Number of images (None: all) → the name of the variant trained on so many, the fewest first.
 
-    All are one variant, the images aside, and that on all of them is among them. Of several such groups, the largest.
+    One of these for each variant that was trained on all images and on fewer.
     """
     groups = [[v for v in variants if v.model_copy(update={"images": None}) == w] for w in variants if w.images is None]
-    arms = {v.images: v.name for v in max(groups, key=len, default=[])}
-    return {count: arms[count] for count in sorted(arms, key=lambda n: n or math.inf)} if len(arms) > 1 else {}
+    ordered = (sorted(group, key=lambda v: v.images or math.inf) for group in groups if len(group) > 1)
+    return [{v.images: v.name for v in group} for group in ordered]
 
 
 def experimental_arms(variants: Sequence[Variant]) -> list[str]:
     """The variants of both experiments, which draw every prompt."""
-    return [*ablation_arms(variants).values(), *image_arms(variants).values()]
+    return [*ablation_arms(variants).values(), *(name for arms in image_arms(variants) for name in arms.values())]
 
 
 def ablation_arms(variants: Sequence[Variant]) -> dict[str, str]:

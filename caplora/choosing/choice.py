@@ -85,8 +85,14 @@ class Choice:
 
     @property
     def reported(self) -> list[Variant]:
-        """The candidates, of those kept at several steps the one that stands for them."""
-        return [v for v in self.candidates if v not in self.passed_over]
+        """The candidates, one of each training: at the step that stands for it, or where none can at its last."""
+        last = [v for v in self.candidates if v.step is None and v not in self.passed_over]
+        return [v for v in self.candidates if v in self.compared or v in last]
+
+    @property
+    def _asked(self) -> list[Variant]:
+        """The variants asked for, one of each training."""
+        return [v for v in self.asked if v not in self.candidates or v in self.reported]
 
     @property
     def retrained(self) -> list[Variant]:
@@ -136,11 +142,10 @@ class Choice:
 
     @cached_property
     def failed(self) -> dict[str, str]:
-        """Variant → why it cannot be judged; one that was spared the test prompts need not have them."""
-        if not self.spared:
-            return self.incomplete
-        spared = {v.name for v in self.spared}
-        return {v: self._incomparable.get(v, why) for v, why in self.incomplete.items() if v not in spared}
+        """Variant → why it cannot be judged, one of each training; one that was spared the test prompts needs none."""
+        spared, asked = {v.name for v in self.spared}, {v.name for v in self._asked}
+        found = {name: why for name, why in self.incomplete.items() if name in asked - spared}
+        return {name: self._incomparable.get(name, why) for name, why in found.items()} if spared else found
 
     @property
     def scored(self) -> list[Variant]:
@@ -202,7 +207,7 @@ class Choice:
     def sentence(self) -> str:
         """On whom the test prompts were spent, over how many variants p is corrected, and why not over the others."""
         if not self.spared:
-            return failure_sentence(self.asked, self.failed)
+            return failure_sentence(self._asked, self.failed)
         names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
         n, steps = len(self.compared) - len(self.retrained), ", each at one of its steps" if self.passed_over else ""
         said = f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps}"

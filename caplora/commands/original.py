@@ -186,14 +186,22 @@ def in_steps(images: int, epochs: int, settings: Training, steps: int | None = N
 
 
 def left_in(study: Study, variant: Variant, out: Path) -> str:
-    """Copy the adapter from its run to `out`, in both forms and with its settings; where it is, and how to use it."""
+    """Copy the adapter from its run to `out`, in both forms and with its settings; where it is, and how to use it.
+
+    Those that were kept at earlier steps (`--keep`) go into a folder each, `step150`.
+    """
     from caplora.lora import DIFFUSERS, weights_file
 
-    kohya = weights_file(study, variant)
-    for path in (kohya, kohya.with_name(DIFFUSERS), kohya.with_name("settings.json")):
-        with replacing(out / path.name) as part:
-            shutil.copyfile(path, part)
-    return (
-        f"{out / DIFFUSERS}: for diffusers and python -m caplora sample --lora_weights {out}\n"
-        f"{out / kohya.name}: for ComfyUI, A1111, Forge and kohya"
-    )
+    kept = {f"step{v.step}": v for v in study.training.with_steps([variant]) if v.step}
+    there = {name: v for name, v in kept.items() if (study.adapter(v) / "settings.json").is_file()}
+    for folder, own in {"": variant, **there}.items():
+        kohya = weights_file(study, own)
+        for path in (kohya, kohya.with_name(DIFFUSERS), kohya.with_name("settings.json")):
+            with replacing(out / folder / path.name) as part:
+                shutil.copyfile(path, part)
+    said = [
+        f"{out / DIFFUSERS}: for diffusers and python -m caplora sample --lora_weights {out}",
+        f"{out / weights_file(study, variant).name}: for ComfyUI, A1111, Forge and kohya",
+        *(f"{out / name}: the same after {counted(int(v.step or 0), 'step')}" for name, v in there.items()),
+    ]
+    return "\n".join(said)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from caplora.figures.look import INK, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, starred
+from caplora.figures.look import INK, LINES, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, starred
 from caplora.statistics import ABSOLUTE, ScoreError, axis_kinds, axis_table
 from caplora.study import metric_of
 
@@ -118,16 +118,23 @@ def _note(table: pd.DataFrame, best: str) -> str:
 
 
 @rc_context(STYLE)
-def images_curves(table: pd.DataFrame, variant: str) -> Figure:
-    """A panel per metric of an `axis_table` over the number of images that a variant was trained on, with bands."""
+def images_curves(table: pd.DataFrame) -> Figure:
+    """A panel per metric of `axis_table`s over the number of images trained on, a line with a band per `variant`."""
+    variants = list(dict.fromkeys(table["variant"]))
+    looks = {v: appearance(v) | {"linestyle": LINES[i % len(LINES)]} for i, v in enumerate(variants)}
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
-        _line(axes, rows["at"], rows, appearance(variant) | {"linestyle": "-"}, chosen=True)
+        for variant, own in rows.groupby("variant", sort=False):
+            _line(axes, own["at"], own, looks[str(variant)], chosen=True)
         axes.set_xscale("log")
-        axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
+        axes.set_xticks(places := sorted(rows["at"].unique()), [f"{at:g}" for at in places])
         axes.minorticks_off()
         _name(axes, str(metric), "images trained on")
-    footnote(figure, _axis_note(table, f"Trained on some of the images, smaller sets within larger ones: {variant}."))
+    if len(variants) > 1:
+        handles = [Line2D([], [], **look, **_weight(True), label=v) for v, look in looks.items()]
+        figure.legend(handles=handles, loc="outside upper left", ncols=6, fontsize=8, handlelength=2.8)
+    names = ", ".join(variants)
+    footnote(figure, _axis_note(table, f"Trained on some of the images, smaller sets within larger ones: {names}."))
     return figure
 
 

@@ -15,10 +15,10 @@ from caplora.images.persons import Persons, faces_note
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash
 from caplora.images.sheets import contact_sheet, marked
-from caplora.images.table import image_table
+from caplora.images.table import clusters_of, image_table, near_duplicates
 
 __all__ = [
     "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",
-    "contact_sheet", "faces_note", "image_table", "import_images", "is_picture", "look_at_faces", "marked",
-    "open_detector", "open_face_encoder", "pixels_hash", "upright", "write_refused",
+    "clusters_of", "contact_sheet", "faces_note", "image_table", "import_images", "is_picture", "look_at_faces",
+    "marked", "near_duplicates", "open_detector", "open_face_encoder", "pixels_hash", "upright", "write_refused",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
-"""Stored images → the table of `datasets/<study>/images.csv`: a row per image, its measures and why it is flagged."""
+"""Stored images ↔ the table of `datasets/<study>/images.csv`: a row per image, its measures and why it is flagged."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -24,6 +25,19 @@ def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
     rows = [_row(item) | {"cluster": int(number) or None} for item, number in zip(items, numbers, strict=True)]
     kinds = dict.fromkeys(("cluster", "faces", "person"), "Int64") | dict.fromkeys((*OF_A_FACE, "likeness"), "float64")
     return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE, *OF_A_PERSON]).astype(kinds)
+
+
+def near_duplicates(dataset: Path) -> dict[str, int]:
+    """File name → the number that it shares with its near-duplicates, of those in `images.csv`; none without it."""
+    file = dataset / "images.csv"
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    return clusters_of(table) if "cluster" in table else {}
+
+
+def clusters_of(table: pd.DataFrame) -> dict[str, int]:
+    """File name → the number that it shares with its near-duplicates; those that have none are left out."""
+    joined = table.dropna(subset="cluster").astype({"cluster": int})
+    return dict(joined[["file_name", "cluster"]].itertuples(index=False, name=None))
 
 
 def _row(item: Stored) -> dict[str, object]:

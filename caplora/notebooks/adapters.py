@@ -12,7 +12,7 @@ from PIL import Image
 
 from caplora.captions import held_out, read_ledger, trained
 from caplora.figures import Figure, loss_curves, read_curves
-from caplora.images import contact_sheet
+from caplora.images import contact_sheet, near_duplicates
 from caplora.models import Pipeline, device_of, load_base, precision_of
 from caplora.report import growing, keep_curve
 from caplora.sampling import draw_class_images, previews
@@ -80,9 +80,19 @@ class Adapters:
         return other_captions(self.study, trained(self.ledger), self.variants)
 
     def counts(self) -> str:
-        """How many portraits there are, and how many variants."""
+        """How many portraits there are, and how many variants; and of which the images cannot be all different."""
         portraits = f"{len(self.captions)} captioned portraits, {len(self.kept_back)} held out"
-        return f"{portraits}, {len(self.variants)} variants"
+        return "\n".join([f"{portraits}, {len(self.variants)} variants", *self._near_copies()])
+
+    def _near_copies(self) -> list[str]:
+        """Which variants have to be trained on near-duplicates though they are trained on some of the images."""
+        clusters, names = near_duplicates(self.study.dataset), [name for name, _ in self.captions]
+        different = len({clusters.get(name, name) for name in names})
+        those = [v.name for v in self.variants if different < (v.images or 0) < len(names)]
+        said = (
+            f"only {different} of the portraits are different pictures (images.csv): near-duplicates are among those of"
+        )
+        return [f"{said} {', '.join(those)}"] if those else []
 
     def trained_on(self) -> pd.DataFrame:
         """The first portraits with their captions, of every kind."""

@@ -7,30 +7,34 @@ import pandas as pd
 
 from caplora.choosing import image_arms
 from caplora.notebooks.believed import BelievedTables
-from caplora.report import Findings, images_sentences, steps_sentences
+from caplora.report import Findings, images_sentences, read_json, steps_sentences
 from caplora.statistics import Enough, axis_kinds, axis_table, change_after, enough_of, model_of
-from caplora.study import BASELINE, metric_of
+from caplora.study import BASELINE, Variant, metric_of
+from caplora.training import trained_on
 
 
 class Axes(BelievedTables):
     """The tables of a study, and those over images and steps."""
 
     @cached_property
-    def image_arms(self) -> dict[float, str]:
-        """Number of images → variant, the fewest first; empty where no variant was trained on fewer."""
-        arms = image_arms([v for v in self.asked if v.name not in self.chosen.incomplete])
-        return {count or len(self.trained_rows): name for count, name in arms.items()}
+    def image_arms(self) -> dict[str, dict[float, str]]:
+        """Variant → number of images → its arm, the fewest first; empty where no variant was trained on fewer."""
+        whole = [v for v in self.asked if v.name not in self.chosen.incomplete]
+        every = {v.name: len(trained_on(self.study, v) or self.trained_rows) for v in whole}
+        return {arms[None]: {n or every[name]: name for n, name in arms.items()} for arms in image_arms(whole)}
 
     @cached_property
     def over_images(self) -> pd.DataFrame:
         """Each metric on the test prompts (drift: unrelated) by the number of images; no rows without `image_arms`."""
         if not self.image_arms:
             return pd.DataFrame()
-        return axis_table(self.everything, self.image_arms, axis_kinds(self.everything, "test"))
+        scores, kinds = self.everything, axis_kinds(self.everything, "test")
+        tables = [axis_table(scores, arms, kinds).assign(variant=name) for name, arms in self.image_arms.items()]
+        return pd.concat(tables, ignore_index=True)
 
     @cached_property
-    def enough_images(self) -> dict[str, Enough]:
-        """Metric → how each number of images compares with all of them: alignment and likeness."""
+    def enough_images(self) -> dict[str, dict[str, Enough]]:
+        """Metric → variant → how each number of images compares with all of them: alignment and likeness."""
         metrics = [m for m in dict.fromkeys(self.over_images.get("metric", [])) if metric_of(m).better == "more"]
         margins, scores = self.study.claims.margin, self.everything
         by = {metric: model_of(scores, metric) for metric in metrics}
@@ -46,8 +50,13 @@ class Axes(BelievedTables):
         [best] = [v for v in self.asked if v.name == self.best]
         own = [v for v in self.asked if v.model_copy(update={"step": best.step}) == best]
         counts = self._first_seed.groupby("variant").size()
-        arms = {v.step or self.study.training.steps: v.name for v in own if counts.get(v.name, 0) == counts[BASELINE]}
+        whole = [v for v in own if counts.get(v.name, 0) == counts[BASELINE]]
+        arms = {v.step or self._steps_of(v): v.name for v in whole}
         return {float(step): arms[step] for step in sorted(arms)} if len(arms) > 1 else {}
+
+    def _steps_of(self, variant: Variant) -> int:
+        """How many steps a variant was trained, as 02 left it, whatever the study says now."""
+        return read_json(self.study.adapter(variant) / "settings.json").get("steps", self.study.training.steps)
 
     @cached_property
     def _first_seed(self) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from caplora.images import (
     Persons,
     Refused,
     Stored,
+    clusters_of,
     contact_sheet,
     faces_note,
     image_table,
@@ -69,8 +70,7 @@ CAPTIONING = "1 of 5: your images are made safe and captioned"
 class Portraits:
     """The portraits of a study: what came in, what the machine said of it, what a person decided.
 
-    Its methods are called in the order of the notebook. The ledger is read anew each time, because a person may change
-    it in between.
+    Its methods are called in the order of the notebook. The ledger is read anew each time: a person may change it.
     """
 
     def __init__(self, study: Study, limit: int = 0, overruled: Iterable[str] = ()) -> None:
@@ -165,7 +165,7 @@ class Portraits:
     @property
     def clusters(self) -> dict[str, int]:
         """File name → the number that it shares with its near-duplicates; those that have none are left out."""
-        return dict(self.table.dropna(subset="cluster")[["file_name", "cluster"]].itertuples(index=False, name=None))
+        return clusters_of(self.table)
 
     @property
     def rows(self) -> list[Row]:

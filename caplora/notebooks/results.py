@@ -82,7 +82,7 @@ class Results(Axes):
 
     def heat_map(self) -> Figure:
         """The differences over rank and alpha: on the test prompts, or where those are for finalists on development."""
-        failed = {v.name: self.failed[v.name] for v in self.chosen.candidates if v.name in self.failed}
+        failed = {v.name: self.failed[v.name] for v in self.chosen.reported if v.name in self.failed}
         effects = self.effects_on("development" if self.spared else "test")
         table = heat_map_table(effects, failed)
         return self._saved("heatmap", rank_alpha_heat_map(table, effects, self.best), table)
@@ -140,8 +140,7 @@ class Results(Axes):
         """Alignment, likeness, memorisation and drift over the number of images trained on."""
         if not self.image_arms:
             return None
-        table = self.over_images
-        return self._saved("images", images_curves(table, self.image_arms[max(self.image_arms)]), table)
+        return self._saved("images", images_curves(self.over_images), self.over_images)
 
     def steps(self) -> Figure | None:
         """Alignment, likeness, memorisation and drift of the chosen training over its steps."""

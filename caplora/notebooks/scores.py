@@ -40,7 +40,8 @@ from caplora.scoring import (
     write_scores,
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
-from caplora.study import Study, Variant, drawn_images, read_study, read_variants, write_text
+from caplora.study import Study, Variant, read_study, read_variants, write_text
+from caplora.training import trained_on
 
 SCORING = "4 of 5: the samples are scored"
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
@@ -74,9 +75,13 @@ class Scores:
     def counts(self) -> str:
         """How many samples and portraits there are, and which samples cannot be scored."""
         scaled = len(self.everything) - len(self.samples)
+        since = len({path for own in self.fewer.values() for path in own} - {*self.portraits})
+        more = (
+            f", {since} more that are rejected since, and count for the adapters that have seen them" if since else ""
+        )
         return (
             f"{len(self.samples)} samples of {len(self.arms)} arms, {scaled} more of adapters at other scales\n"
-            f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out\n{self.wrong}"
+            f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out{more}\n{self.wrong}"
         )
 
     @cached_property
@@ -146,9 +151,9 @@ class Scores:
         return self._kept("side effects", [memorisation, excess, diversity, drift])
 
     def _own_portraits(self, variant: Variant) -> list[Path]:
-        """The portraits that a variant is trained on."""
-        names = drawn_images([p.name for p in self.portraits], variant.images, self.study.training.of(variant).seed)
-        return [self.study.dataset / name for name in names]
+        """The portraits that a variant was trained on, though one was rejected since; all where that is not known."""
+        own = [self.study.dataset / name for name in trained_on(self.study, variant)]
+        return [path for path in own if path.is_file()] or self.portraits
 
     def judged(self) -> pd.DataFrame:
         """The share of named attributes that the judge sees, as means by arm; no rows without a judge."""
@@ -223,7 +228,7 @@ class Scores:
         return table[WHOLE].round(3)
 
     def closest(self) -> pd.DataFrame:
-        """Write closest.csv: the ten samples most like a training portrait."""
+        """Write closest.csv: the samples most like a training portrait, ten of each adapter; the ten most alike."""
         table = closest_pairs(self.identity, self.samples, self.portraits, self.unseen)
         write_text(self.study.closest, table.to_csv(index=False))
-        return table.round(3)
+        return table.head(10).round(3)

@@ -17,6 +17,7 @@ from caplora.report import (
     interest_sentence,
     memorised_sentence,
     power_sentence,
+    read_closest,
     read_table,
     secondary_sentences,
     suite_sentences,
@@ -192,8 +193,8 @@ class Tables:
 
     @cached_property
     def nearest(self) -> pd.DataFrame:
-        """The samples most like a training image, as 04 found them."""
-        return read_table(self.study.closest, self.names)
+        """The samples most like a training image of those that are reported, as 04 found them."""
+        return read_closest(self.study, self.names)
 
     def other_metrics(self) -> str:
         """What every other metric says of the chosen variant, by what it is about."""

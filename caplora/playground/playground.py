@@ -16,6 +16,7 @@ import traitlets
 from PIL import Image
 
 from caplora.captions import token_count, token_limit
+from caplora.choosing import read_choice
 from caplora.figures import labelled_grid
 from caplora.models import Pipeline
 from caplora.playground.grid import AXES, Grid, grid_name, grid_of
@@ -55,16 +56,21 @@ class Playground(anywidget.AnyWidget):
         self.shown, self.said, self.failed, self.answers = Shown(), "", False, 0
         self.notes: tuple[str, ...] = ()
         self._one_at_a_time = Lock()
-        self.controls, self.set = self._first_controls(study), 0
+        self.controls, self.set = self._first_controls(study, variants), 0
         super().__init__(view=self._view())
         self.on_msg(self._received)
 
-    def _first_controls(self, study: Study) -> dict[str, Any]:
-        """What the form says at first: the study's first prompt and settings, and its first adapter."""
-        settings = study.sampling
+    def _first_controls(self, study: Study, variants: Sequence[Variant]) -> dict[str, Any]:
+        """What the form says at first: the study's first prompt and settings, and the adapter that 03 chose.
+
+        Before there is a choice it is the first variant as it was trained to the end.
+        """
+        settings, drawn, trained = study.sampling, read_choice(study), self.pictures.adapters.trained
+        chosen = drawn.loc[drawn["chosen"].astype(bool), "variant"]
+        known = [*chosen, *(v.name for v in variants if v.step is None), *trained]
         first = Recipe(
             settings.development[0], "", 0, settings.solver, settings.num_inference_steps, settings.guidance_scale,
-            next(iter(self.pictures.adapters.trained), ""),
+            next((name for name in known if name in trained), ""),
         )  # fmt: skip
         grid = {"x": ["scale", "0, 0.5, 1, 1.5"], "y": ["seed", "0-3"]}
         return {"recipe": asdict(first), "beside": True, **grid}

@@ -26,6 +26,7 @@ from caplora.report import (
     limits,
     memorised_sentence,
     power_sentence,
+    read_closest,
     read_table,
     suite_sentences,
     versions,
@@ -104,7 +105,7 @@ def values(facts: Facts, pictures: Chosen, files: Mapping[str, str], repository:
 def measured(facts: Facts, found: Findings) -> dict[str, Any]:
     """What the template is given of a variant that drew the test prompts."""
     study, best = facts.study, [found.best]
-    tables = {name: read_table(getattr(study, name), best) for name in ("arms", "closest", "controls")}
+    tables = {name: read_table(getattr(study, name), best) for name in ("arms", "controls")}
     return {
         "headline": found.headline, "rows": (rows := metric_rows(found, tables["arms"])),
         "meanings": [*dict.fromkeys(row["means"] for row in rows if row["means"])],
@@ -115,7 +116,7 @@ def measured(facts: Facts, found: Findings) -> dict[str, Any]:
             if (said := suite_sentences(found.effects, found.best, found.model, suite))
         ],
         "agreement": agreement_sentence(found.effects, found.model),
-        "memorised": memorised_sentence(nameless(tables["closest"])),
+        "memorised": memorised_sentence(nameless(read_closest(study, best))),
         "controls": checks(tables["controls"], best),
         "limits": limits(study, found, facts.measured.candidates, facts.data),
     }  # fmt: skip

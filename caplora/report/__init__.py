@@ -21,6 +21,7 @@ from caplora.report.secondary import (
     agreement_sentence,
     cost_sentence,
     memorised_sentence,
+    read_closest,
     read_table,
     rows_of,
     secondary_sentences,
@@ -34,6 +35,6 @@ __all__ = [
     "FIGURES", "SECONDARY_METRICS", "SUITES", "Believed", "Findings", "address", "agreement_sentence", "as_run",
     "believed", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences", "growing", "hashes",
     "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence", "power_sentence",
-    "progress_page", "read_json", "read_table", "rows_of", "secondary_sentences", "steps_sentences", "suite_sentences",
-    "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress", "write_report",
+    "progress_page", "read_closest", "read_json", "read_table", "rows_of", "secondary_sentences", "steps_sentences",
+    "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress", "write_report",
 ]  # fmt: skip

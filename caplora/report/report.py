@@ -145,7 +145,7 @@ def write_report(
     data, run, model = data_facts(study), as_run(study, found.best), found.model
     tested = {*found.effects.loc[found.effects["split"] == "test", "variant"]}
     judged = [v.name for v in variants if v.name in tested]
-    arms, closest, scales = (secondary.read_table(p, judged) for p in (study.arms, study.closest, study.scales))
+    arms, scales = (secondary.read_table(path, judged) for path in (study.arms, study.scales))
     controls = checks(secondary.read_table(study.controls, ["baseline", *judged]), judged)
     page = environment().get_template("report.html").render(
         study=run, found=found, best=found.best, model=model, data=data, headline=found.headline,
@@ -157,7 +157,8 @@ def write_report(
         ),
         interest=power.interest_sentence(study, found.headline),
         few=secondary.few_prompts([found.headline["n_prompts"]]),
-        memorised=secondary.memorised_sentence(closest), scales=secondary.scale_rows(scales, found.best, model),
+        memorised=secondary.memorised_sentence(secondary.read_closest(study, judged)),
+        scales=secondary.scale_rows(scales, found.best, model),
         cost=secondary.cost_sentence(found.effects, found.best, model),
         suites={s: secondary.suite_sentences(found.effects, found.best, model, s) for s in secondary.SUITES},
         agreement=secondary.agreement_sentence(found.effects, model),

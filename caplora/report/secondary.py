@@ -12,7 +12,7 @@ import pandas as pd
 
 from caplora.report.sentences import drift_sentence, metric_sentence, verdict_sentence, worth
 from caplora.statistics import EXACT, LEVEL, Row, verdict
-from caplora.study import BASELINE, counted, metric_of, number, p_value, signed
+from caplora.study import BASELINE, Study, counted, metric_of, number, p_value, signed
 
 SECONDARY_METRICS = (
     "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest",
@@ -31,6 +31,7 @@ COLUMNS = (
     "kid", "cmmd", "pick_score", "vqa", "quality",
 )  # fmt: skip
 SCALED = ("clip_score", "judge", "identity", "face_similarity", "drift")  # of the table of scales
+CLOSEST = 10  # samples beside the training images that they are most like
 SUITES = {
     "edits": ("clip_score", "judge", "clip_i", "identity", "face_similarity", "face_found"),
     "unrelated": ("clip_score", "judge"),
@@ -44,6 +45,12 @@ def read_table(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
     numbers = ("value", "reference", "difference", "low", "high", "p", "similarity", "limit")
     table = pd.read_csv(path, keep_default_na=False, na_values={column: ["", "nan"] for column in numbers})
     return table[table["variant"].isin(variants)] if variants else table
+
+
+def read_closest(study: Study, variants: Sequence[str]) -> pd.DataFrame:
+    """The samples of these variants most like a training image, as 04 found them: `CLOSEST`, the most alike first."""
+    table = read_table(study.closest, variants)
+    return table.nlargest(CLOSEST, "similarity") if len(table) else table
 
 
 def rows_of(effects: pd.DataFrame, split: str, metric: str, model: str = "") -> pd.DataFrame:
@@ -114,7 +121,7 @@ def arm_sentence(row: Row) -> str:
 
 
 def memorised_sentence(closest: pd.DataFrame) -> str:
-    """How near the nearest of all samples comes to a training image; empty without that table, or without its limit."""
+    """How near the nearest sample of a table of `read_closest` comes to a training image; empty without its limit."""
     if not len(closest) or closest["limit"].isna().any():
         return ""
     nearest = closest.sort_values("similarity").iloc[-1]

@@ -110,11 +110,17 @@ def captions_sentence(arm: Row) -> str:
     )
 
 
-def images_sentences(enough: Mapping[str, Enough]) -> list[str]:
-    """From which number of images on more did not help, metric by metric, and what each smaller number costs."""
-    said = [line for metric, found in enough.items() for line in (_enough(metric, found), _costs(metric, found))]
+def images_sentences(enough: Mapping[str, Mapping[str, Enough]]) -> list[str]:
+    """From which number of images on more did not help, and what each smaller number costs: metric → variant → that."""
+    said = []
+    for metric, by in enough.items():
+        for variant, found in by.items():
+            head = _headed(metric) + (f" of {variant}" if len(by) > 1 else "")
+            said += [_enough(head, found), _costs(head, found)]
+    count = max(map(len, enough.values()), default=0)
     once = "Each number stands for one draw of images and one training: another may come out otherwise."
-    return [*said, once] if said else []
+    both = f"p is corrected over the smaller numbers of all {count} variants together, metric by metric."
+    return [*said, f"{once} {both}" if count > 1 else once] if said else []
 
 
 TOLD_OF = {  # verdict → of so many images beside all of them
@@ -124,9 +130,9 @@ TOLD_OF = {  # verdict → of so many images beside all of them
 }
 
 
-def _enough(metric: str, found: Enough) -> str:
+def _enough(name: str, found: Enough) -> str:
     """Where more images stopped helping, in one metric, or that it cannot be told."""
-    name, last, short = _headed(metric), f"{found.last:g}", found.short
+    last, short = f"{found.last:g}", found.short
     if not found.differs:
         least = max(e.detectable for e in found.effects.values())
         return (
@@ -146,13 +152,13 @@ def _enough(metric: str, found: Enough) -> str:
     )
 
 
-def _costs(metric: str, found: Enough) -> str:
+def _costs(name: str, found: Enough) -> str:
     """What each smaller number of images costs beside all of them."""
     each = [
         f"{at:g} images {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p_corrected)})"
         for at, e in found.effects.items()
     ]
-    return f"{_headed(metric)} beside {found.last:g} images: {'; '.join(each)}; p corrected."
+    return f"{name} beside {found.last:g} images: {'; '.join(each)}; p corrected."
 
 
 def _headed(metric: str) -> str:

@@ -112,7 +112,7 @@ def memorisation_limit(views: Embeddings, trained: Sequence[Path], real: Sequenc
 def closest_pairs(
     views: Embeddings, samples: Sequence[Sample], trained: Sequence[Path], real: Sequence[Path], count: int = 10
 ) -> pd.DataFrame:
-    """The samples of adapters most like a training image: variant, prompt, seed, sample, portrait, similarity, limit.
+    """The samples most like a training image, `count` of each adapter, the most alike first: `PAIRS`.
 
     `sample` and `portrait` are file names, in the folder of the arm's samples and in the dataset; `limit` is
     `memorisation_limit`.
@@ -122,9 +122,10 @@ def closest_pairs(
         return pd.DataFrame(columns=columns)
     values, places = nearest(views.images(paths_of(own)), views.images(trained))
     limit = memorisation_limit(views, trained, real)
-    order = torch.argsort(values, descending=True, stable=True)[:count].tolist()
+    order = torch.argsort(values, descending=True, stable=True).tolist()
     rows = [
         (s.variant, s.prompt, s.seed, s.path.name, trained[int(places[i])].name, float(values[i]), limit)
         for i, s in ((i, own[i]) for i in order)
     ]
-    return pd.DataFrame(rows, columns=columns)
+    # of each adapter, because who of them is reported is chosen later
+    return pd.DataFrame(rows, columns=columns).groupby("variant", sort=False).head(count).reset_index(drop=True)

@@ -1,13 +1,13 @@
 """Scores of arms that differ in one number (images, scale) → each metric over it, and from where no more helps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from caplora.statistics.effects import EQUIVALENT, Effect, cells, effects, prompt_means, verdict
-from caplora.statistics.intervals import interval
+from caplora.statistics.intervals import flip_test, interval, sign_flips
 from caplora.statistics.tradeoff import fidelity_metrics, model_of
 from caplora.study import BASELINE
 
@@ -48,7 +48,7 @@ def axis_table(
 class Enough:
     """From which place on an axis no difference from the last place can be shown, and how the others compare with it.
 
-    `effects` are of every place but the last, paired with the last, p corrected over them; `verdicts` go by that p.
+    `effects` are of every place but the last, paired with the last; `verdicts` go by their corrected p.
     `enough` is the first place from which on none falls short of the last, or None where the last but one does.
     """
 
@@ -74,17 +74,33 @@ class Enough:
 
 
 def enough_of(
-    scores: pd.DataFrame, arms: Mapping[float, str], metric: str, model: str, margin: float | None = None
-) -> Enough:
-    """How the arms of an axis compare with its last one on the test prompts; raises ScoreError as `cells` does."""
-    last = max(arms)
-    own = scores[scores["variant"].isin(arms.values())]
-    found = {e.variant: e for e in effects(own, metric, model, "test", arms[last], margin)}
-    by = {at: found[arm] for at, arm in sorted(arms.items()) if at != last}
+    scores: pd.DataFrame, axes: Mapping[str, Mapping[float, str]], metric: str, model: str, margin: float | None = None
+) -> dict[str, Enough]:
+    """Axis → how its arms compare with its last one on the test prompts; p is corrected over the arms of all axes.
+
+    Raises ScoreError as `cells` does.
+    """
+    lasts = {name: arms[max(arms)] for name, arms in axes.items()}
+    before = {arm: lasts[name] for name, arms in axes.items() for at, arm in sorted(arms.items()) if at != max(arms)}
+    own = scores[scores["variant"].isin([*before, *before.values()])]
+    means = prompt_means(cells(own, metric, model, "test", next(iter(lasts.values()))))
+    paired = np.array([means[arm] - means[last] for arm, last in before.items()])
+    corrected = dict(zip(before, flip_test(paired, sign_flips(len(means)))[1].tolist(), strict=True))
+
+    def compared(arms: Mapping[float, str], last: str) -> Enough:
+        found = effects(own[own["variant"].isin(arms.values())], metric, model, "test", last, margin)
+        known = {e.variant: replace(e, p_corrected=corrected[e.variant], n_variants=len(before)) for e in found}
+        return enough_from(max(arms), {at: known[arm] for at, arm in sorted(arms.items()) if arm != last})
+
+    return {name: compared(arms, lasts[name]) for name, arms in axes.items()}
+
+
+def enough_from(last: float, by: Mapping[float, Effect]) -> Enough:
+    """What may be said of the places before the last one, by their corrected p."""
     said = {
         at: EQUIVALENT if e.verdict == EQUIVALENT else verdict(e.low, e.high, e.p_corrected) for at, e in by.items()
     }
-    return Enough(last, by, said)
+    return Enough(last, dict(by), said)
 
 
 def change_after(scores: pd.DataFrame, arm: str, last: str, split: str = "development") -> dict[str, Effect]:

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,7 +55,7 @@ class Variant(Part):
     targets: Targets | None = None
     """None: those of `Training`."""
     images: Positive | None = None
-    """So many of the study's images: fewer are among more, and the training seed draws them. None: all."""
+    """So many of the study's images: fewer are among more, the training seed draws, near-duplicates last. None: all."""
     epochs: Annotated[float, Field(gt=0)] | None = None
     """Passes over its images, instead of the steps of `Training`. None: these."""
     step: Positive | None = None
@@ -88,16 +89,23 @@ def candidates(variants: Sequence[Variant]) -> list[Variant]:
     return [v for v in variants if v.captions is None and v.images is None] or list(variants)
 
 
-def drawn_images(names: Iterable[str], count: int | None, seed: int) -> list[str]:
+def drawn_images(
+    names: Iterable[str], count: int | None, seed: int, clusters: Mapping[str, int] | None = None
+) -> list[str]:
     """`count` of the names (None: all), sorted, as a hash of seed and name draws them: fewer are among more.
 
-    Raises ValueError where there are not so many.
+    `clusters` gives near-duplicates the same number: a second one of a cluster is drawn once there is no other cluster
+    left to draw of. Raises ValueError where there are not so many.
     """
-    known = sorted(names)
+    known, before = sorted(names), Counter[object]()
     if count is not None and count > len(known):
         raise ValueError(f"there are {len(known)} images to train on, and {count} are asked for")
-    order = sorted(known, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    return known if count is None else sorted(order[:count])
+    places: dict[str, int] = {}  # of a name among those of its cluster
+    for name in sorted(known, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
+        cluster: object = (clusters or {}).get(name, name)
+        places[name] = before[cluster]
+        before[cluster] += 1
+    return known if count is None else sorted(sorted(places, key=places.__getitem__)[:count])
 
 
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:

@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from caplora.images import pixels_hash
+from caplora.images import near_duplicates, pixels_hash
 from caplora.models import Pipeline, encode_tokens, text_encoders, text_tokens, weights_hash
 from caplora.study import Training, drawn_images, replacing
+
+CLASS = "class/"  # before the names of the prior's images
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Inputs:
     empty: Float[Tensor, "tokens d"] | Int[Tensor, " tokens"]  # of ""
     class_images: int = 0
     others: dict[str, dict[str, str]] = field(default_factory=dict)  # kind of captions → file name → caption
+    clusters: dict[str, int] = field(default_factory=dict)  # file name → a number that near-duplicates share
 
     def __len__(self) -> int:
         """How many images there are, those of the prior aside."""
@@ -45,7 +48,7 @@ class Inputs:
         blocks = [torch.cat([block, other.texts]) for block in self.texts.chunk(1 + len(self.others))]
         return replace(
             self,
-            sources=self.sources | {f"class/{name}": source for name, source in other.sources.items()},
+            sources=self.sources | {f"{CLASS}{name}": source for name, source in other.sources.items()},
             moments=torch.cat([self.moments, other.moments]),
             texts=torch.cat(blocks),
             class_images=len(other),
@@ -54,7 +57,7 @@ class Inputs:
     def chosen(self, count: int | None, seed: int) -> list[int]:
         """The places of `count` images (None: all), as `drawn_images` draws them."""
         names = list(self.sources)[: len(self)]
-        return [names.index(name) for name in drawn_images(names, count, seed)]
+        return [names.index(name) for name in drawn_images(names, count, seed, self.clusters)]
 
     def sources_of(self, kind: str | None, chosen: Sequence[int] | None = None) -> dict[str, dict[str, str]]:
         """`sources` with the captions of a kind (None: as they are), of the `chosen` images and those of the prior.
@@ -146,6 +149,7 @@ class Encoders:
             torch.stack([*(texts[i] for i in order), *more]).to(device),
             self.text("").to(device),
             others=dealt,
+            clusters=near_duplicates(folder),
         )
 
     def _file(self, content: str, model: str) -> Path:

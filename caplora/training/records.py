@@ -10,8 +10,9 @@ from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weig
 from caplora.models import family_of
 from caplora.study import Study, Variant, file_hash, write_text
 from caplora.training.checkpoints import Checkpoints
-from caplora.training.grid import Grid, kept_steps
+from caplora.training.grid import TRAINING, Grid, kept_steps
 from caplora.training.history import History
+from caplora.training.inputs import CLASS
 from caplora.training.states import adapter_in
 
 
@@ -69,12 +70,20 @@ def _best(history: History, place: Checkpoints, folder: Path) -> dict[str, Any] 
     best = history.best()
     if best is None:
         return None
-    where = os.path.relpath(place.path(best), folder)
-    return {"step": best, "validation_loss": history.validation[best], "checkpoint": Path(where).as_posix()}
+    where = Path(os.path.relpath(place.path(best), folder)).as_posix()
+    checkpoint = where if best in place.steps() else None  # a later step was better, and this one's was removed
+    return {"step": best, "validation_loss": history.validation[best], "checkpoint": checkpoint}
 
 
 def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:
     write_text(path, "step,loss\n" + "".join(f"{step},{loss:.8g}\n" for step, loss in points))
+
+
+def trained_on(study: Study, variant: Variant) -> list[str]:
+    """The file names of the images that a variant was trained on, as its folder says; none where it does not."""
+    path = study.adapter(variant.model_copy(update={"step": None})) / TRAINING
+    images = json.loads(path.read_text(encoding="utf-8"))["images"] if path.is_file() else {}
+    return [name for name in images if not name.startswith(CLASS)]
 
 
 def read_records(study: Study, variants: Sequence[Variant]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caplora.captions.ledger import LedgerError, Row
-from caplora.choosing.ablation import ablation_arms, ablation_table
+from caplora.choosing.ablation import ablation_arms, ablation_table, image_arms
 from caplora.statistics.effects import COLUMNS
 from caplora.statistics.intervals import flip_test, sign_flips
 from caplora.study.reading import PROJECT
@@ -94,6 +94,12 @@ def test_arms_differ_in_captions_alone_and_come_in_the_order_of_the_figure() -> 
     assert ablation_arms(read_variants("grid")) == {}
     strangers = [Variant(rank=4, alpha=8), Variant(rank=4, alpha=16, captions="none")]
     assert ablation_arms(strangers) == {} == ablation_arms(strangers[1:])
+
+
+def test_each_variant_trained_on_fewer_images_too_is_a_group_of_its_own() -> None:
+    pairs = [(4, None), (8, 10), (16, None), (8, None), (16, 50), (16, 10), (2, 10)]
+    arms = image_arms([Variant(rank=r, alpha=4, images=n) for r, n in pairs])
+    assert arms == [{10: "r16_a4_n10", 50: "r16_a4_n50", None: "r16_a4"}, {10: "r8_a4_n10", None: "r8_a4"}]
 
 
 def test_table_pairs_every_arm_with_the_reviewed_one() -> None:

@@ -43,6 +43,20 @@ def test_the_steps_of_a_training_are_variants_before_its_last() -> None:
         read_variants([{"rank": 4, "alpha": 4, "step": 100}])
 
 
+@pytest.mark.parametrize("steps", [(100, 200), ()])
+def test_a_training_without_any_step_to_compare_fails_once_and_one_that_lacks_some_does_not(
+    study: Study, steps: tuple[int, ...]
+) -> None:
+    """The second training diverged, and left what it had kept before; its last adapter drew black."""
+    there = {"r8_a8_step100": 0.2, "r8_a8_step200": 0.1} if steps else {}
+    gains = {name: RISE[name] for name in list(RISE)[:3]} | there
+    choice = Choice(study, ASKED, scored(gains), {"r8_a8": "drew black"})
+    assert list(choice.failed) == ([] if steps else ["r8_a8"])
+    assert [v.name for v in choice.reported] == ["r4_a4_step200", "r8_a8_step100" if steps else "r8_a8"]
+    none = Choice(study, ASKED, scored({}), dict.fromkeys(RISE, "drew black"))
+    assert list(none.failed) == ["r4_a4", "r8_a8"] and none.sentence().startswith("0 of the 2 variants asked for")
+
+
 @pytest.mark.parametrize("rule", ["maximum", "one_standard_error"])
 def test_a_difference_that_is_the_same_on_every_prompt_decides(rule: str) -> None:
     assert [v.name for v in chosen_steps(ASKED, scored(RISE), rule)] == ["r4_a4_step200", "r8_a8_step100"]

@@ -108,6 +108,19 @@ def test_adapter_of_a_folder_has_a_card_that_says_its_own_words_and_claims_nothi
     assert str(MINI) not in card and str(data.parent) not in card
 
 
+def test_every_step_that_was_kept_is_left_beside_the_last(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line("--steps=3", "--keep=1", "--keep=2")) == 0
+    said, found = capsys.readouterr().out, {}
+    for step, folder in ((1, "lora_weights/step1"), (2, "lora_weights/step2"), (3, "lora_weights")):
+        assert json.loads(Path(folder, "settings.json").read_text(encoding="utf-8"))["steps"] == step
+        name = f"lora_weights_{NAME}" + (f"_step{step}" if step < 3 else "")
+        for file in (f"{name}.safetensors", DIFFUSERS):
+            weights = read_adapter(Path(folder, file)).weights
+            found[step, file == DIFFUSERS] = sum(float(up.abs().sum()) for _, up in weights.values())
+    assert len({round(value, 12) for value in found.values()}) >= 3  # three trainings, not one three times
+    assert "step1: the same after 1 step\n" in said and "step2: the same after 2 steps" in said
+
+
 def test_a_metadata_csv_with_corrected_captions_gives_the_words_to_train_on(data: Path) -> None:
     words = metadata_csv(data)
     assert main(line("--max_train_steps=1", captions="metadata.csv")) == 0

@@ -92,7 +92,7 @@ def over(places: tuple[int, ...]) -> pd.DataFrame:
 @pytest.mark.parametrize("name", ["images", "steps"])
 def test_curves_over_images_and_steps_are_the_table_with_its_bands(name: str) -> None:
     table = over((10, 25, 50, 100))
-    figure = images_curves(table, "r8_a8") if name == "images" else steps_curves(table, "r8_a8", 25)
+    figure = images_curves(table.assign(variant="r8_a8")) if name == "images" else steps_curves(table, "r8_a8", 25)
     for panel, (_, rows) in zip(figure.axes, table.groupby("metric", sort=False), strict=True):
         np.testing.assert_array_equal(panel.lines[0].get_xydata(), rows[["at", "mean"]])
         band = panel.collections[0].get_paths()[0].vertices[:, 1]
@@ -100,3 +100,14 @@ def test_curves_over_images_and_steps_are_the_table_with_its_bands(name: str) ->
         assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "25", "50", "100"]
         if name == "steps":
             assert 25 in [line.get_xdata()[0] for line in panel.lines[1:]]
+
+
+def test_every_variant_on_fewer_images_has_a_line_and_a_name() -> None:
+    table = pd.concat([over((10, 100)).assign(variant="r8_a8"), over((10, 50)).assign(variant="r16_a16")])
+    figure = images_curves(table)
+    for panel, (_, rows) in zip(figure.axes, table.groupby("metric", sort=False), strict=True):
+        for line, (_, own) in zip(panel.lines, rows.groupby("variant", sort=False), strict=False):
+            np.testing.assert_array_equal(line.get_xydata(), own[["at", "mean"]])
+        assert len(panel.collections) == 2
+        assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "50", "100"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["r8_a8", "r16_a16"]

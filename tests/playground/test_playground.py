@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from caplora.playground.recipe import recipe_of
 from caplora.sampling.arms import claim, study_arms
 from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.samples import said_of, save_picture
+from caplora.study.files import write_text
 from caplora.study.study import Study
 from caplora.study.training_settings import Training
 from caplora.study.variants import Variant
@@ -39,12 +40,14 @@ def opened(tmp_path: Path) -> Opened:
     study = Study.model_validate_json(json.dumps({"name": "tiny", "images": {"folder": "."}, "sampling": SAMPLING}))
     study._root = tmp_path
 
-    def open_(trained: int = 2, family: str = "sd1", settings: Training = TRAINING) -> Playground:
+    def open_(
+        trained: int = 2, family: str = "sd1", settings: Training = TRAINING, variants: Sequence[Variant] = VARIANTS
+    ) -> Playground:
         pipeline = FAMILIES[family]()
-        for i, variant in enumerate(VARIANTS[:trained]):
+        for i, variant in enumerate(variants[:trained]):
             adapter = trained_like(parts_of(pipeline), variant.rank, variant.alpha, seed=i, settings=settings)
             write_weights(adapter, weights_file(study, variant), "kohya", {})
-        return Playground(study, VARIANTS, pipeline)
+        return Playground(study, variants, pipeline)
 
     return open_
 
@@ -61,6 +64,20 @@ def do(playground: Playground, what: str, **more: Any) -> dict[str, Any]:
 def bytes_of(playground: Playground) -> dict[str, bytes]:
     """Every picture on disk, by name."""
     return {name: path.read_bytes() for name, path in playground._names().items()}
+
+
+def test_it_opens_with_the_adapter_that_was_chosen_or_else_with_a_whole_training(opened: Opened) -> None:
+    variants = TRAINING.model_copy(update={"steps": 9, "keep": (3, 6)}).with_steps(VARIANTS)
+
+    def first(trained: int = len(variants)) -> str:
+        return opened(trained, variants=variants).controls["recipe"]["variant"]
+
+    assert first(0) == "" and first(2) == "r4_a8_step3"  # killed before its end was written
+    assert first() == "r4_a8"
+    study = opened(0).pictures.study
+    for chosen in ("r8_a8_step6", "r99_a1"):
+        write_text(study.choice, f"variant,chosen\nbaseline,False\n{chosen},True\n")
+        assert first() == (chosen if chosen in {v.name for v in variants} else "r4_a8")
 
 
 def test_baseline_is_drawn_beside_the_variant_from_the_same_noise(opened: Opened) -> None:

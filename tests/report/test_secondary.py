@@ -1,8 +1,10 @@
 """What metrics beside the headline say: the table, the words, the judge that agrees or does not."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from caplora.report.secondary import (
     agreement_sentence,
@@ -10,6 +12,7 @@ from caplora.report.secondary import (
     cost_sentence,
     few_prompts,
     memorised_sentence,
+    read_closest,
     read_table,
     scale_rows,
     secondary_columns,
@@ -20,6 +23,8 @@ from caplora.report.secondary import (
 )
 from caplora.statistics.agreement import tracking_table
 from caplora.statistics.effects import effect_table
+from caplora.study.files import write_text
+from caplora.study.study import read_study
 from caplora.study.variants import BASELINE
 
 from .test_report import scores
@@ -123,6 +128,21 @@ def test_closest_sample_is_beside_the_limit() -> None:
     assert "one of r8_a8, with a cosine of 0.990 to b.png; 1 of the 2 closest pairs is above 0.900" in said
     assert "none of the 2 closest pairs is above" in memorised_sentence(closest.assign(limit=1.0))
     assert memorised_sentence(NONE) == ""
+
+
+def test_the_closest_are_ten_of_those_that_are_reported_however_near_others_come(tmp_path: Path) -> None:
+    study = read_study("mini")
+    study._root = tmp_path
+    assert len(read_closest(study, ["r4_a8"])) == 0  # 04 has left no table
+    rows = [
+        ("r4_a8_step10", 0.9),
+        *(("r4_a8", 0.1 * i) for i in range(8)),
+        *(("r8_a8", 0.05 + 0.1 * i) for i in range(8)),
+    ]
+    write_text(study.closest, pd.DataFrame(rows, columns=["variant", "similarity"]).to_csv(index=False))
+    one, two = (read_closest(study, names) for names in (["r4_a8"], ["r4_a8", "r8_a8"]))
+    assert one["variant"].tolist() == ["r4_a8"] * 8
+    assert two["similarity"].tolist() == pytest.approx([0.75 - 0.05 * i for i in range(10)])
 
 
 def test_scales_are_means_of_the_chosen_variant_on_development_prompts() -> None:

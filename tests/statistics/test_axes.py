@@ -51,14 +51,27 @@ def test_enough_is_the_first_place_behind_all_that_fall_short_of_the_last(
     gains: tuple[float, ...], short: list[float], enough: float | None, said: str
 ) -> None:
     raw = scores(gains, noise=0.02)
-    found = enough_of(raw, ARMS, "clip_score", "m")
+    found = enough_of(raw, {"all": ARMS}, "clip_score", "m")["all"]
     assert (found.short, found.enough) == (short, enough)
     own = raw[raw["metric"] == "clip_score"].groupby(["prompt", "variant"])["value"].mean().unstack()
     means = np.array([own[ARMS[at]] - own["all"] for at in found.effects])
     _, corrected = flip_test(means, sign_flips(10))
     assert [e.p_corrected for e in found.effects.values()] == pytest.approx(corrected)
-    sentences = images_sentences({"clip_score": found})
+    sentences = images_sentences({"clip_score": {"all": found}})
     assert said in sentences[0] and sentences[1].count(" images ") == 3 and "one draw of images" in sentences[2]
+
+
+def test_of_several_variants_each_is_paired_with_its_own_last_and_p_is_corrected_over_all() -> None:
+    raw = scores((0.1, 0.2, 0.3, 0.5), noise=0.1)
+    axes = {"n25": {10.0: "n10", 100.0: "n25"}, "all": {50.0: "n50", 100.0: "all"}}
+    found = enough_of(raw, axes, "clip_score", "m")
+    own = raw[raw["metric"] == "clip_score"].groupby(["prompt", "variant"])["value"].mean().unstack()
+    p, corrected = flip_test(np.array([own["n10"] - own["n25"], own["n50"] - own["all"]]), sign_flips(10))
+    effects = [found["n25"].effects[10], found["all"].effects[50]]
+    assert [e.p_corrected for e in effects] == pytest.approx(corrected) and [e.p for e in effects] == pytest.approx(p)
+    assert effects[0].difference == pytest.approx((own["n10"] - own["n25"]).mean())
+    said = images_sentences({"clip_score": found})
+    assert "CLIPScore of n25" in said[0] and "CLIPScore of all" in said[2] and "all 2 variants together" in said[4]
 
 
 def test_training_that_goes_on_to_copy_is_said_to_overfit() -> None:

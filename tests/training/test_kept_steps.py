@@ -1,6 +1,8 @@
 """Adapters kept at several steps, and variants trained on fewer images or for epochs: each as it would be alone."""
 
+import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,7 @@ from caplora.study.training_settings import Training
 from caplora.study.variants import Variant, drawn_images
 from caplora.training.checkpoints import ChangedError
 from caplora.training.packs import plan_packs
+from caplora.training.records import trained_on
 from tests.training.test_grid import SETTINGS, VARIANTS, files_of, grid_in, run
 
 KEEP = SETTINGS.model_copy(update={"keep": (1, 4)})
@@ -50,6 +53,23 @@ def test_the_adapter_kept_at_a_step_is_that_of_a_training_interrupted_anywhere(
         )
 
 
+def test_a_best_checkpoint_that_is_named_is_there(tmp_path: Path) -> None:
+    """Before step 5 step 2 was the best by validation; its checkpoint went when a later one was better."""
+    settings = SETTINGS.model_copy(update={"keep": (5,), "validation_steps": 2, "checkpointing_steps": 1})
+    grid = grid_in(tmp_path, settings)
+    run(grid)
+    named = 0
+    for variant in (*VARIANTS, *settings.with_steps(VARIANTS)):
+        folder = grid.study.adapter(variant)
+        best = json.loads((folder / "settings.json").read_text())["best"]
+        curve = dict(line.split(",") for line in (folder / "validation.csv").read_text().split()[1:])
+        assert float(curve[str(best["step"])]) == pytest.approx(min(map(float, curve.values())))
+        gone = not (grid.checkpoints(variant.model_copy(update={"step": None})).path(best["step"])).is_dir()
+        assert (best["checkpoint"] is None) == gone and (gone or (folder / best["checkpoint"]).is_dir())
+        named += gone
+    assert named  # or nothing was tested
+
+
 def test_steps_asked_for_after_they_were_passed_are_said_and_trained_anew(tmp_path: Path) -> None:
     run(grid_in(tmp_path), 3)
     late = grid_in(tmp_path, KEEP)
@@ -80,6 +100,28 @@ def test_fewer_images_are_among_more_and_another_seed_draws_others() -> None:
     assert {*drawn_images(names[1:], 10, 0)} >= {*sets[0]} - {names[0]}  # one that is gone moves one
     with pytest.raises(ValueError, match="there are 100 images to train on, and 101 are asked for"):
         drawn_images(names, 101, 0)
+
+
+def test_near_duplicates_are_drawn_last_and_studies_without_draw_as_ever() -> None:
+    names = [f"{i}.png" for i in range(30)]
+    clusters = {f"{i}.png": i % 4 for i in range(12)}  # four pictures, three of each; 22 different ones
+    sets = [drawn_images(names, n, 0, clusters) for n in (5, 22, 26, 30)]
+    different = [len({clusters.get(name, name) for name in own}) for own in sets]
+    assert different == [5, 22, 22, 22] and all({*few} < {*more} for few, more in pairwise(sets))
+    assert max(Counter(clusters.get(name) for name in sets[2] if name in clusters).values()) == 2  # no third one yet
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(f"0 {name}".encode()).digest())
+    alone = {"1.png": 1}  # of a cluster whose others are held out
+    assert drawn_images(names, 7, 0, alone) == drawn_images(names, 7, 0) == sorted(by_hash[:7])
+
+
+def test_training_draws_by_the_clusters_and_says_what_it_trained_on(tmp_path: Path) -> None:
+    variant, grid = FEW[1], grid_in(tmp_path)
+    names = list(grid.inputs.sources)
+    grid = replace(grid, inputs=replace(grid.inputs, clusters=dict.fromkeys(names[:3], 1)))
+    assert trained_on(grid.study, variant) == []
+    run(grid, variants=(variant,))
+    assert trained_on(grid.study, variant) == drawn_images(names, 3, 0, grid.inputs.clusters)
+    assert len({*trained_on(grid.study, variant)} & {*names[:3]}) == 1
 
 
 def test_a_variant_on_fewer_images_is_in_a_pack_what_it_is_alone_on_those_images(tmp_path: Path) -> None:
