@@ -1,7 +1,7 @@
 """Scores and what was asked for → who draws the test prompts, who of them is reported, and who cannot be judged.
 
 `choice` has the rule by which the development prompts choose, and `steps` that for adapters kept at several steps of a
-training; `retraining` says who may be trained again from other seeds. `failures` says why a variant cannot be judged.
+training; `retraining` says who was trained again from other seeds. `failures` says why a variant cannot be judged.
 `ablation` knows which variants are no candidates, because they are trained on other captions or on fewer images, and
 what each kind of captions is worth.
 """
@@ -9,9 +9,9 @@ what each kind of captions is worth.
 from caplora.choosing.ablation import ablation_arms, ablation_table, image_arms
 from caplora.choosing.choice import Choice
 from caplora.choosing.failures import without
-from caplora.choosing.retraining import drawn_before, read_asked, read_choice, read_retrained, why_once
+from caplora.choosing.retraining import drawn_before, read_asked, read_choice, read_retrained
 
 __all__ = [
     "Choice", "ablation_arms", "ablation_table", "drawn_before", "image_arms", "read_asked", "read_choice",
-    "read_retrained", "why_once", "without",
+    "read_retrained", "without",
 ]  # fmt: skip

@@ -12,10 +12,10 @@ import pandas as pd
 
 from caplora.choosing.ablation import experimental_arms
 from caplora.choosing.failures import failed_variants, failure_sentence, without
-from caplora.choosing.retraining import COLUMNS, FINALISTS, may_be_retrained, read_choice
+from caplora.choosing.retraining import COLUMNS, read_choice
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
-from caplora.study import BASELINE, Study, Variant, candidates, counted
+from caplora.study import BASELINE, Study, Variant, candidates, counted, may_be_retrained, recipes_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +102,11 @@ class Choice:
     @property
     def to_retrain(self) -> tuple[Variant, ...]:
         """The further trainings of the recipes that lead so far; none where they are not to be trained again."""
-        first = [v for v in self.compared if not v.retrained]
-        limit = max(FINALISTS, self.study.sampling.finalists or 0)
-        best = {v.model_copy(update={"step": None}) for v in self._best(first, limit)}
-        own = [v for v in may_be_retrained(self.study, self._listed) if v in best]
-        return self.study.training.retrained(own)
-
-    @property
-    def _listed(self) -> list[Variant]:
-        return [v for v in self.asked if not v.retrained]
+        listed = [v for v in self.asked if not v.retrained]
+        count = recipes_again(self.study, listed)
+        best = self._best([v for v in self.compared if not v.retrained], count) if count else []
+        own = {v.model_copy(update={"step": None}) for v in best}
+        return self.study.training.retrained([v for v in may_be_retrained(self.study, listed) if v in own])
 
     @cached_property
     def finalists(self) -> list[Variant]:
@@ -214,10 +210,9 @@ class Choice:
         if self.retrained:
             said += self._again
         else:
-            best = (
-                f"the best{'' if limit == 1 else f' {limit}'} of them alone" if limit and limit < n else "all of them"
-            )
-            said += f"{',' * bool(steps)} and the test prompts were spent on {'it' if n == 1 else best} ({names})"
+            some = "the best" if limit == 1 else f"the best {limit}"
+            best = f"{some} of them alone" if limit and limit < n else "all of them"
+            said += f", and the test prompts were spent on {'it' if n == 1 else best} ({names})"
         judged = len(self.known) if self.retrained else len(self.scored)
         said += f": p {'is corrected over those' if judged > 1 else 'needs no correction'}."
         return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])

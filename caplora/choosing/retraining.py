@@ -1,17 +1,11 @@
-"""A study and its variants → whether finalists are trained again from other seeds, and all whom 03 to 05 speak of.
-
-The best training of a grid is partly the luckiest. So the recipes that lead on the development prompts are trained
-again, and these trainings, which had no say in that, stand for them from then on: the development prompts choose
-between them, and the test prompts judge the trainings of the recipe chosen.
-"""
+"""The choice that 03 left → whom it has trained again, all whom 04 and 05 speak of, and what an earlier run drew."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from caplora.study import Study, Variant, candidates
+from caplora.study import Study, Variant, may_be_retrained
 
-FINALISTS = 2  # recipes that are trained again, or more where more draw the test prompts
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
 
 
@@ -20,23 +14,6 @@ def read_choice(study: Study) -> pd.DataFrame:
     if not study.choice.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.read_csv(study.choice, keep_default_na=False)
-
-
-def why_once(study: Study, variants: Sequence[Variant]) -> str:
-    """Why no finalist is trained again, whatever it would take; empty where the study and the variants allow it."""
-    if study.sampling.finalists is None:
-        return "all variants draw the test prompts (sampling.finalists)"
-    if not study.training.finalist_seeds:
-        return "the study asks for no other seeds (training.finalist_seeds)"
-    if any(v.seed is not None for v in variants):
-        return "the variants name their training seeds themselves"
-    return ""
-
-
-def may_be_retrained(study: Study, variants: Sequence[Variant]) -> list[Variant]:
-    """The variants that may be trained again, each once, not at every step."""
-    own = [] if why_once(study, variants) else candidates(variants)
-    return [v for v in own if v.step is None]
 
 
 def read_asked(study: Study, variants: Sequence[Variant]) -> tuple[Variant, ...]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from caplora.choosing import why_once
 from caplora.notebooks.adapters import Adapters
 from caplora.notebooks.samples import Samples
 from caplora.planning import pictures_again
+from caplora.study import why_once
 from caplora.training import Step, changes, plan_packs
 
 

@@ -174,7 +174,7 @@ class Tables:
     @cached_property
     def errors(self) -> pd.DataFrame:
         """How often each test finds something where nothing is, simulated with this study's own spread."""
-        sizes = (self.headline[name] for name in ("n_prompts", "n_seeds", "n_variants"))
+        sizes = (int(self.headline[name]) for name in ("n_prompts", "n_seeds", "n_variants"))
         return simulated_errors(study_spread(self.scores, "clip_score", self.model, "test"), *sizes)
 
     def errors_sentence(self) -> str:

@@ -6,11 +6,11 @@ are known graphics cards. `needs` says what fits and how the variants are packed
 together.
 """
 
+from caplora.planning.again import pictures_again
 from caplora.planning.cards import CARDS, Card, card_here, card_of
 from caplora.planning.configs import BaseConfigs, read_configs
 from caplora.planning.minutes import Minutes
 from caplora.planning.needs import Needs
-from caplora.planning.pictures import pictures_again
 from caplora.planning.plan import Forecast, forecast_of, table_of
 
 __all__ = [

@@ -48,21 +48,27 @@ def minutes_of(
     """What the study takes on a card before anything is measured."""
     drawn = sum(pictures_of(study, variants).values())
     training = training_seconds(study, variants, configs, card, needs.checkpointing, images)
+    training += encoding_seconds(study, configs, card, images)
     each, scored = picture_seconds(study, configs, card), scoring_seconds(study, card)
     scoring = (drawn + images) * scored + sum(metric.seconds for metric in further)
     return Minutes(training / 60, drawn * each / 60, scoring / 60)
 
 
 def training_seconds(
-    study: Study, variants: list[Variant], configs: BaseConfigs, card: Card, light: bool, images: int
+    study: Study, variants: Sequence[Variant], configs: BaseConfigs, card: Card, light: bool, images: int
 ) -> float:
-    """Of notebook 02: every step of every variant, of epochs as many as its images take, each image once encoded."""
+    """Every step of every variant, of epochs as many as its images take."""
     settings, pixels = study.training, study.images.resolution
     each = count_training(configs, pixels, settings.targets, max(v.rank for v in variants), light).flop
     steps = sum(steps_of(settings, variant, images) for variant in variants)
     rows = steps * settings.gradient_accumulation_steps * images_of(settings)
-    encode = count_vae(configs.vae, pixels).passes["encode"].flop * images * (2 if settings.random_flip else 1)
-    return rows * each / card.half_rate + encode / card.single_rate
+    return rows * each / card.half_rate
+
+
+def encoding_seconds(study: Study, configs: BaseConfigs, card: Card, images: int) -> float:
+    """Each image once through the VAE, and its mirror image where there are flips."""
+    each = count_vae(configs.vae, study.images.resolution).passes["encode"].flop
+    return images * (2 if study.training.random_flip else 1) * each / card.single_rate
 
 
 def picture_seconds(study: Study, configs: BaseConfigs, card: Card) -> float:

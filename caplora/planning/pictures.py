@@ -24,19 +24,6 @@ def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0) ->
     return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | more
 
 
-def pictures_again(study: Study, recipes: int) -> int:
-    """How many more are drawn where so many recipes are trained again: each training draws the development prompts.
-
-    The test prompts and the suites after them are drawn by all trainings of a finalist instead of one.
-    """
-    sampling, seeds = study.sampling, len(study.sampling.seeds)
-    trainings, suites = study.training.finalist_seeds, {name: len(s) for name, s in study.sampling.suites.items()}
-    finalists = min(sampling.finalists or recipes, recipes)
-    kept = len(study.training.kept_steps) * (suites["development"] + suites["unrelated"])
-    early = recipes * trainings * (suites["development"] * seeds + kept)
-    return early + finalists * (trainings - 1) * sum(suites[split] for split in FINAL) * seeds
-
-
 def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:
     """The pictures that a study draws for its variants."""
     arms = len(variants) - len(candidates(variants))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from caplora.lora import refuse_rank
+from caplora.planning.again import Again, again_of
 from caplora.planning.cards import PLAIN_UTILISATION, UTILISATION, Card
 from caplora.planning.configs import BaseConfigs
 from caplora.planning.counting import targeted
@@ -28,6 +29,7 @@ class Forecast:
     needs: Needs
     minutes: Minutes
     drawn: dict[str, int]  # pictures of each suite, and at other scales
+    again: Again  # the best recipes, trained from other seeds
     further: tuple[Further, ...] = ()  # metrics of scoring.extra
 
     def said(self) -> str:
@@ -37,7 +39,8 @@ class Forecast:
         return (
             f"{chosen(self.study, self.needs, self.card)}\n{sum(self.drawn.values())} pictures ({drawn}).\n"
             f"{self.minutes.said().capitalize()}: the arithmetic over {UTILISATION:.0%} of the card's rate{fp32};"
-            " loading and downloading come on top." + "".join(f"\n{metric.said(self.card)}" for metric in self.further)
+            " loading and downloading come on top."
+            + "".join(f"\n{said}" for said in (self.again.said(), *(m.said(self.card) for m in self.further)) if said)
         )
 
     def row(self) -> tuple[str, ...]:
@@ -66,7 +69,8 @@ def forecast_of(
         refuse_rank(targeted(configs, study.training.of(variant).targets), variant)
     needs, further = needs_of(study, own, configs, card, images), further_of(study, own, card)
     minutes = minutes_of(study, own, configs, card, needs, images, further)
-    return Forecast(study, card, needs, minutes, pictures_of(study, own), tuple(further))
+    again = again_of(study, own, configs, card, needs, images)
+    return Forecast(study, card, needs, minutes, pictures_of(study, own), again, tuple(further))
 
 
 def table_of(forecasts: Sequence[Forecast]) -> str:

@@ -2,8 +2,9 @@
 
 `study` reads a study file; it may be `like` another one (`inheritance`). What its parts may say, and every default, is
 in `settings` and in `image_settings`, `training_settings` and `sampling_settings`; `variants` has ranks and alphas.
-`new` begins a study of one's own; `moved` knows models that are gone from the hub. `files` writes files that are whole
-or not there. `names` and `numbers` say how metrics and values are written in figures and sentences.
+`new` begins a study of one's own; `moved` knows models that are gone from the hub. `retraining` says whether the best
+recipes are trained again. `files` writes files that are whole or not there. `names` and `numbers` say how metrics and
+values are written in figures and sentences.
 """
 
 from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
@@ -13,6 +14,7 @@ from caplora.study.names import CAPTIONS, METRICS, Metric, metric_of, towards
 from caplora.study.new import new_study
 from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
 from caplora.study.reading import PROJECT, validated
+from caplora.study.retraining import may_be_retrained, recipes_again, why_once
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Clip, Model, Scoring
 from caplora.study.study import Study, read_aside, read_study
@@ -22,7 +24,7 @@ from caplora.study.variants import BASELINE, TARGETS, Variant, candidates, drawn
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
     "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
-    "Variant", "candidates", "counted", "current_model", "drawn_images", "file_hash", "metric_of", "moved_notice",
-    "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_aside", "read_study",
-    "read_variants", "replacing", "signed", "synced", "towards", "validated", "write_text",
+    "Variant", "candidates", "counted", "current_model", "drawn_images", "file_hash", "may_be_retrained", "metric_of",
+    "moved_notice", "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_aside", "read_study",
+    "read_variants", "recipes_again", "replacing", "signed", "synced", "towards", "validated", "why_once", "write_text",
 ]  # fmt: skip
