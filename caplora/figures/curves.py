@@ -144,7 +144,10 @@ def steps_curves(table: pd.DataFrame, variant: str, chosen: float) -> Figure:
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
         _line(axes, rows["at"], rows, appearance(variant) | {"linestyle": "-"}, chosen=True)
+        if rows["at"].max() > 10 * rows["at"].min():  # steps that double would stand on each other
+            axes.set_xscale("log")
         axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
+        axes.minorticks_off()
         axes.axvline(chosen, color=MUTED, lw=1, linestyle=(0, (4, 2)))
         _name(axes, str(metric), "steps trained")
     footnote(figure, _axis_note(table, f"{variant}; dashed: step {chosen:g}, chosen on the development prompts."))

@@ -1,5 +1,6 @@
 """The losses of a training → curves: smoothed over raw, the variants beside each other, held-out images below."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -20,7 +21,8 @@ def read_curves(study: Study, variants: Sequence[Variant], name: str) -> pd.Data
 def curve_table(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> pd.DataFrame:
     """What `loss_curves` draws: variant, step, split (train, held_out), loss, smoothed, minus_mean.
 
-    `smoothed` is the running mean of the loss, `minus_mean` the same without the mean of the variants; both of train.
+    `smoothed` is the running mean of the loss, `minus_mean` the same without the mean of the variants that have
+    the training seed too; both of train.
     """
     table = _by_variant(losses)
     curves = {"loss": table, "smoothed": _smoothed(table), "minus_mean": _smoothed(_minus_mean(table))}
@@ -82,8 +84,12 @@ def _smoothed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _minus_mean(table: pd.DataFrame) -> pd.DataFrame:
-    """What is left of each variant's loss without what they share, the noise."""
-    return table.sub(table.mean(axis=1), axis=0)
+    """What is left of each variant's loss without the noise, which variants of one training seed share."""
+    of_seed: dict[str, list[str]] = {}
+    for variant in table.columns:
+        of_seed.setdefault("".join(re.findall(r"_s-?\d+(?=_|$)", variant)), []).append(variant)
+    parts = [table[own].sub(table[own].mean(axis=1), axis=0) for own in of_seed.values()]
+    return pd.concat(parts, axis=1)[list(table.columns)]
 
 
 def _curves(axes: Axes, smooth: pd.DataFrame, raw: pd.DataFrame | None = None) -> None:
