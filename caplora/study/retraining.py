@@ -2,8 +2,7 @@
 
 The best training of a grid is partly the luckiest. So the recipes that lead on the development prompts are trained
 again, and these trainings, which had no say in that, stand for them from then on: the development prompts choose
-between them, and the test prompts judge the trainings of the recipe chosen. In simulated studies of six recipes this
-errs 1 to 4 times in a hundred where nothing is; with the first training among those that judge it is up to 8.
+between them, and the test prompts judge the trainings of the recipe chosen.
 """
 
 from collections.abc import Sequence
