@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from caplora.choosing import read_asked
+from caplora.choosing import read_asked, read_choice
 from caplora.notebooks.tables import Tables
 from caplora.publishing import Facts, Measured, PublishError, card_folder, push_to_hub, write_folder
 from caplora.report import read_json
@@ -94,10 +94,14 @@ def answered(said: str) -> bool:
 
 
 def trained_variants(study: Study) -> list[Variant]:
-    """The variants of a study that have an adapter; trainings that were set aside are none."""
+    """The variants of a study that have an adapter; trainings that were set aside are none.
+
+    Nor are further trainings of recipes that lead no more.
+    """
     records = {p.parent.name: read_json(p)["variant"] for p in sorted(study.run.glob("adapters/*/settings.json"))}
     found = {folder: validated(Variant, said, f"the settings of {folder}") for folder, said in records.items()}
-    return [variant for folder, variant in found.items() if variant.name == folder]
+    chosen = set(read_choice(study)["variant"])
+    return [v for folder, v in found.items() if v.name == folder and (not v.retrained or v.name in chosen)]
 
 
 def measured_of(study: Study, asked: list[Variant] | tuple[Variant, ...], named: str) -> Measured:

@@ -174,8 +174,8 @@ class Tables:
     @cached_property
     def errors(self) -> pd.DataFrame:
         """How often each test finds something where nothing is, simulated with this study's own spread."""
-        sizes = (int(self.headline[name]) for name in ("n_prompts", "n_seeds", "n_variants"))
-        return simulated_errors(study_spread(self.scores, "clip_score", self.model, "test"), *sizes)
+        prompts, seeds, variants = (int(self.headline[name]) for name in ("n_prompts", "n_seeds", "n_variants"))
+        return simulated_errors(study_spread(self.scores, "clip_score", self.model, "test"), prompts, seeds, variants)
 
     def errors_sentence(self) -> str:
         """The same in a sentence."""

@@ -31,6 +31,14 @@ def test_a_study_that_trained_nothing_says_what_to_run(tmp_path: Path) -> None:
         Card.read(study)
 
 
+def test_a_further_training_counts_where_its_recipe_was_chosen_to_be_trained_again(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    train(study, again := VARIANT.model_copy(update={"seed": 1, "retrained": True}))
+    assert trained_variants(study) == [VARIANT]
+    study.choice.write_text(f"variant,clip_score,difference,tested,chosen\n{again.name},1,0,True,True\n")
+    assert trained_variants(study) == [VARIANT, again]
+
+
 def test_samples_without_scores_and_scores_that_cannot_be_read_are_told_apart(tmp_path: Path) -> None:
     study = small_study(tmp_path)
     draw(study, BASELINE, VARIANT.name)
