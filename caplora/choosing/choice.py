@@ -96,22 +96,27 @@ class Choice:
 
     @property
     def retrained(self) -> list[Variant]:
-        """Those compared that are further trainings of the best recipes."""
-        return [v for v in self.compared if v.retrained]
+        """Those compared that are further trainings of the recipes that lead."""
+        return [v for v in self.compared if v.model_copy(update={"step": None}) in self.to_retrain]
 
-    @property
+    @cached_property
     def to_retrain(self) -> tuple[Variant, ...]:
         """The further trainings of the recipes that lead so far; none where they are not to be trained again."""
         listed = [v for v in self.asked if not v.retrained]
         count = recipes_again(self.study, listed)
-        best = self._best([v for v in self.compared if not v.retrained], count) if count else []
+        best = self._best(self._first, count) if count else []
         own = {v.model_copy(update={"step": None}) for v in best}
         return self.study.training.retrained([v for v in may_be_retrained(self.study, listed) if v in own])
 
     @cached_property
     def finalists(self) -> list[Variant]:
         """Those compared that the test prompts are for."""
-        return self._best(self.retrained or self.compared, self.study.sampling.finalists)
+        return self._best(self.retrained or self._first, self.study.sampling.finalists)
+
+    @property
+    def _first(self) -> list[Variant]:
+        """Those compared whose training had its say in what leads."""
+        return [v for v in self.compared if not v.retrained]
 
     def _best(self, compared: list[Variant], limit: int | None) -> list[Variant]:
         """All trainings of the `limit` best recipes."""
@@ -205,7 +210,7 @@ class Choice:
         if not self.spared:
             return failure_sentence(self._asked, self.failed)
         names, limit = ", ".join(v.name for v in self.finalists), self.study.sampling.finalists
-        n, steps = len(self.compared) - len(self.retrained), ", each at one of its steps" if self.passed_over else ""
+        n, steps = len(self._first), ", each at one of its steps" * bool(self.passed_over)
         said = f"{counted(n, 'variant')} {'was' if n == 1 else 'were'} compared on the development prompts{steps}"
         if self.retrained:
             said += self._again
@@ -214,7 +219,8 @@ class Choice:
             best = f"{some} of them alone" if limit and limit < n else "all of them"
             said += f", and the test prompts were spent on {'it' if n == 1 else best} ({names})"
         judged = len(self.known) if self.retrained else len(self.scored)
-        said += f": p {'is corrected over those' if judged > 1 else 'needs no correction'}."
+        whose = "the recipe’s p" if self.retrained and judged == 1 else "p"
+        said += f": {whose} {'is corrected over those' if judged > 1 else 'needs no correction'}."
         return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])
 
     @property
@@ -222,9 +228,9 @@ class Choice:
         """How the sentence goes on where recipes were trained again."""
         first, known = recipes(self.retrained, self.study.training), recipes(self.finalists, self.study.training)
         seeds, names = max(map(len, first.values())), ", ".join(v.name for v in self.finalists)
-        some = "the best of them" if len(first) == 1 else f"the best {len(first)} of them"
+        some = "the best was" if len(first) == 1 else f"the best {len(first)} were"
         return (
-            f". From {counted(seeds, 'other seed')} {some} were trained again ({', '.join(first)}), and compared there"
-            f" by these trainings. The test prompts were spent on the trainings of {', '.join(known)} ({names}), which"
+            f". From {counted(seeds, 'other seed')} {some} trained again ({', '.join(first)}), and compared there by"
+            f" these trainings. The test prompts were spent on the trainings of {', '.join(known)} ({names}), which"
             " had no say in what was trained again"
         )

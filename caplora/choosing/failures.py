@@ -42,7 +42,8 @@ def absent(study: Study, variant: Variant) -> str:
     """Why a variant has no scores at all: the first step that did not leave what it leaves, and how to go on."""
     record, samples = study.adapter(variant) / "settings.json", study.samples(variant.name) / "metadata.csv"
     if not record.is_file():
-        return f"was not trained: {record} does not exist; run 02_train_lora with it, then 03 and 04"
+        first = "run 03_inference, which trains it" if variant.retrained else "run 02_train_lora with it, then 03"
+        return f"was not trained: {record} does not exist; {first}, then 04"
     stopped = json.loads(record.read_text(encoding="utf-8")).get("stopped")
     if stopped:
         return f"has no scores; its training stopped early: {stopped}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from caplora.study import Study, Variant, may_be_retrained
+from caplora.training import same_recipe
 
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
 
@@ -22,10 +23,16 @@ def read_asked(study: Study, variants: Sequence[Variant]) -> tuple[Variant, ...]
 
 
 def read_retrained(study: Study, variants: Sequence[Variant]) -> tuple[Variant, ...]:
-    """The further trainings that the choice of 03 knows, each recipe with all its seeds."""
-    known = set(read_choice(study)["variant"])
-    again = {v: study.training.retrained([v]) for v in may_be_retrained(study, variants)}
-    return tuple(w for own in again.values() if known & {w.name for w in study.training.with_steps(own)} for w in own)
+    """The further trainings that the choice of 03 knows, each recipe with all its seeds.
+
+    Those that were made otherwise than the training that led are of another recipe by now, and left out.
+    """
+    known, found = set(read_choice(study)["variant"]), list[Variant]()
+    for variant in may_be_retrained(study, variants):
+        own = study.training.retrained([variant])
+        if known & {w.name for w in study.training.with_steps(own)}:
+            found += [w for w in own if same_recipe(study, variant, w)]
+    return tuple(found)
 
 
 def drawn_before(study: Study, trained: Sequence[Variant]) -> tuple[list[str], str]:

@@ -41,15 +41,16 @@ def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) ->
     panel has the loss on held-out images, the lowest of each variant marked.
     """
     table = _by_variant(losses)
-    panels = 1 + (table.shape[1] > 1) + (validation is not None and len(validation) > 0)
+    beside = _minus_mean(table)  # without a variant that has its seed alone
+    panels = 1 + (beside.shape[1] > 1) + (validation is not None and len(validation) > 0)
     figure = Figure((WIDTH, 3.3), layout="constrained")
     axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     first = next(axes)
     _curves(first, _smoothed(table), table)
     first.set(title="Loss", ylabel="error of the predicted noise (MSE)", ylim=(0, None))
-    if table.shape[1] > 1:
+    if beside.shape[1] > 1:
         second = next(axes)
-        _curves(second, _smoothed(_minus_mean(table)))
+        _curves(second, _smoothed(beside))
         second.axhline(0, color=GREY, lw=0.8)
         second.set(title="Minus the variants' mean")
     if validation is not None and len(validation):
@@ -88,8 +89,8 @@ def _minus_mean(table: pd.DataFrame) -> pd.DataFrame:
     of_seed: dict[str, list[str]] = {}
     for variant in table.columns:
         of_seed.setdefault("".join(re.findall(r"_s-?\d+(?=_|$)", variant)), []).append(variant)
-    parts = [table[own].sub(table[own].mean(axis=1), axis=0) for own in of_seed.values()]
-    return pd.concat(parts, axis=1)[list(table.columns)]
+    parts = [table[own].sub(table[own].mean(axis=1), axis=0) for own in of_seed.values() if len(own) > 1]
+    return pd.concat([table.iloc[:, :0], *parts], axis=1)
 
 
 def _curves(axes: Axes, smooth: pd.DataFrame, raw: pd.DataFrame | None = None) -> None:

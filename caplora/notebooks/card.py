@@ -101,7 +101,8 @@ def trained_variants(study: Study) -> list[Variant]:
     records = {p.parent.name: read_json(p)["variant"] for p in sorted(study.run.glob("adapters/*/settings.json"))}
     found = {folder: validated(Variant, said, f"the settings of {folder}") for folder, said in records.items()}
     chosen = set(read_choice(study)["variant"])
-    return [v for folder, v in found.items() if v.name == folder and (not v.retrained or v.name in chosen)]
+    own = [v for folder, v in found.items() if v.name == folder and (not v.retrained or v.name in chosen)]
+    return sorted(own, key=lambda v: v.seed or 0)  # the first training stands for its recipe
 
 
 def measured_of(study: Study, asked: list[Variant] | tuple[Variant, ...], named: str) -> Measured:

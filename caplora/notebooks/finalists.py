@@ -1,11 +1,13 @@
 """What notebook 03 trains: the best recipes again, from other seeds, so that no lucky training judges them."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from caplora.notebooks.adapters import Adapters
 from caplora.notebooks.samples import Samples
 from caplora.planning import pictures_again
-from caplora.study import why_once
+from caplora.study import Variant, why_once
 from caplora.training import Step, changes, plan_packs
 
 
@@ -19,9 +21,10 @@ class Finalists(Adapters):
     doing = "3 of 5: the best recipes are trained again"
 
     def __init__(self, samples: Samples) -> None:
-        super().__init__(samples.study, samples.to_retrain)
+        aside = samples.study.aside_sentence
+        super().__init__(samples.study, () if aside else samples.to_retrain)
         self.samples, self.pipeline = samples, samples.pipeline
-        self.why = why_once(samples.study, samples.listed)  # nothing is trained again
+        self.why = aside or why_once(samples.study, samples.listed)  # nothing is trained again
         if not self.variants:
             self.why = self.why or "no variant could be compared"
 
@@ -44,27 +47,32 @@ class Finalists(Adapters):
         if self.why:
             return ""
         self.grid = self.described()
-        self.plan = plan_packs(self.grid, self.variants)
+        left = {v: self._left(v) for v in self.variants}
+        plan = plan_packs(self.grid, self.variants)
+        self.plan = replace(plan, steps=sum(max(left[v] for v in pack) for pack in plan.packs))
         said, limit = super().forecast(), self.study.training.finalist_minutes
         drawing = pictures_again(self.study, len(self.recipes)) * self.samples.each / 60
+        new = [v for v in self.variants if left[v] == self.grid.settings(v).steps]  # not begun as it is asked for now
         self.why = self._trained_otherwise()
-        if not self.why and not self._begun and self.minutes + drawing > limit:
+        if not self.why and new and self.minutes + drawing > limit:
             self.why = (
                 f"they would take {self.minutes:.0f} minutes and their pictures {drawing:.0f}, more than"
                 f" training.finalist_minutes ({limit:g}) allows"
             )
         if self.why:
             return self.counts()
-        return f"{self.prepare(fork=True)}\n{said}\ntheir pictures take about {drawing:.1f} minutes"
+        pictures = f"\ntheir pictures take about {drawing:.1f} minutes" if new else ""
+        return f"{self.prepare(fork=True)}\n{said}{pictures}"
 
     @property
     def recipes(self) -> list[str]:
         """The recipes that are trained again."""
         return list(dict.fromkeys(v.model_copy(update={"seed": None}).name for v in self.variants))
 
-    @property
-    def _begun(self) -> bool:
-        return any(self.grid.checkpoints(variant).steps() for variant in self.variants)
+    def _left(self, variant: Variant) -> int:
+        """The steps that a training still has to do; all where what is there was made differently."""
+        there = [] if changes(self.grid, variant) else self.grid.checkpoints(variant).steps()
+        return self.grid.settings(variant).steps - max(there, default=0)
 
     def _trained_otherwise(self) -> str:
         """What the trainings that lead were made from and is no more: another training would be of another recipe."""
@@ -82,5 +90,6 @@ class Finalists(Adapters):
         """Train what is left, yielding every step; then `samples` has these trainings, and their pictures to draw."""
         if self.why:
             return
-        yield from super().train()
+        with suppress(FloatingPointError):  # all of them diverged: 05 names each
+            yield from super().train()
         self.samples.take_in(self.variants)

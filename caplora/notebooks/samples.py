@@ -33,7 +33,7 @@ from caplora.sampling import (
 )
 from caplora.scoring import clip_table, load_clip
 from caplora.statistics import checks, design_sentence, pilot_sentence, write_controls
-from caplora.study import BASELINE, read_aside, read_variants, write_text
+from caplora.study import BASELINE, read_aside, read_variants, recipes_again, write_text
 
 
 class Samples(Arms):
@@ -63,13 +63,18 @@ class Samples(Arms):
             [self.study.aside_sentence],
             ["arms:", BASELINE, *self.trained],
             ["not trained:", *([v.name for v in self.variants if v.name not in self.everyone] or ["none"])],
-            [f"on all prompts: the baseline and the best {settings.finalists} of them"] if settings.finalists else [],
+            [self._all_prompts] if settings.finalists else [],
             ["at other scales too: the best of them, at", *map(str, settings.scales)] if settings.scales else [],
             [self.removed],
             *([note] for adapter in self.trained.values() for note in adapter.notes),
             [f"{pictures_in(self.jobs)} samples to draw, {first} of them of the development prompts"],
         ]
         return "\n".join(" ".join(line) for line in lines if any(line))
+
+    @property
+    def _all_prompts(self) -> str:
+        again = ", or its further trainings" if recipes_again(self.study, self.listed) else ""
+        return f"on all prompts: the baseline and the best {self.study.sampling.finalists} of them{again}"
 
     def forecast(self) -> str:
         """How long it takes to draw what is not drawn yet, from the measured steps of a batch."""

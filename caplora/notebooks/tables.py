@@ -168,7 +168,7 @@ class Tables:
 
     def answer(self) -> str:
         """The answer to the study's question, and what a study of this size can find."""
-        power = [power_sentence(self.headline), interest_sentence(self.study, self.headline)]
+        power = [power_sentence(self.headline), interest_sentence(self.study, self.headline, self.findings.recipe)]
         return "\n".join([self.findings.answer, *filter(None, power)])
 
     @cached_property

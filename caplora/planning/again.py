@@ -39,7 +39,8 @@ def pictures_again(study: Study, recipes: int) -> int:
     sampling, seeds = study.sampling, len(study.sampling.seeds)
     trainings, suites = study.training.finalist_seeds, {name: len(s) for name, s in study.sampling.suites.items()}
     finalists = min(sampling.finalists or recipes, recipes)
-    kept = len(study.training.kept_steps) * (suites["development"] + suites["unrelated"])
+    steps = len(study.training.kept_steps)  # each draws with one seed, and the last step the unrelated prompts too
+    kept = steps * (suites["development"] + suites["unrelated"]) + bool(steps) * suites["unrelated"]
     early = recipes * trainings * (suites["development"] * seeds + kept)
     return early + finalists * (trainings - 1) * sum(suites[split] for split in FINAL) * seeds
 

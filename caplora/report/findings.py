@@ -42,10 +42,16 @@ class Findings:
         return len(trainings_of(self.known, self.best)) > 1 and len(self.recipes) > 0
 
     @property
+    def recipe(self) -> dict[Hashable, Any]:
+        """The effect of the chosen recipe over its trainings; empty where it was trained once."""
+        if not self.replicated:
+            return {}
+        recipes = {v: recipe for recipe, trainings in self.known.items() for v in trainings.values()}
+        return self.recipes[self.recipes["recipe"] == recipes[self.best]].to_dict("records")[0]
+
+    @property
     def answer(self) -> str:
         """The headline: of the recipe where it was trained more than once, else of this adapter only, which it says."""
         if not self.replicated:
             return f"{sentences.verdict_sentence(self.headline)} This is about {ONE}: it was trained once."
-        recipes = {v: recipe for recipe, trainings in self.known.items() for v in trainings.values()}
-        row = self.recipes[self.recipes["recipe"] == recipes[self.best]].to_dict("records")[0]
-        return f"{sentences.recipe_sentence(row)} This is about the recipe, not about one adapter of it."
+        return f"{sentences.recipe_sentence(self.recipe)} This is about the recipe, not about one adapter of it."

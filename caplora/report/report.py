@@ -155,7 +155,7 @@ def write_report(
         others=drift.with_nulls(
             secondary.secondary_sentences(found.effects, arms, found.best, model), study, found.scores, found.best
         ),
-        interest=power.interest_sentence(study, found.headline),
+        interest=power.interest_sentence(study, found.headline, found.recipe),
         few=secondary.few_prompts([found.headline["n_prompts"]]),
         memorised=secondary.memorised_sentence(secondary.read_closest(study, judged)),
         scales=secondary.scale_rows(scales, found.best, model),

@@ -82,10 +82,9 @@ class Training(Part):
     keep_every: Positive | None = None
     """The same, every so many steps."""
     finalist_seeds: Annotated[int, Field(ge=0)] = 3
-    """From how many other seeds notebook 03 trains the best two recipes again, to judge them by trainings that had no
-    say in their choice; 0: the training that was chosen is judged. It goes with `sampling.finalists`."""
+    """Other seeds from which notebook 03 trains the best two recipes again, to judge them by these; 0: none."""
     finalist_minutes: Annotated[float, Field(ge=0)] = 60
-    """It does so where these trainings and their pictures are forecast to take no longer."""
+    """How long these trainings and their pictures may be forecast to take; else there are none."""
     checkpointing_steps: Positive = 100
     """Steps between checkpoints."""
     validation_steps: Annotated[int, Field(ge=0)] = 100

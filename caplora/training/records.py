@@ -86,6 +86,17 @@ def trained_on(study: Study, variant: Variant) -> list[str]:
     return [name for name in images if not name.startswith(CLASS)]
 
 
+def same_recipe(study: Study, one: Variant, other: Variant) -> bool:
+    """Whether two trainings were made alike, their seeds aside, as their folders say, or where one says nothing."""
+    said = []
+    for path in (study.adapter(v) / TRAINING for v in (one, other)):
+        if not path.is_file():
+            return True
+        made = json.loads(path.read_text(encoding="utf-8"))
+        said.append(made | {"training": made["training"] | {"seed": None}})
+    return said[0] == said[1]
+
+
 def read_records(study: Study, variants: Sequence[Variant]) -> list[dict[str, Any]]:
     """The `settings.json` of each variant."""
     return [json.loads((study.adapter(v) / "settings.json").read_text(encoding="utf-8")) for v in variants]

@@ -1,5 +1,6 @@
 """retraining.py and what Choice makes of it: trainings that had no say in what was trained again are those judged."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,10 @@ def test_the_second_choice_is_by_the_further_trainings_alone(laid: Laid) -> None
     assert choice.known == {"r8_a8": {1: "r8_a8_s1", 2: "r8_a8_s2", 3: "r8_a8_s3"}} and choice.failed == {}
     assert {*GAINS, "r4_a8_s2"} < {v.name for v in choice.spared}
     assert choice.sentence() == (
-        "3 variants were compared on the development prompts. From 3 other seeds the best 2 of them were trained again"
+        "3 variants were compared on the development prompts. From 3 other seeds the best 2 were trained again"
         " (r4_a8, r8_a8), and compared there by these trainings. The test prompts were spent on the trainings of r8_a8"
-        " (r8_a8_s1, r8_a8_s2, r8_a8_s3), which had no say in what was trained again: p needs no correction."
+        " (r8_a8_s1, r8_a8_s2, r8_a8_s3), which had no say in what was trained again: the recipe’s p needs no"
+        " correction."
     )
 
 
@@ -97,6 +99,27 @@ def test_04_and_05_speak_of_all_trainings_of_the_recipes_that_03_trained_again(l
     second(study, gains, *SPLITS).table().to_csv(study.choice, index=False)
     assert names([*read_asked(study, ASKED)]) == [*GAINS, *gains]
     assert read_asked(laid(finalist_seeds=0), ASKED) == tuple(ASKED)
+
+
+def test_further_trainings_of_a_recipe_that_leads_no_more_are_not_judged(laid: Laid) -> None:
+    study = laid()
+    stale = study.training.retrained(ASKED[:1])  # as an earlier choice has them, of other variants
+    choice = Choice(study, [*ASKED, *stale], scored(GAINS | {v.name: 0.9 for v in stale}, *SPLITS))
+    assert choice.best == "r4_a8" and choice.tested == ["r4_a8"] and choice.retrained == []
+
+
+def test_further_trainings_that_were_made_otherwise_are_not_taken_for_the_same_recipe(laid: Laid) -> None:
+    study, first = laid(finalist_seeds=1), ASKED[1]
+    [again] = study.training.retrained([first])
+    study.run.mkdir(parents=True)
+    second(study, {"r4_a8_s1": 0.2, "r8_a8_s1": 0.1}, *SPLITS).table().to_csv(study.choice, index=False)
+    for variant, seed in ((first, 0), (again, 1)):
+        study.adapter(variant).mkdir(parents=True)
+        made = {"training": {"steps": 9, "seed": seed}, "images": {}}
+        (study.adapter(variant) / "training.json").write_text(json.dumps(made), encoding="utf-8")
+    assert again in read_retrained(study, ASKED)
+    (study.adapter(first) / "training.json").write_text(json.dumps(made | {"training": {"steps": 10, "seed": 0}}))
+    assert names([*read_retrained(study, ASKED)]) == ["r8_a8_s1"]
 
 
 def test_a_further_training_has_its_steps_and_one_of_them_stands_for_it(laid: Laid) -> None:
