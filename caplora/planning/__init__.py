@@ -2,8 +2,8 @@
 
 `configs` reads the shapes of a base model, `counting` their arithmetic and memory, on tensors without numbers. `cards`
 are known graphics cards. `needs` says what fits and how the variants are packed, `pictures` how many samples there are,
-`further` what the metrics of `scoring.extra` take, and `minutes` how long notebooks 02 to 04 take; `plan` puts it
-together.
+`further` what the metrics of `scoring.extra` take, `minutes` how long notebooks 02 to 04 take and `again` what it takes
+to train the best recipes again; `plan` puts it together.
 """
 
 from caplora.planning.again import pictures_again
