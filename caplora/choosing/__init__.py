@@ -3,15 +3,16 @@
 `choice` has the rule by which the development prompts choose, and `steps` that for adapters kept at several steps of a
 training; `retraining` says who was trained again from other seeds. `failures` says why a variant cannot be judged.
 `ablation` knows which variants are no candidates, because they are trained on other captions or on fewer images, and
-what each kind of captions is worth.
+what each kind of captions is worth; `replication` whose captions ask an adapter for its training images back.
 """
 
-from caplora.choosing.ablation import ablation_arms, ablation_table, image_arms
+from caplora.choosing.ablation import ablation_arms, ablation_table
 from caplora.choosing.choice import Choice
 from caplora.choosing.failures import without
+from caplora.choosing.replication import captions_to_ask, images_by_caption
 from caplora.choosing.retraining import drawn_before, read_asked, read_choice, read_retrained
 
 __all__ = [
-    "Choice", "ablation_arms", "ablation_table", "drawn_before", "image_arms", "read_asked", "read_choice",
-    "read_retrained", "without",
+    "Choice", "ablation_arms", "ablation_table", "captions_to_ask", "drawn_before", "images_by_caption", "read_asked",
+    "read_choice", "read_retrained", "without",
 ]  # fmt: skip

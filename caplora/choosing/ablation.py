@@ -3,29 +3,18 @@
 Which variants belong to it, and of a caption ablation what each kind of captions is worth beside the ledger's.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from caplora.statistics import EQUIVALENT, effect_table, verdict
-from caplora.study import BASELINE, Variant
+from caplora.study import BASELINE, Variant, image_arms
 
 REVIEWED = "reviewed"  # the ledger's own captions, what `captions: null` of a variant means
 KINDS = ("none", "subject", "machine", REVIEWED, "shuffled")  # of captions, in the order of figures
 PAIR = ["variant", "metric", "model"]
 REACHED = [*PAIR, "n_prompts", "n_seeds", "baseline", "mean", "mean_low", "mean_high"]
 PAIRED = [*PAIR, "difference", "low", "high", "p", "p_corrected", "positive", "detectable", "verdict"]
-
-
-def image_arms(variants: Sequence[Variant]) -> list[dict[int | None, str]]:
-    """Number of images (None: all) → the name of the variant trained on so many, the fewest first.
-
-    One of these for each variant that was trained on all images and on fewer.
-    """
-    groups = [[v for v in variants if v.model_copy(update={"images": None}) == w] for w in variants if w.images is None]
-    ordered = (sorted(group, key=lambda v: v.images or math.inf) for group in groups if len(group) > 1)
-    return [{v.images: v.name for v in group} for group in ordered]
 
 
 def experimental_arms(variants: Sequence[Variant]) -> list[str]:

@@ -17,7 +17,17 @@ from caplora.figures.curation import duplicate_gallery, flagged_gallery, measure
 from caplora.figures.curves import images_curves, scale_curves, scale_table, steps_curves
 from caplora.figures.diagrams import lora_diagram, pipeline_diagram
 from caplora.figures.forest import forest_plot
-from caplora.figures.galleries import labelled_grid, read_pictures, sample_grid, sample_pictures, sample_table, teaser
+from caplora.figures.galleries import (
+    copied_pictures,
+    copies,
+    copies_table,
+    labelled_grid,
+    read_pictures,
+    sample_grid,
+    sample_pictures,
+    sample_table,
+    teaser,
+)
 from caplora.figures.heat_map import heat_map_table, rank_alpha_heat_map
 from caplora.figures.look import GREY, INK, MUTED, STYLE, WIDTH, Figure, appearance, footnote, save_figure
 from caplora.figures.losses import curve_table, loss_curves, read_curves
@@ -29,10 +39,10 @@ from caplora.figures.tradeoff import tradeoff_planes
 
 __all__ = [
     "GREY", "INK", "MUTED", "STYLE", "WIDTH", "Figure", "appearance", "attribute_differences", "caption_ablation",
-    "caption_summary", "captions_figure", "closest", "closest_pictures", "corrections_figure", "curve_table",
-    "duplicate_gallery", "extreme_pictures", "extremes", "extremes_table", "flagged_gallery", "footnote",
-    "forest_plot", "heat_map_table", "images_curves", "labelled_grid", "lora_diagram", "loss_curves",
-    "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "persons_figure",
+    "caption_summary", "captions_figure", "closest", "closest_pictures", "copied_pictures", "copies", "copies_table",
+    "corrections_figure", "curve_table", "duplicate_gallery", "extreme_pictures", "extremes", "extremes_table",
+    "flagged_gallery", "footnote", "forest_plot", "heat_map_table", "images_curves", "labelled_grid", "lora_diagram",
+    "loss_curves", "measures_figure", "metrics_figure", "metrics_table", "per_prompt_differences", "persons_figure",
     "pipeline_diagram", "prompt_slopes", "prompt_table", "rank_alpha_heat_map", "read_curves", "read_pictures",
     "sample_grid", "sample_pictures", "sample_table", "save_figure", "scale_curves", "scale_table", "steps_curves",
     "summary_figure", "teaser", "tradeoff_planes",

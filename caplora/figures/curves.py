@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from caplora.figures.look import INK, LINES, MUTED, STYLE, WIDTH, Figure, appearance, counts, footnote, starred
-from caplora.statistics import ABSOLUTE, ScoreError, axis_kinds, axis_table
+from caplora.statistics import COPIES, ScoreError, axis_kinds, axis_table
 from caplora.study import metric_of
 
 HALO = [withStroke(linewidth=2.5, foreground="white")]
@@ -23,12 +23,11 @@ def scale_table(scales: pd.DataFrame) -> pd.DataFrame:
     Of CLIPScore and the first metric of fidelity on the development prompts, and of drift on the unrelated ones, as far
     as they are there. The interval is clustered by prompt, and nan for one prompt. Raises ScoreError as `cells` does.
     """
-    kinds = {metric: split for metric, split in axis_kinds(scales, "development").items() if metric not in ABSOLUTE}
     found = []
-    for metric, split in kinds.items():
+    for metric, split in axis_kinds(scales, "development"):
         for variant, own in scales.groupby("variant", sort=False):
             arms = {scale: f"{variant} at scale {scale:g}" for scale in sorted(own["scale"].unique())}
-            table = axis_table(own.assign(variant=own["scale"].map(arms)), arms, {metric: split}, arms[0.0])
+            table = axis_table(own.assign(variant=own["scale"].map(arms)), arms, [(metric, split)], arms[0.0])
             found.append(table.rename(columns={"at": "scale"}).assign(variant=variant)[list(COLUMNS)])
     if not found:
         raise ScoreError(
@@ -105,7 +104,10 @@ def _trade(axes: Axes, table: pd.DataFrame, fidelity: str, best: str) -> None:
 def _counted(table: pd.DataFrame) -> tuple[str, str]:
     """How many prompts and seeds each split has, and which model each metric is by."""
     rows = table.drop_duplicates("metric")
-    n = ", ".join(counts(own) for _, own in rows.groupby("split", sort=False))
+    asked = table[table["metric"] == COPIES[0][0]].drop_duplicates("split")["n_prompts"].tolist()
+    drawn = [counts(own) for _, own in rows[rows["metric"] != COPIES[0][0]].groupby("split", sort=False)]
+    drawn += [f"{asked[0]} captions of training images and {asked[1]} of held-out ones"] if asked else []
+    n = ", ".join(drawn)
     return n, ", ".join(f"{metric_of(row['metric']).name} by {row['model']}" for row in rows.to_dict("records"))
 
 
@@ -125,7 +127,7 @@ def images_curves(table: pd.DataFrame) -> Figure:
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
         for variant, own in rows.groupby("variant", sort=False):
-            _line(axes, own["at"], own, looks[str(variant)], chosen=True)
+            _both(axes, own, looks[str(variant)])
         axes.set_xscale("log")
         axes.set_xticks(places := sorted(rows["at"].unique()), [f"{at:g}" for at in places])
         axes.minorticks_off()
@@ -143,15 +145,28 @@ def steps_curves(table: pd.DataFrame, variant: str, chosen: float) -> Figure:
     """A panel per metric of an `axis_table` over the steps at which an adapter was kept; dashed: the chosen one."""
     figure, panels = _panels(table)
     for axes, (metric, rows) in zip(panels, table.groupby("metric", sort=False), strict=False):
-        _line(axes, rows["at"], rows, appearance(variant) | {"linestyle": "-"}, chosen=True)
+        _both(axes, rows, appearance(variant) | {"linestyle": "-"})
         if rows["at"].max() > 10 * rows["at"].min():  # steps that double would stand on each other
             axes.set_xscale("log")
-        axes.set_xticks(rows["at"], [f"{at:g}" for at in rows["at"]])
+        axes.set_xticks(places := sorted(rows["at"].unique()), [f"{at:g}" for at in places])
         axes.minorticks_off()
         axes.axvline(chosen, color=MUTED, lw=1, linestyle=(0, (4, 2)))
         _name(axes, str(metric), "steps trained")
     footnote(figure, _axis_note(table, f"{variant}; dashed: step {chosen:g}, chosen on the development prompts."))
     return figure
+
+
+def _both(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
+    """One metric over the places; of memorisation two lines, the null one of held-out images without its band."""
+    null = rows["split"] == COPIES[1][1]
+    own, other = rows[~null], rows[null]
+    _line(axes, own["at"], own, look, chosen=True)
+    if len(other):
+        _line(axes, other["at"], other, look | {"color": MUTED}, chosen=True)
+        for line, name in ((own, "training images"), (other, "held-out images")):
+            end = line.sort_values("at").iloc[-1]
+            axes.annotate(name, (end["at"], end["mean"]), (-4, 9), textcoords="offset points", ha="right",
+                          fontsize=8, color=INK, path_effects=HALO)  # fmt: skip
 
 
 def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:
@@ -168,14 +183,15 @@ def _name(axes: Axes, name: str, along: str) -> None:
     """Title, labels and the line at zero of a panel."""
     metric = metric_of(name)
     axes.axhline(0, color=MUTED, lw=0.8)
-    what = metric.unit if name in ABSOLUTE else "difference from the baseline"
-    axes.set(title=f"{metric.name} ({metric.better} is better)", ylabel=what, xlabel=along)
+    title = f"{metric.name} ({'the gap: ' if name == COPIES[0][0] else ''}{metric.better} is better)"
+    axes.set(title=title, ylabel="difference from the baseline", xlabel=along)
 
 
 def _axis_note(table: pd.DataFrame, first: str) -> str:
     """What is drawn, of how much, by whom."""
     n, by = _counted(table)
+    asked = " Memorisation: the cosine of a sample to the image whose caption it was drawn from."
+    copies = asked if (table["metric"] == COPIES[0][0]).any() else ""
     return (
-        f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the"
-        f" baseline, and of memorisation what held-out portraits have.\n{by}."
+        f"{first} Band: 95 % t interval, clustered by prompt; n = {n}. The line at zero is the baseline.{copies}\n{by}."
     )

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
+from caplora.choosing import images_by_caption
 from caplora.figures.look import (
     INK,
     MUTED,
@@ -24,8 +25,9 @@ from caplora.figures.look import (
     shorten,
     wrapped,
 )
+from caplora.sampling import CAPTIONED
 from caplora.statistics import primary_model
-from caplora.study import BASELINE, metric_of, percent
+from caplora.study import BASELINE, Study, metric_of, percent
 
 Picture = NDArray[np.uint8]  # (height, width, 3), sRGB
 Pictures = Mapping[str, Mapping[str, Picture]]  # arm → prompt → sample
@@ -100,6 +102,40 @@ def labelled_grid(
         figure.text(left, foot, text, ha="center", va="baseline", fontsize=7.5, linespacing=1.2)
     footnote(figure, note)
     return figure
+
+
+def copies_table(replication: pd.DataFrame, last: str, count: int = 3) -> pd.DataFrame:
+    """The rows of all arms for the captions by which `last` comes nearest to the images that they are of.
+
+    `count` captions are of training images, and as many of held-out ones.
+    """
+    own = replication[replication["variant"] == last]
+    nearest = [p for _, rows in own.groupby("split", sort=False) for p in rows.nlargest(count, "value")["prompt"]]
+    return pd.concat([replication[replication["prompt"] == prompt] for prompt in nearest])
+
+
+def copied_pictures(study: Study, table: pd.DataFrame, arms: Mapping[str, str]) -> Pictures:
+    """Title → caption of a `copies_table` → picture: the images themselves, and what each of title → arm draws."""
+    prompts, names, seed = list(table["prompt"].unique()), images_by_caption(study), int(table["seed"].iloc[0])
+    images = dict(zip(prompts, read_pictures(study.dataset, [names[p] for p in prompts]), strict=True))
+    folders = {title: study.samples(f"{arm}{CAPTIONED}") for title, arm in arms.items()}
+    return {"the image": images} | {title: sample_pictures(own, prompts, seed) for title, own in folders.items()}
+
+
+@rc_context(STYLE)
+def copies(pictures: Pictures, table: pd.DataFrame) -> Figure:
+    """Images beside what each arm draws when it is asked with their captions: a row per image, training images first.
+
+    `pictures` are `copied_pictures` of a `copies_table`.
+    """
+    split = dict(zip(table["prompt"], table["split"], strict=True))
+    rows = [[drawn[prompt] for drawn in pictures.values()] for prompt in split]
+    beside = ["trained on" if own == "train" else "held out" for own in split.values()]
+    note = (
+        "Each row: an image, and what is drawn from its caption and the same noise. Of training images and of held-out"
+        f" ones, those that the last column comes nearest to (cosine by {table['model'].iloc[0]})."
+    )
+    return labelled_grid(rows, list(pictures), beside, note)
 
 
 @rc_context(STYLE)

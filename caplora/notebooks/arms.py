@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from caplora.choosing import Choice, drawn_before, read_retrained
+from caplora.choosing import Choice, captions_to_ask, drawn_before, read_retrained
 from caplora.lora import Adapter
 from caplora.models import Pipeline, load_base
 from caplora.sampling import (
     Arm,
     Job,
+    at_captions,
     at_scales,
     before_choice,
+    caption_samples,
     claim,
     development_only,
-    drawn_at_scales,
+    drawn_beside,
     plan_jobs,
     study_arms,
 )
-from caplora.study import BASELINE, Study, Variant
+from caplora.study import BASELINE, Study, Variant, asked_with_captions
 
 
 class Arms:
@@ -48,7 +50,7 @@ class Arms:
     def everyone(self) -> dict[str, Arm]:
         """The baseline and the trained variants by name, each with every prompt; their folders are claimed."""
         arms = study_arms(self.study, self.variants, self.pipeline)
-        self.removed = claim([*arms, *drawn_at_scales(arms[1:], self.study.sampling)], self.redraw)
+        self.removed = claim([*arms, *drawn_beside(arms, self.study.sampling)], self.redraw)
         return {arm.folder.name: arm for arm in arms}
 
     def take_in(self, retrained: Iterable[Variant]) -> None:
@@ -69,7 +71,16 @@ class Arms:
         tested, best = self._chosen
         own = {n: arm if n in (BASELINE, *tested) else self.first[n] for n, arm in self.everyone.items()}
         scaled = at_scales(self.everyone[best], self.study.sampling) if best else []
-        return own | {arm.folder.name: arm for arm in scaled}
+        return own | {arm.folder.name: arm for arm in [*scaled, *self.with_captions]}
+
+    @property
+    def with_captions(self) -> list[Arm]:
+        """Those that are asked for their training images back, the baseline first: kept steps, and fewer images."""
+        asked = asked_with_captions([v for v in self.variants if v.name in self.everyone], self._chosen[1])
+        captions = captions_to_ask(self.study, asked) if asked else {}
+        wanted = caption_samples(captions, self.study.sampling.seeds[0])
+        names = [BASELINE, *(v.name for v in asked)] if wanted else []
+        return [at_captions(self.everyone[name], wanted) for name in names]
 
     @property
     def _chosen(self) -> tuple[list[str], str]:

@@ -1,15 +1,16 @@
 """What notebook 05 holds of metrics over a number: images trained on, and steps at which an adapter was kept."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
-from caplora.choosing import image_arms
 from caplora.notebooks.believed import BelievedTables
-from caplora.report import Findings, images_sentences, read_json, steps_sentences
-from caplora.statistics import Enough, axis_kinds, axis_table, change_after, enough_of, model_of
-from caplora.study import BASELINE, Variant, metric_of
+from caplora.report import Findings, copied_sentence, images_sentences, read_json, read_table, steps_sentences
+from caplora.statistics import Copied, Enough, axis_kinds, axis_table, copied, enough_of, likeness_after, model_of
+from caplora.study import BASELINE, Variant, image_arms, metric_of
 from caplora.training import trained_on
 
 
@@ -28,9 +29,22 @@ class Axes(BelievedTables):
         """Each metric on the test prompts (drift: unrelated) by the number of images; no rows without `image_arms`."""
         if not self.image_arms:
             return pd.DataFrame()
-        scores, kinds = self.everything, axis_kinds(self.everything, "test")
-        tables = [axis_table(scores, arms, kinds).assign(variant=name) for name, arms in self.image_arms.items()]
+        scores = {name: self._with_captions(self.everything, arms) for name, arms in self.image_arms.items()}
+        kinds = {name: axis_kinds(own, "test") for name, own in scores.items()}
+        arms = self.image_arms
+        tables = [axis_table(scores[name], arms[name], kinds[name]).assign(variant=name) for name in arms]
         return pd.concat(tables, ignore_index=True)
+
+    def _with_captions(self, scores: pd.DataFrame, arms: Mapping[float, str]) -> pd.DataFrame:
+        """Scores, and how near the baseline and all of these arms come to the images of their captions."""
+        return pd.concat([scores, self.replicated(arms)], ignore_index=True)
+
+    def replicated(self, arms: Mapping[Any, str]) -> pd.DataFrame:
+        """How near samples come to the images of their captions, of captions that the baseline and all arms drew."""
+        table = read_table(self.study.replication, [BASELINE, *arms.values()]) if arms else pd.DataFrame()
+        if table.empty:
+            return table
+        return table[table.groupby(["split", "prompt"])["variant"].transform("nunique") == 1 + len(arms)]
 
     @cached_property
     def enough_images(self) -> dict[str, dict[str, Enough]]:
@@ -42,7 +56,19 @@ class Axes(BelievedTables):
 
     def images_sentences(self) -> str:
         """From how many images on more did not help, as far as can be told; or that there is no such experiment."""
-        return "\n".join(images_sentences(self.enough_images)) or "no variant was trained on fewer images"
+        return "\n".join(self._images_said) or "no variant was trained on fewer images"
+
+    @cached_property
+    def _images_said(self) -> list[str]:
+        copied = {name: found for name, arms in self.image_arms.items() if (found := self._copied(arms))}
+        said = (copied_sentence(f"{name} with images", found) for name, found in copied.items())
+        return [*images_sentences(self.enough_images), *said]
+
+    def _copied(self, arms: Mapping[float, str]) -> dict[float, Copied]:
+        """What each arm copies, beyond the baseline and beyond held-out images; empty where none was asked."""
+        table = self.replicated(arms)
+        found = {at: copied(table, arm) for at, arm in arms.items()} if len(table) else {}
+        return {at: own for at, own in found.items() if own}
 
     @cached_property
     def step_arms(self) -> dict[float, str]:
@@ -71,7 +97,15 @@ class Axes(BelievedTables):
         """Each metric on the development prompts, first seed (drift: unrelated); no rows without `step_arms`."""
         if not self.step_arms:
             return pd.DataFrame()
-        return axis_table(self._first_seed, self.step_arms, axis_kinds(self._first_seed, "development"))
+        scores = self._with_captions(self._first_seed, self.step_arms)
+        return axis_table(scores, self.step_arms, axis_kinds(scores, "development"))
+
+    @property
+    def asked_arms(self) -> dict[str, str]:
+        """Title → arm: the chosen training at each kept step, or else the first variant by its number of images."""
+        images = next(iter(self.image_arms.values()), {})
+        arms, unit = (self.step_arms, "step") if self.step_arms else (images, "images")
+        return {f"{unit} {at:g}": arm for at, arm in arms.items()}
 
     def steps_sentence(self) -> str:
         """Which step was chosen by which rule, and whether training went on to copy; or that one was kept."""
@@ -82,10 +116,15 @@ class Axes(BelievedTables):
         if not self.step_arms:
             return []
         chosen = next(step for step, name in self.step_arms.items() if name == self.best)
-        later = change_after(self._first_seed, self.best, self.step_arms[max(self.step_arms)])
-        return steps_sentences(self.step_arms, chosen, self.study.sampling.step_rule, later)
+        arms, table = self.step_arms, self.replicated(self.step_arms)
+        last = arms[max(arms)]
+        nearer = {at: own for at, arm in arms.items() if (own := likeness_after(self._first_seed, arm, last))}
+        more = {at: c for at, arm in arms.items() if len(table) and (c := copied(table, last, arm))}
+        both = {at: own for at, own in self._copied(arms).items() if at in (chosen, max(arms))}
+        said = steps_sentences(arms, chosen, self.study.sampling.step_rule, nearer, more)
+        return [*said, *([copied_sentence("step", both)] if both else [])]
 
     @property
     def findings(self) -> Findings:
         """All of it, as the report needs it."""
-        return replace(super().findings, images=images_sentences(self.enough_images), steps=self._steps_said)
+        return replace(super().findings, images=self._images_said, steps=self._steps_said)

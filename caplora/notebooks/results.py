@@ -14,6 +14,9 @@ from caplora.figures import (
     caption_summary,
     closest,
     closest_pictures,
+    copied_pictures,
+    copies,
+    copies_table,
     curve_table,
     extreme_pictures,
     extremes,
@@ -148,6 +151,14 @@ class Results(Axes):
             return None
         table, chosen = self.over_steps, next(step for step, name in self.step_arms.items() if name == self.best)
         return self._saved("steps", steps_curves(table, self.step_arms[max(self.step_arms)], chosen), table)
+
+    def copies(self) -> Figure | None:
+        """What is drawn from captions, beside their images."""
+        if not len(asked := self.replicated(self.asked_arms)):
+            return None
+        table = copies_table(asked, [*self.asked_arms.values()][-1])
+        pictures = copied_pictures(self.study, table, {BASELINE: BASELINE, **self.asked_arms})
+        return self._saved("copies", copies(pictures, table), table)
 
     def attribute_differences(self) -> Figure | None:
         """What the judge sees more of, or less."""

@@ -14,6 +14,7 @@ from caplora.notebooks.arms import Arms
 from caplora.playground import Playground, refuse_while_drawing
 from caplora.report import growing
 from caplora.sampling import (
+    CAPTIONED,
     Arm,
     Job,
     Sample,
@@ -128,10 +129,12 @@ class Samples(Arms):
         """Who is chosen, who draws every prompt, who the development prompts only, and how much is left to draw."""
         tested, best = self._chosen
         spared = [name for name in self.trained if name not in tested]
+        asked = [arm.folder.name.removesuffix(CAPTIONED) for arm in self.with_captions]
         lines = [
             ["chosen:", best or "none"],
             ["on all prompts:", BASELINE, *tested],
             ["on the development prompts only:", *spared] if spared else [],
+            ["with captions, whether they copy:", *asked] if asked else [],
             [f"{pictures_in(self.jobs)} samples to draw"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
-from caplora.choosing import read_asked, read_choice
+from caplora.choosing import images_by_caption, read_asked, read_choice
 from caplora.extra_metrics import Extras
 from caplora.figures import Figure
 from caplora.images import Absent
 from caplora.models import device_of
 from caplora.report import growing, write_progress
+from caplora.sampling import CAPTIONED
 from caplora.scoring import (
     ClipEmbeddings,
     Embeddings,
@@ -24,7 +25,6 @@ from caplora.scoring import (
     diversity_table,
     drift_table,
     embed,
-    excess_table,
     face_table,
     judge_table,
     likeness_table,
@@ -34,6 +34,7 @@ from caplora.scoring import (
     load_judges,
     memorisation_table,
     paths_of,
+    replication_table,
     scorable_samples,
     shuffled_prompts_table,
     without_faces,
@@ -41,7 +42,6 @@ from caplora.scoring import (
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
 from caplora.study import Study, Variant, read_study, read_variants, write_text
-from caplora.training import trained_on
 
 SCORING = "4 of 5: the samples are scored"
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
@@ -53,15 +53,16 @@ class Scores:
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
         self.study, self.device, ledger = study, device_of(), read_ledger(study.dataset)
-        drawn = read_choice(study)  # of samples that are older than this table, all that are there at other scales
-        scaled = drawn.loc[drawn["chosen"].astype(bool), "variant"].tolist() if len(drawn) else None
-        self.everything, self.wrong = scorable_samples(study, variants, scaled)  # adapters at other scales among them
+        choice = read_choice(study)  # of samples that are older than this table, all that are there at other scales
+        scaled = choice.loc[choice["chosen"].astype(bool), "variant"].tolist() if len(choice) else None
+        drawn, self.wrong = scorable_samples(study, variants, scaled)
+        self.copies = [s for s in drawn if s.variant.endswith(CAPTIONED)]  # of captions
+        self.everything = [s for s in drawn if not s.variant.endswith(CAPTIONED)]  # adapters at other scales among them
         self.samples = [s for s in self.everything if "@" not in s.variant]
         self.arms = list(dict.fromkeys(s.variant for s in self.samples))
         self.portraits = [study.dataset / row.file_name for row in trained(ledger)]
         self.unseen = [study.dataset / row.file_name for row in held_out(ledger)]
         self.captions = [row.text for row in held_out(ledger) if row.text]
-        self.fewer = {v.name: self._own_portraits(v) for v in variants if v.images}  # arm → those it was trained on
         self.tables: dict[str, list[pd.DataFrame]] = {}  # what was measured → its scores
         self.scores: pd.DataFrame  # of scores.csv
         self.shuffled: pd.DataFrame  # of the control
@@ -75,13 +76,10 @@ class Scores:
     def counts(self) -> str:
         """How many samples and portraits there are, and which samples cannot be scored."""
         scaled = len(self.everything) - len(self.samples)
-        since = len({path for own in self.fewer.values() for path in own} - {*self.portraits})
-        more = (
-            f", {since} more that are rejected since, and count for the adapters that have seen them" if since else ""
-        )
         return (
-            f"{len(self.samples)} samples of {len(self.arms)} arms, {scaled} more of adapters at other scales\n"
-            f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out{more}\n{self.wrong}"
+            f"{len(self.samples)} samples of {len(self.arms)} arms, {scaled} more of adapters at other scales,"
+            f" {len(self.copies)} of captions\n"
+            f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out\n{self.wrong}"
         )
 
     @cached_property
@@ -107,7 +105,7 @@ class Scores:
     @property
     def batches(self) -> int:
         """How many batches all samples and portraits are."""
-        pictures = len(self.everything) + len(self.portraits) + len(self.unseen)
+        pictures = len(self.everything + self.copies) + len(self.portraits) + len(self.unseen)
         return -(-pictures // self.study.scoring.batch_size)
 
     def forecast(self) -> str:
@@ -121,7 +119,7 @@ class Scores:
 
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""
-        pictures = paths_of(self.everything) + self.portraits + self.unseen
+        pictures = paths_of(self.everything + self.copies) + self.portraits + self.unseen
         faces = [] if isinstance(self.faces, Absent) else [self.faces]
         work = embed([*self.clips, self.identity, *faces, *self.judges], pictures)
         yield from growing(self.study, work, SCORING, "batches", self.batches)
@@ -146,14 +144,15 @@ class Scores:
         """Memorisation, diversity and drift, as means by arm."""
         memorisation = memorisation_table(self.identity, self.everything, self.portraits)
         diversity = diversity_table(self.clips[-1], self.samples)
-        excess = excess_table(self.identity, self.samples, self.portraits, self.fewer, self.unseen)
         drift = drift_table(self.clips[-1], self.everything)
-        return self._kept("side effects", [memorisation, excess, diversity, drift])
+        return self._kept("side effects", [memorisation, diversity, drift])
 
-    def _own_portraits(self, variant: Variant) -> list[Path]:
-        """The portraits that a variant was trained on, though one was rejected since; all where that is not known."""
-        own = [self.study.dataset / name for name in trained_on(self.study, variant)]
-        return [path for path in own if path.is_file()] or self.portraits
+    def replication(self) -> pd.DataFrame:
+        """Write replication.csv: how near samples of captions come to their images; means by arm, if there are any."""
+        images = {text: self.study.dataset / name for text, name in images_by_caption(self.study).items()}
+        table = replication_table(self.clips[-1], self.copies, images)
+        write_text(self.study.replication, table.to_csv(index=False))
+        return table.pivot_table("value", "split", "variant", sort=False).round(3)
 
     def judged(self) -> pd.DataFrame:
         """The share of named attributes that the judge sees, as means by arm; no rows without a judge."""

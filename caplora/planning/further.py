@@ -86,11 +86,11 @@ def _of(study: Study, metric: str, asked: float, card: Card) -> Further:
 def asked_of(study: Study, variants: Sequence[Variant], metric: str) -> float:
     """How many pictures a metric is asked about, or questions vqa answers: each phrase of the prompt of each picture.
 
-    Those at other scales are not asked about.
+    Those at other scales and of captions are not asked about.
     """
     drawn, suites = pictures_of(study, variants), study.sampling.suites
     prompts = {**suites, "kept steps": (*suites["development"], *suites["unrelated"])}
-    asked = {split: count for split, count in drawn.items() if split != "scales" and count}
+    asked = {split: count for split, count in drawn.items() if split not in ("scales", "captions") and count}
     if metric != "vqa":
         return sum(asked.values())
     phrases = {split: sum(len(phrases_of(p)) for p in prompts[split]) / len(prompts[split]) for split in asked}

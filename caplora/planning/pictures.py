@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
-from caplora.study import Sampling, Study, Variant, candidates
+from caplora.study import Sampling, Study, Variant, asked_with_captions, candidates
 
 FINAL = ("test", "edits", "unrelated")  # suites that a finalist draws; all variants draw the development prompts
 
 
-def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0) -> dict[str, int]:
+def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0, asked: int = 0) -> dict[str, int]:
     """The pictures of each suite and of the other scales, over the baseline and all variants.
 
     All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
     that are trained on other captions or fewer images. The best one is drawn at other scales, and next to none of it
     for the unrelated prompts. Each of the adapters that are `kept` at a step before the last draws development and
-    unrelated prompts with one seed.
+    unrelated prompts with one seed. So many adapters are `asked` with captions for their training images, and the
+    baseline with them.
     """
     chosen_from = variants - arms
     everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
@@ -21,11 +22,13 @@ def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0) ->
     drawn = {split: (final if split in FINAL else everyone) * len(suite) * seeds for split, suite in suites.items()}
     prompts = len(suites["development"]) + len(suites["unrelated"])
     more = {"kept steps": kept * prompts + chosen_from * len(suites["unrelated"])} if kept else {}
+    more |= {"captions": (1 + asked) * 2 * settings.captions} if asked and settings.captions else {}
     return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | more
 
 
 def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:
     """The pictures that a study draws for its variants."""
     arms = len(variants) - len(candidates(variants))
-    kept = sum(1 for variant in study.training.with_steps(variants) if variant.step)
-    return pictures(study.sampling, len(variants), kept, arms)
+    steps = study.training.with_steps(variants)
+    kept = sum(1 for variant in steps if variant.step)
+    return pictures(study.sampling, len(variants), kept, arms, len(asked_with_captions(steps, variants[0].name)))

@@ -28,13 +28,14 @@ from caplora.report.secondary import (
     suite_sentences,
     tracking_sentence,
 )
-from caplora.report.sentences import errors_sentence, images_sentences, power_sentence, steps_sentences
+from caplora.report.sentences import copied_sentence, errors_sentence, images_sentences, power_sentence, steps_sentences
 from caplora.report.which_metric import Believed, believed, extra_rows, extra_sentences
 
 __all__ = [
     "FIGURES", "SECONDARY_METRICS", "SUITES", "Believed", "Findings", "address", "agreement_sentence", "as_run",
-    "believed", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences", "growing", "hashes",
-    "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence", "power_sentence",
-    "progress_page", "read_closest", "read_json", "read_table", "rows_of", "secondary_sentences", "steps_sentences",
-    "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress", "write_report",
+    "believed", "copied_sentence", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences",
+    "growing", "hashes", "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence",
+    "power_sentence", "progress_page", "read_closest", "read_json", "read_table", "rows_of", "secondary_sentences",
+    "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress",
+    "write_report",
 ]  # fmt: skip

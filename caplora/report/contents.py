@@ -57,6 +57,11 @@ FIGURES = {  # name → its section, what it shows for those who cannot see it, 
         "the samples most like a training image, each beside it",
         "The samples most like a training image, and that image.",
     ),
+    "copies": (
+        "memory",
+        "images beside what the adapter draws from their captions, training images above held-out ones",
+        "Asked with captions: the image, and what is drawn from its caption. Held-out images were never trained on.",
+    ),
     "attributes": (
         "judge",
         "differences from the baseline in single attributes",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from caplora.statistics import EQUIVALENT, ONE, Effect, Enough, Row
+from caplora.statistics import EQUIVALENT, ONE, Copied, Effect, Enough, Row, overfits_from
 from caplora.study import CAPTIONS, METRICS, counted, metric_of, number, p_value, percent, signed
 
 TOLD = {"beats": "higher than", "falls short of": "lower than", EQUIVALENT: "equivalent to"}  # verdict → of a value
@@ -173,20 +173,58 @@ RULES = {  # sampling.step_rule → in words
 }
 
 
-def steps_sentences(arms: Mapping[float, str], chosen: float, rule: str, later: Mapping[str, Effect]) -> list[str]:
-    """Which of the kept steps was chosen and by which rule; and, if it is not the last, what training went on to do."""
-    steps = ", ".join(f"{step:g}" for step in arms)
+def steps_sentences(
+    arms: Mapping[float, str],
+    chosen: float,
+    rule: str,
+    likeness: Mapping[float, Effect],
+    copies: Mapping[float, Copied],
+) -> list[str]:
+    """Which of the kept steps was chosen and by which rule, what training went on to do, and whether it overfits.
+
+    `likeness` and `copies` are step → what changes from there to the last step.
+    """
+    steps, last = ", ".join(f"{step:g}" for step in arms), max(arms)
     said = f"Of the steps {steps}, {chosen:g} was chosen on the development prompts: {RULES[rule]}."
-    if chosen == max(arms):
-        return [f"{said} It is the last."]
-    if not later:
-        return [said]
-    found = [
-        f"{metric_of(m).name} {signed(e.difference)} ({signed(e.low)} to {signed(e.high)}, {p_value(e.p)})"
-        for m, e in later.items()
+    changes = [f"From step {chosen:g} to {last:g}: {_changes(chosen, likeness, copies)}."]
+    return [
+        f"{said} It is the last." if chosen == last else said,
+        *(changes if chosen in likeness or chosen in copies else []),
+        *([_overfits(last, likeness, copies)] if copies and likeness else []),
     ]
-    grown = later.get("memorisation_excess")
-    likeness = [e for m, e in later.items() if m != "memorisation_excess"]
-    copies = grown is not None and grown.low > 0 and not any(e.low > 0 for e in likeness)
-    over = "So it overfits: it comes nearer to its training images and no nearer to the held-out ones."
-    return [said, f"From step {chosen:g} to {max(arms):g}: {'; '.join(found)}.", *([over] if copies else [])]
+
+
+def _changes(step: float, likeness: Mapping[float, Effect], copies: Mapping[float, Copied]) -> str:
+    """What changes from a step to the last, with its intervals."""
+    found: list[tuple[str, Effect | Copied]] = [(e.metric, e) for at, e in likeness.items() if at == step]
+    found += [("replication", copies[step])] if step in copies else []
+    return "; ".join(f"{metric_of(m).name} {signed(e.difference)} ({_interval(e)}, {p_value(e.p)})" for m, e in found)
+
+
+def _overfits(last: float, likeness: Mapping[float, Effect], copies: Mapping[float, Copied]) -> str:
+    """From which step on training memorises and likeness to held-out portraits does not rise, if that is shown."""
+    start = overfits_from(copies, likeness)
+    if start is None:
+        return (
+            "It is not shown to overfit: from no step on does it copy measurably more and come no nearer to the"
+            " held-out portraits."
+        )
+    return (
+        f"From step {start:g} on it overfits: by step {last:g} it copies more"
+        f" ({_changes(start, likeness, copies)}) and comes no nearer to the held-out portraits."
+    )
+
+
+def copied_sentence(what: str, found: Mapping[float, Copied]) -> str:
+    """How far arms copy, told by their places on an axis: `what` they are places of goes before the numbers."""
+    first = next(iter(found.values()))
+    each = "; ".join(f"{what} {at:g}, {signed(c.difference)} ({_interval(c)})" for at, c in found.items())
+    return (
+        f"Memorisation is by captions, {first.n_train} of training images and {first.n_held_out} of held-out ones: how"
+        f" much nearer samples come to the images they were asked for, the former beyond the latter: {each}; 95 %"
+        " intervals, the baseline's taken off."
+    )
+
+
+def _interval(found: Effect | Copied) -> str:
+    return f"{signed(found.low)} to {signed(found.high)}"

@@ -18,7 +18,7 @@ KINDS = {  # what is asked, and of which pairs → over a column of the table
     ("style", "arms"): "the style, two arms",
     ("rest", "arms"): "all but the style, two arms",
 }
-SAME = ("clip_cosine", "memorisation_excess")  # what orders pictures as another metric does
+SAME = ("clip_cosine", "memorisation_excess")  # orders pictures as another metric does; the latter is of 0.9
 CLIPS = ("clip_score", "ref_clip_score")  # of several models
 WITH_ARM = 0.9  # share of pairs from which on a truth comes with the arm
 

@@ -10,11 +10,12 @@ serves the command `sample`; `class_images` and `training_previews` draw for a t
 from caplora.sampling.a1111 import Written, read_written, written
 from caplora.sampling.arms import (
     Arm,
+    at_captions,
     at_scales,
     before_choice,
     claim,
     development_only,
-    drawn_at_scales,
+    drawn_beside,
     study_arms,
     write_tables,
 )
@@ -25,11 +26,13 @@ from caplora.sampling.jobs import batch_seconds, picture_seconds, pictures_in, p
 from caplora.sampling.prompts import Texts
 from caplora.sampling.quick_samples import sheet, study_on, two_arms
 from caplora.sampling.samples import (
+    CAPTIONED,
     SCALED,
     TABLE,
     TINIEST,
     Sample,
     asked_of,
+    caption_samples,
     drawn_samples,
     first_prompts,
     flagged_sentence,
@@ -48,11 +51,11 @@ from caplora.sampling.solvers import SOLVERS, UNNAMED, solver_called
 from caplora.sampling.training_previews import previews
 
 __all__ = [
-    "SCALED", "SOLVERS", "TABLE", "TINIEST", "UNNAMED", "Arm", "Denoiser", "Job", "Sample", "Texts", "Written",
-    "asked_of", "at_scales", "batch_seconds", "before_choice", "claim", "decode", "development_only", "draw_batch",
-    "draw_class_images", "drawn_at_scales", "drawn_samples", "first_prompts", "flagged_sentence", "picture_seconds",
-    "pictures_in", "pictures_of", "plan_jobs", "previews", "read_made", "read_samples", "read_written",
-    "refuse_flagged_baseline", "said_of", "sample", "sampling_key", "save_picture", "scale_zero_table",
-    "settings_key", "sheet", "solver_called", "study_arms", "study_on", "suite_hashes", "texts_in", "two_arms",
-    "wanted_samples", "wear", "write_tables", "written",
+    "CAPTIONED", "SCALED", "SOLVERS", "TABLE", "TINIEST", "UNNAMED", "Arm", "Denoiser", "Job", "Sample", "Texts",
+    "Written", "asked_of", "at_captions", "at_scales", "batch_seconds", "before_choice", "caption_samples", "claim",
+    "decode", "development_only", "draw_batch", "draw_class_images", "drawn_beside", "drawn_samples", "first_prompts",
+    "flagged_sentence", "picture_seconds", "pictures_in", "pictures_of", "plan_jobs", "previews", "read_made",
+    "read_samples", "read_written", "refuse_flagged_baseline", "said_of", "sample", "sampling_key", "save_picture",
+    "scale_zero_table", "settings_key", "sheet", "solver_called", "study_arms", "study_on", "suite_hashes", "texts_in",
+    "two_arms", "wanted_samples", "wear", "write_tables", "written",
 ]  # fmt: skip

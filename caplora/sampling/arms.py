@@ -1,6 +1,6 @@
 """The arms of a study, each with its folder: the baseline, every trained variant, and one of these at other scales."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from caplora.lora import NOTHING, Adapter, read_adapter, rescaled, weights_file
 from caplora.models import Pipeline, text_tokens
 from caplora.sampling.claiming import claim_folder, what_goes
 from caplora.sampling.drawing import sampling_key
-from caplora.sampling.samples import TINIEST, Wanted, scaled_samples, wanted_samples, write_table
+from caplora.sampling.samples import CAPTIONED, TINIEST, Wanted, scaled_samples, wanted_samples, write_table
 from caplora.study import BASELINE, Sampling, Study, Variant, file_hash
 
 
@@ -78,9 +78,15 @@ def at_scales(arm: Arm, settings: Sampling) -> list[Arm]:
     ]  # fmt: skip
 
 
-def drawn_at_scales(arms: Sequence[Arm], settings: Sampling) -> list[Arm]:
-    """The arms at those scales at which they have a folder."""
-    return [scaled for arm in arms for scaled in at_scales(arm, settings) if scaled.folder.is_dir()]
+def at_captions(arm: Arm, wanted: Iterable[Wanted] = ()) -> Arm:
+    """The arm as it draws captions, into a folder of its own; it is not claimed."""
+    return replace(arm, folder=arm.folder.with_name(f"{arm.folder.name}{CAPTIONED}"), wanted=tuple(wanted))
+
+
+def drawn_beside(arms: Sequence[Arm], settings: Sampling) -> list[Arm]:
+    """The arms at other scales and with captions, where they have a folder for that."""
+    scaled = [own for arm in arms[1:] for own in at_scales(arm, settings)]
+    return [arm for arm in [*scaled, *map(at_captions, arms)] if arm.folder.is_dir()]
 
 
 def claim(arms: Sequence[Arm], redraw: bool = False) -> str:

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from caplora.study import BASELINE, Sampling, replacing, write_text
 TABLE, KEY = "metadata.csv", "settings.json"
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
+CAPTIONED = "@captions"  # after the name of an arm: its samples of captions, in a folder of their own
 TINIEST = 0.01  # the scale of an adapter that changes next to nothing: a null for drift
 DARKEST = 4  # of 255: a picture with nothing above is black
 
@@ -32,7 +33,7 @@ class Wanted:
 
     prompt: str
     seed: int
-    split: str  # development, test, edits or unrelated
+    split: str  # development, test, edits or unrelated; of a caption: what its image is, train or held_out
     file_name: str
 
     @property
@@ -71,6 +72,11 @@ def wanted_samples(settings: Sampling) -> tuple[Wanted, ...]:
 def scaled_samples(settings: Sampling) -> tuple[Wanted, ...]:
     """What an adapter draws at each of `sampling.scales`: development and unrelated prompts with the first seed."""
     return tuple(w for w in wanted_samples(settings) if w.split in SCALED and w.seed == settings.seeds[0])
+
+
+def caption_samples(captions: Mapping[str, Iterable[str]], seed: int) -> tuple[Wanted, ...]:
+    """One sample of each caption; `captions` has them by the split of their image, train or held_out."""
+    return tuple(named_sample(text, seed, split) for split, texts in captions.items() for text in texts)
 
 
 def first_prompts(settings: Sampling, count: int = 2) -> str:

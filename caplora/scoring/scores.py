@@ -13,6 +13,7 @@ from torch import Tensor
 
 from caplora.lora import weights_file
 from caplora.sampling import (
+    CAPTIONED,
     SCALED,
     TABLE,
     TINIEST,
@@ -36,8 +37,8 @@ SCORED = (*COLUMNS, "suite")  # suite: a hash of the split's prompts
 def scorable_samples(
     study: Study, variants: Sequence[Variant], scaled: Sequence[str] | None = None
 ) -> tuple[list[Sample], str]:
-    """The samples that can be scored, of the baseline, the variants, and those named in `scaled` at other scales (if
-    none are named, all that were drawn); what is wrong with the others, in a sentence.
+    """The samples that can be scored, of the baseline and the variants, with captions too, and of those named in
+    `scaled` at other scales (if none are named, all that were drawn); what is wrong with the others, in a sentence.
 
     A variant that was not sampled has none, nor has one whose samples are of other settings than the baseline's or of
     an adapter that is no longer there. Raises FileNotFoundError where the baseline was not sampled, and ValueError
@@ -45,6 +46,7 @@ def scorable_samples(
     """
     names = [v.name for v in variants]
     own = names if scaled is None else [name for name in names if name in scaled]
+    names += [f"{name}{CAPTIONED}" for name in (BASELINE, *names)]
     names += [f"{name}@{scale:g}" for scale in dict.fromkeys((*study.sampling.scales, TINIEST)) for name in own]
     sampled = [study.samples(arm) for arm in names if (study.samples(arm) / TABLE).is_file()]
     baseline, made = read_samples(study.samples(BASELINE)), read_made(study.samples(BASELINE))

@@ -1,6 +1,6 @@
 """Scores of arms that differ in one number (images, scale) → each metric over it, and from where no more helps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,35 +8,38 @@ import pandas as pd
 
 from caplora.statistics.effects import EQUIVALENT, Effect, cells, effects, prompt_means, verdict
 from caplora.statistics.intervals import flip_test, interval, sign_flips
+from caplora.statistics.replication import COPIES
 from caplora.statistics.tradeoff import fidelity_metrics, model_of
 from caplora.study import BASELINE
 
 COLUMNS = ("metric", "model", "split", "at", "mean", "low", "high", "n_prompts", "n_seeds")
-ABSOLUTE = ("memorisation_excess",)  # whose zero is not the reference
 
 
-def axis_kinds(scores: pd.DataFrame, split: str) -> dict[str, str]:
-    """Metric → the split that it is drawn of, of those there: alignment, likeness, memorisation, drift."""
-    metrics = ["clip_score", *fidelity_metrics(scores)[:1], "memorisation_excess"]
+def axis_kinds(scores: pd.DataFrame, split: str) -> list[tuple[str, str]]:
+    """Each metric and the split that it is drawn of, of those there: alignment, likeness, drift, memorisation.
+
+    Memorisation is of both kinds of captions, of training images and of held-out ones.
+    """
+    metrics = ["clip_score", *fidelity_metrics(scores)[:1]]
     wanted = [(metric, split) for metric in metrics]
     there = set(zip(scores["metric"], scores["split"], strict=True))
-    return dict(pair for pair in [*wanted, ("drift", "unrelated")] if pair in there)
+    return [kind for kind in [*wanted, ("drift", "unrelated"), *COPIES] if kind in there]
 
 
 def axis_table(
-    scores: pd.DataFrame, arms: Mapping[float, str], kinds: Mapping[str, str], reference: str = BASELINE
+    scores: pd.DataFrame, arms: Mapping[float, str], kinds: Sequence[tuple[str, str]], reference: str = BASELINE
 ) -> pd.DataFrame:
     """Each metric of each arm, told by its place `at` on the axis: `COLUMNS`, a row each.
 
-    The mean difference from `reference`, or of memorisation the value itself, with its 95 % t interval, clustered by
-    prompt, nan for one prompt. `kinds` is metric → split. Raises ScoreError as `cells` does.
+    The mean difference from `reference` with its 95 % t interval, clustered by prompt, nan for one prompt. `kinds` are
+    pairs of metric and split. Raises ScoreError as `cells` does.
     """
     rows = []
-    for metric, split in kinds.items():
+    for metric, split in kinds:
         own = scores[scores["variant"].isin([reference, *arms.values()])]
         model = model_of(own, metric)
         values = cells(own, metric, model, split, reference)
-        means = prompt_means(values if metric in ABSOLUTE else values.sub(values[reference], axis=0))
+        means = prompt_means(values.sub(values[reference], axis=0))
         for at, arm in arms.items():
             found = means[arm].to_numpy()
             mean, low, high = interval(found) if len(found) > 1 else (found.mean(), np.nan, np.nan)
@@ -103,13 +106,10 @@ def enough_from(last: float, by: Mapping[float, Effect]) -> Enough:
     return Enough(last, dict(by), said)
 
 
-def change_after(scores: pd.DataFrame, arm: str, last: str, split: str = "development") -> dict[str, Effect]:
-    """Metric → what changes from an arm to the last: memorisation and likeness; empty where they are one arm.
-
-    One prompt has no interval, so there is nothing either.
-    """
+def likeness_after(scores: pd.DataFrame, arm: str, last: str, split: str = "development") -> Effect | None:
+    """How likeness to held-out portraits changes from an arm to the last; None for one arm, or where one prompt is."""
     own = scores[scores["variant"].isin([arm, last])]
-    if arm == last or own[own["split"] == split]["prompt"].nunique() < 2:
-        return {}
-    metrics = [m for m in axis_kinds(own, split) if m not in ("clip_score", "drift")]
-    return {metric: effects(own, metric, model_of(own, metric), split, arm)[0] for metric in metrics}
+    metrics = fidelity_metrics(own)
+    if not metrics or arm == last or own[own["split"] == split]["prompt"].nunique() < 2:
+        return None
+    return effects(own, metrics[0], model_of(own, metrics[0]), split, arm)[0]

@@ -19,12 +19,22 @@ from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Clip, Model, Scoring
 from caplora.study.study import Study, read_aside, read_study
 from caplora.study.training_settings import Prior, Training
-from caplora.study.variants import BASELINE, TARGETS, Variant, candidates, drawn_images, read_variants
+from caplora.study.variants import (
+    BASELINE,
+    TARGETS,
+    Variant,
+    asked_with_captions,
+    candidates,
+    drawn_images,
+    image_arms,
+    read_variants,
+)
 
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
     "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
-    "Variant", "candidates", "counted", "current_model", "drawn_images", "file_hash", "may_be_retrained", "metric_of",
-    "moved_notice", "new_study", "number", "only_writer", "p_number", "p_value", "percent", "read_aside", "read_study",
-    "read_variants", "recipes_again", "replacing", "signed", "synced", "towards", "validated", "why_once", "write_text",
+    "Variant", "asked_with_captions", "candidates", "counted", "current_model", "drawn_images", "file_hash",
+    "image_arms", "may_be_retrained", "metric_of", "moved_notice", "new_study", "number", "only_writer", "p_number",
+    "p_value", "percent", "read_aside", "read_study", "read_variants", "recipes_again", "replacing", "signed", "synced",
+    "towards", "validated", "why_once", "write_text",
 ]  # fmt: skip

@@ -35,11 +35,8 @@ METRICS = {
     "memorisation": Metric(
         "nearest trained", "cosine to the nearest training image", "The cosine to the nearest training image", "less"
     ),
-    "memorisation_excess": Metric(
-        "memorisation",
-        "cosine above held-out’s",
-        f"The cosine to the nearest of the images trained on, above what {REAL} come to,",
-        "less",
+    "replication": Metric(
+        "memorisation", "cosine to the image of the caption", "The cosine to the image of the caption", "less"
     ),
     "memorised": Metric(
         "memorised", "share of samples", f"The share of samples nearer to a training image than 95 % of {REAL}", "less"

@@ -133,6 +133,11 @@ class Study(Part):
         return self.drawn / "scales.csv"
 
     @property
+    def replication(self) -> Path:
+        """How near samples come to the images whose captions they were drawn from."""
+        return self.drawn / "replication.csv"
+
+    @property
     def tiniest(self) -> Path:
         """The drift of adapters of which next to nothing is used: what drift is where there is none."""
         return self.drawn / "tiniest.csv"

@@ -108,6 +108,24 @@ def drawn_images(
     return known if count is None else sorted(sorted(places, key=places.__getitem__)[:count])
 
 
+def image_arms(variants: Sequence[Variant]) -> list[dict[int | None, str]]:
+    """Number of images (None: all) → the name of the variant trained on so many, the fewest first.
+
+    One of these for each variant that was trained on all images and on fewer.
+    """
+    groups = [[v for v in variants if v.model_copy(update={"images": None}) == w] for w in variants if w.images is None]
+    ordered = (sorted(group, key=lambda v: v.images or math.inf) for group in groups if len(group) > 1)
+    return [{v.images: v.name for v in group} for group in ordered]
+
+
+def asked_with_captions(variants: Sequence[Variant], best: str) -> list[Variant]:
+    """Of the variants, the training of `best` at every step and those compared by their images; none without either."""
+    chosen = next((v for v in variants if v.name == best), None)
+    steps = [v for v in variants if chosen and v.model_copy(update={"step": chosen.step}) == chosen]
+    images = {name for arms in image_arms([v for v in variants if not v.step]) for name in arms.values()}
+    return [v for v in variants if (v in steps and len(steps) > 1) or v.name in images]
+
+
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
     """Variants as a notebook is given them: a file of `params/variants` by name, one by its path, or the list it holds.
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caplora.captions.ledger import LedgerError, Row
-from caplora.choosing.ablation import ablation_arms, ablation_table, image_arms
+from caplora.choosing.ablation import ablation_arms, ablation_table
 from caplora.statistics.effects import COLUMNS
 from caplora.statistics.intervals import flip_test, sign_flips
 from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
-from caplora.study.variants import Variant, candidates, read_variants
+from caplora.study.variants import Variant, candidates, image_arms, read_variants
 from caplora.training.caption_kinds import captions_of_kind, other_captions, shuffled
 
 ROWS = [Row(f"{i}.png", text=f"a face, number {i}", machine_text=f"a man, number {i}") for i in range(4)]

@@ -10,6 +10,7 @@ from scipy import stats
 from caplora.figures.curves import images_curves, scale_curves, scale_table, steps_curves
 from caplora.statistics import axes
 from caplora.statistics.effects import COLUMNS, ScoreError
+from caplora.statistics.replication import COPIES
 
 SCALES = (0, 0.4, 0.7, 1, 1.2)
 
@@ -82,7 +83,7 @@ def test_a_table_of_other_metrics_is_refused() -> None:
 
 def over(places: tuple[int, ...]) -> pd.DataFrame:
     """An `axis_table` over some places."""
-    kinds = (("clip_score", "test"), ("identity", "test"), ("memorisation_excess", "test"), ("drift", "unrelated"))
+    kinds = (("clip_score", "test"), ("identity", "test"), ("drift", "unrelated"), *COPIES)
     rows = [
         (m, "model", split, at, at / 100, at / 100 - 0.1, at / 100 + 0.1, 5, 2) for m, split in kinds for at in places
     ]
@@ -94,9 +95,10 @@ def test_curves_over_images_and_steps_are_the_table_with_its_bands(name: str) ->
     table = over((10, 25, 50, 100))
     figure = images_curves(table.assign(variant="r8_a8")) if name == "images" else steps_curves(table, "r8_a8", 25)
     for panel, (_, rows) in zip(figure.axes, table.groupby("metric", sort=False), strict=True):
-        np.testing.assert_array_equal(panel.lines[0].get_xydata(), rows[["at", "mean"]])
-        band = panel.collections[0].get_paths()[0].vertices[:, 1]
-        assert (band.min(), band.max()) == pytest.approx((rows["low"].min(), rows["high"].max()))
+        for i, (_, own) in enumerate(rows.groupby("split", sort=False)):  # of memorisation two: the null is a line too
+            np.testing.assert_array_equal(panel.lines[i].get_xydata(), own[["at", "mean"]])
+            band = panel.collections[i].get_paths()[0].vertices[:, 1]
+            assert (band.min(), band.max()) == pytest.approx((own["low"].min(), own["high"].max()))
         assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "25", "50", "100"]
         if name == "steps":
             assert 25 in [line.get_xdata()[0] for line in panel.lines[1:]]
@@ -106,8 +108,8 @@ def test_every_variant_on_fewer_images_has_a_line_and_a_name() -> None:
     table = pd.concat([over((10, 100)).assign(variant="r8_a8"), over((10, 50)).assign(variant="r16_a16")])
     figure = images_curves(table)
     for panel, (_, rows) in zip(figure.axes, table.groupby("metric", sort=False), strict=True):
-        for line, (_, own) in zip(panel.lines, rows.groupby("variant", sort=False), strict=False):
+        for line, (_, own) in zip(panel.lines, rows.groupby(["variant", "split"], sort=False), strict=False):
             np.testing.assert_array_equal(line.get_xydata(), own[["at", "mean"]])
-        assert len(panel.collections) == 2
+        assert len(panel.collections) == rows.groupby(["variant", "split"]).ngroups
         assert [label.get_text() for label in panel.get_xticklabels()] == ["10", "50", "100"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["r8_a8", "r16_a16"]

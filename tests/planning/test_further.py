@@ -82,7 +82,7 @@ def test_a_question_is_asked_for_each_phrase_of_each_picture() -> None:
     kept /= len(suites["development"]) + len(suites["unrelated"])
     questions = sum(arms[split] * seeds * count for split, count in said.items()) + kept
     assert asked_of(study, GRID, "vqa") == pytest.approx(questions)
-    assert asked_of(study, GRID, "quality") == sum(drawn.values()) - drawn["scales"]
+    assert asked_of(study, GRID, "quality") == sum(drawn.values()) - drawn["scales"] - drawn["captions"]
 
 
 def test_minutes_and_memory_of_further_metrics_are_in_the_forecast() -> None:

@@ -1,5 +1,6 @@
 """axes.py: each place of an axis is paired with the baseline or the last, prompt by prompt."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -7,13 +8,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from caplora.report.sentences import images_sentences, steps_sentences
-from caplora.statistics.axes import axis_kinds, axis_table, change_after, enough_of
-from caplora.statistics.effects import COLUMNS
+from caplora.report.sentences import copied_sentence, images_sentences, steps_sentences
+from caplora.statistics.axes import axis_kinds, axis_table, enough_of, likeness_after
+from caplora.statistics.effects import COLUMNS, Effect
 from caplora.statistics.intervals import flip_test, sign_flips
+from caplora.statistics.replication import COPIES, Copied, copied, overfits_from
 
 ARMS = {10.0: "n10", 25.0: "n25", 50.0: "n50", 100.0: "all"}
-KINDS = (("clip_score", "test"), ("identity", "test"), ("memorisation_excess", "test"), ("drift", "unrelated"))
+KINDS = [("clip_score", "test"), ("identity", "test"), ("drift", "unrelated"), *COPIES]
 
 
 def scores(gains: tuple[float, ...], noise: float = 0.05, prompts: int = 10) -> pd.DataFrame:
@@ -25,14 +27,15 @@ def scores(gains: tuple[float, ...], noise: float = 0.05, prompts: int = 10) -> 
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def test_every_metric_is_paired_with_the_baseline_but_memorisation() -> None:
+def test_every_metric_is_paired_with_the_baseline() -> None:
     raw = scores((0.1, 0.2, 0.3, 0.3))
     kinds = axis_kinds(raw, "test")
-    assert kinds == dict(KINDS)
+    assert kinds == KINDS
     for row in axis_table(raw, ARMS, kinds).to_dict("records"):
-        own = raw[raw["metric"] == row["metric"]].pivot(index=["prompt", "seed"], columns="variant", values="value")
-        zero = 0.0 if row["metric"] == "memorisation_excess" else own["baseline"]
-        means = (own[ARMS[row["at"]]] - zero).groupby("prompt").mean()
+        own = raw[(raw["metric"] == row["metric"]) & (raw["split"] == row["split"])].pivot(
+            index=["prompt", "seed"], columns="variant", values="value"
+        )
+        means = (own[ARMS[row["at"]]] - own["baseline"]).groupby("prompt").mean()
         assert row["mean"] == pytest.approx(means.mean()) and (row["n_prompts"], row["n_seeds"]) == (10, 2)
         assert (row["low"], row["high"]) == pytest.approx(stats.t.interval(0.95, 9, means.mean(), stats.sem(means)))
 
@@ -74,16 +77,83 @@ def test_of_several_variants_each_is_paired_with_its_own_last_and_p_is_corrected
     assert "CLIPScore of n25" in said[0] and "CLIPScore of all" in said[2] and "all 2 variants together" in said[4]
 
 
-def test_training_that_goes_on_to_copy_is_said_to_overfit() -> None:
-    raw = scores((0.1, 0.2, 0.3, 0.6), noise=0.01).replace({"split": {"test": "development"}})
-    raw.loc[(raw["metric"] == "identity") & (raw["variant"] == "all"), "value"] -= 0.5
-    later = change_after(raw, "n25", "all")
-    assert list(later) == ["identity", "memorisation_excess"]
-    assert later["memorisation_excess"].difference == pytest.approx(0.4, abs=0.02)
-    said = steps_sentences(ARMS, 25, "maximum", later)
-    assert said[0].startswith("Of the steps 10, 25, 50, 100, 25 was chosen") and "So it overfits" in said[2]
-    assert steps_sentences(ARMS, 25, "maximum", {"identity": later["identity"]})[-1] != said[2]
-    assert steps_sentences(ARMS, 25, "maximum", {}) == said[:1]  # nothing to compare with is not the last step
-    one = raw[raw["prompt"].isin(["test 0", "unrelated 0"])]
-    assert change_after(one, "n25", "all") == {}
-    assert steps_sentences(ARMS, 100, "maximum", change_after(raw, "all", "all"))[0].endswith("It is the last.")
+def captions(gains: dict[str, tuple[float, float]], noise: float = 0.05, count: int = 10) -> pd.DataFrame:
+    """A table of replication: what each arm gains on captions of training images and of held-out ones."""
+    rng, rows = np.random.default_rng(2), []
+    for arm, levels in {"baseline": (0.0, 0.0), **gains}.items():
+        for (metric, split), level in zip(COPIES, levels, strict=True):
+            rows += [
+                (arm, f"{split} {p}", 0, split, metric, "m", p / 10 + level + noise * rng.normal())
+                for p in range(count)
+            ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def test_what_is_copied_is_the_gain_on_training_images_beyond_that_on_held_out_ones() -> None:
+    raw = captions({"n25": (0.3, 0.2), "all": (0.5, 0.2)})
+    wide = raw.pivot(index=["split", "prompt"], columns="variant", values="value")
+    for arm, reference in (("all", "baseline"), ("all", "n25")):
+        gains = wide[arm] - wide[reference]
+        test = stats.ttest_ind(gains["train"], gains["held_out"], equal_var=False)
+        found = copied(raw, arm, reference)
+        assert found and (found.n_train, found.n_held_out) == (10, 10)
+        assert found.difference == pytest.approx(gains["train"].mean() - gains["held_out"].mean())
+        assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval())) and found.p == test.pvalue
+    assert copied(raw, "all", "all") is None and copied(raw, "n50") is None
+    assert copied(raw[(raw["split"] == "train") | (raw["prompt"] == "held_out 0")], "all") is None
+
+
+def changes(likeness: float, copies: float) -> tuple[dict[float, Effect], dict[float, Copied]]:
+    """Step → what changes to the last: of n10 and n25, where the last has so much more of both than n25."""
+    raw = scores((0.1, 0.2, 0.3, 0.2 + likeness), noise=0.01).replace({"split": {"test": "development"}})
+    asked = captions({"n10": (0.2, 0.2), "n25": (0.3, 0.2), "all": (0.3 + copies, 0.2)}, noise=0.01)
+    before = {at: arm for at, arm in ARMS.items() if arm in ("n10", "n25")}
+    nearer = {at: likeness_after(raw, arm, "all") for at, arm in before.items()}
+    more = {at: copied(asked, "all", arm) for at, arm in before.items()}
+    return {at: e for at, e in nearer.items() if e}, {at: c for at, c in more.items() if c}
+
+
+@pytest.mark.parametrize(
+    ("likeness", "copies", "start", "said"),
+    [
+        (-0.2, 0.2, 10, "From step 10 on it overfits"),
+        (-0.02, 0.2, 25, "From step 25 on it overfits"),  # likeness rises from 10 and not from 25
+        (0.3, 0.2, None, "It is not shown to overfit"),
+        (-0.2, -0.2, None, "It is not shown to overfit"),
+    ],
+)
+def test_training_overfits_from_where_it_copies_more_and_comes_no_nearer(
+    likeness: float, copies: float, start: float | None, said: str
+) -> None:
+    nearer, more = changes(likeness, copies)
+    assert nearer[25].metric == "identity" and nearer[25].difference == pytest.approx(likeness, abs=0.02)
+    assert overfits_from(more, nearer) == start
+    sentences = steps_sentences(ARMS, 25, "maximum", nearer, more)
+    assert sentences[0].startswith("Of the steps 10, 25, 50, 100, 25 was chosen") and said in sentences[2]
+    assert sentences[1].startswith("From step 25 to 100: identity") and "memorisation" in sentences[1]
+    assert f"p {'<' if nearer[25].p < 0.001 else '='}" in sentences[1]
+
+
+def test_overfitting_is_tested_over_all_steps_together() -> None:
+    nearer, more = changes(-0.2, 0.2)
+    weak = {at: replace(c, p=0.03) for at, c in more.items()}
+    assert overfits_from({25.0: weak[25.0]}, nearer) == 25 and overfits_from(weak, nearer) is None
+
+
+def test_without_captions_nothing_is_said_of_copying() -> None:
+    nearer, more = changes(-0.2, 0.2)
+    assert len(steps_sentences(ARMS, 25, "maximum", nearer, {})) == 2
+    assert len(steps_sentences(ARMS, 25, "maximum", {}, {})) == 1  # nothing to compare with is not the last step
+    assert "identity" not in steps_sentences(ARMS, 25, "maximum", {}, more)[1]
+    raw = scores((0.1, 0.2, 0.3, 0.6)).replace({"split": {"test": "development"}})
+    assert likeness_after(raw[raw["prompt"].isin(["test 0", "unrelated 0"])], "n25", "all") is None
+    assert likeness_after(raw, "all", "all") is None
+    assert steps_sentences(ARMS, 100, "maximum", nearer, more)[0].endswith("It is the last.")
+
+
+def test_how_far_each_place_copies_is_said_with_its_interval_and_the_number_of_captions() -> None:
+    found = copied(captions({"n25": (0.3, 0.2)}), "n25")
+    assert found
+    said = copied_sentence("step", {25.0: found})
+    assert "10 of training images and 10 of held-out ones" in said and f"step 25, +{found.difference:.3f}" in said
+    assert f"+{found.low:.3f} to +{found.high:.3f}" in said

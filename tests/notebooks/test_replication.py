@@ -1,0 +1,143 @@
+"""Captions ask adapters for their training images back, from notebook 02 to the figures of 05."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from caplora.choosing.replication import captions_to_ask, images_by_caption
+from caplora.choosing.retraining import read_asked
+from caplora.notebooks.adapters import Adapters
+from caplora.notebooks.results import Results
+from caplora.notebooks.samples import Samples
+from caplora.notebooks.scores import Scores
+from caplora.sampling.samples import CAPTIONED, read_samples
+from caplora.study.reading import PROJECT
+from caplora.study.study import Study, read_study
+from caplora.study.variants import BASELINE, Variant, asked_with_captions
+from caplora.training.records import trained_on
+
+BEGUN = PROJECT / "tests/training/v0.4.0"  # a study of six images
+WHOLE = Variant(rank=1, alpha=1)
+VARIANTS = (WHOLE, WHOLE.model_copy(update={"images": 2}), Variant(rank=2, alpha=2))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of four training images and two held-out ones, kept at two steps, as 02 to 04 leave it."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "caplora").symlink_to(PROJECT / "caplora")
+    shutil.copytree(BEGUN / "datasets", root / "datasets")
+    ledger = root / "datasets/begun/metadata.csv"
+    rows = pd.read_csv(ledger, keep_default_na=False, encoding="utf-8-sig")
+    rows.loc[2, "split"] = "held_out"
+    rows.to_csv(ledger, index=False)
+    content = yaml.safe_load((BEGUN / "begun.yaml").read_text(encoding="utf-8"))
+    content["sampling"] |= {
+        "development": ["an ink drawing of a woman with long red hair", "an ink drawing of a woman"],
+        "num_inference_steps": 2, "seeds": [3], "scales": [], "finalists": 1,
+    }  # fmt: skip
+    content["training"] |= {"steps": 4, "keep": [2], "finalist_seeds": 0}
+    (root / "params/studies").mkdir(parents=True)
+    (root / "params/studies/begun.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    own = read_study(root / "params/studies/begun.yaml")
+    adapters = Adapters(own, VARIANTS)
+    adapters.encode(adapters.captions)
+    adapters.encode_held_out(adapters.kept_back)
+    adapters.prepare()
+    for _ in adapters.train():
+        pass
+    drawn(own)
+    scores = Scores(own, read_asked(own, VARIANTS))
+    for _ in scores.embed():
+        pass
+    scores.alignment(), scores.likeness(), scores.side_effects(), scores.replication(), scores.write()
+    return own
+
+
+def drawn(study: Study) -> Samples:
+    """Notebook 03 from top to bottom."""
+    samples = Samples(study, study.training.with_steps(VARIANTS))
+    for _ in samples.draw_development():
+        pass
+    samples.choose()
+    for _ in samples.draw():
+        pass
+    return samples
+
+
+def captioned(study: Study) -> dict[str, list[tuple[str, str]]]:
+    """Arm → split and prompt of its samples of captions."""
+    folders = study.samples(BASELINE).parent.glob(f"*{CAPTIONED}")
+    return {f.name.removesuffix(CAPTIONED): [(s.split, s.prompt) for s in read_samples(f)] for f in sorted(folders)}
+
+
+def test_those_asked_are_the_chosen_training_at_every_step_and_those_on_fewer_images() -> None:
+    every = [*VARIANTS, *(v.model_copy(update={"step": 2}) for v in (WHOLE, VARIANTS[2]))]
+    assert {v.name for v in asked_with_captions(every, "r2_a2")} == {"r2_a2", "r2_a2_step2", "r1_a1", "r1_a1_n2"}
+    assert {v.name for v in asked_with_captions(every, "r1_a1_step2")} == {"r1_a1", "r1_a1_step2", "r1_a1_n2"}
+    assert asked_with_captions([WHOLE, VARIANTS[2]], "r1_a1") == []
+    assert asked_with_captions([WHOLE], "") == []
+
+
+def test_every_asked_arm_and_the_baseline_draw_the_same_captions_with_the_first_seed(study: Study) -> None:
+    found = captioned(study)
+    best = Samples(study, study.training.with_steps(VARIANTS))._chosen[1]
+    asked = asked_with_captions(study.training.with_steps(VARIANTS), best)
+    assert set(found) == {BASELINE, *(v.name for v in asked)}
+    captions = captions_to_ask(study, asked)
+    assert all(own == [(split, p) for split in captions for p in captions[split]] for own in found.values())
+    names = images_by_caption(study)
+    for variant in asked:
+        assert {names[p] for p in captions["train"]} <= set(trained_on(study, variant))
+    assert len(captions["train"]) == 2 and len(captions["held_out"]) == 2  # of four images those that all have seen
+    assert {s.seed for s in read_samples(study.samples(f"{BASELINE}{CAPTIONED}"))} == {3}
+
+
+def test_nothing_is_drawn_twice_and_other_tables_know_no_captions(study: Study) -> None:
+    folder = study.samples(BASELINE).parent
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")}
+    drawn(study)
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*.png")} == before
+    assert set(pd.read_csv(study.scores)["split"]) == {"development", "test"}
+    assert not any(CAPTIONED in variant for variant in pd.read_csv(study.scores)["variant"])
+
+
+def test_replication_is_the_cosine_to_the_image_of_the_caption(study: Study) -> None:
+    table, names = pd.read_csv(study.replication), images_by_caption(study)
+    assert set(table["variant"]) == set(captioned(study)) and set(table["metric"]) == {"replication"}
+    scores = Scores(study, read_asked(study, VARIANTS))
+    views = scores.clips[-1]
+    for sample in scores.copies:
+        pair = views.images([sample.path, study.dataset / names[sample.prompt]]).double().numpy()
+        cosine = pair[0] @ pair[1] / np.linalg.norm(pair[0]) / np.linalg.norm(pair[1])
+        own = table[(table["variant"] == sample.variant.removesuffix(CAPTIONED)) & (table["prompt"] == sample.prompt)]
+        assert own["value"].tolist() == pytest.approx([cosine], abs=1e-5) and own["split"].tolist() == [sample.split]
+
+
+def test_05_draws_and_says_what_is_copied(study: Study) -> None:
+    results = Results(study, read_asked(study, VARIANTS))
+    for figure in (results.copies(), results.images(), results.steps()):
+        assert figure is not None
+    over = results.over_steps[results.over_steps["metric"] == "replication"]
+    assert set(over["split"]) == {"train", "held_out"} and sorted(over["at"].unique()) == [2, 4]
+    assert "captions, 2 of training images and 2 of held-out ones" in results.steps_sentence()
+    assert "r1_a1 with images 2, " in results.images_sentences()
+    assert sorted(p.name for p in study.figures.glob("copies.*")) == ["copies.csv", "copies.png", "copies.svg"]
+
+
+def test_a_caption_of_several_images_asks_for_none_and_one_side_alone_tells_nothing(study: Study) -> None:
+    ledger = study.dataset / "metadata.csv"
+    kept = ledger.read_text(encoding="utf-8")
+    try:
+        rows = pd.read_csv(ledger, keep_default_na=False)
+        rows["text"] = rows["text"].where(rows["split"] == "train", rows["text"][2])
+        rows.to_csv(ledger, index=False)
+        assert rows["text"][2] not in images_by_caption(study) and captions_to_ask(study, [WHOLE]) == {}
+    finally:
+        ledger.write_text(kept, encoding="utf-8")
+    none = study.model_copy(update={"sampling": study.sampling.model_copy(update={"captions": 0})})
+    none._root = study._root
+    assert captions_to_ask(none, [WHOLE]) == {}
