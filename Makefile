@@ -57,8 +57,8 @@ seeds: $(INSTALLED)  ## would it come out again: the mini study, its best two re
 	@echo "Report:  runs/mini_seeds/report.html"
 	@echo "Figures: figures/mini_seeds"
 
-steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at eight steps
-	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=r16_a16_n10 $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
+steps: $(INSTALLED)  ## which checkpoint: a long training on ten of the mini study's portraits, kept at six steps, until it copies them
+	@HF_HUB_OFFLINE=1 $(SNAKEMAKE) --config study=mini_steps variants=r32_a32_qkvo_n10 $(REDRAWN) || { echo "Stopped: $(AGAIN)"; exit 1; }
 	@echo
 	@echo "Report:  runs/mini_steps/report.html"
 	@echo "Figure:  figures/mini_steps/steps.png"

@@ -163,10 +163,11 @@ def _both(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
     _line(axes, own["at"], own, look, chosen=True)
     if len(other):
         _line(axes, other["at"], other, look | {"color": MUTED}, chosen=True)
-        for line, name in ((own, "training images"), (other, "held-out images")):
-            end = line.sort_values("at").iloc[-1]
-            axes.annotate(name, (end["at"], end["mean"]), (-4, 9), textcoords="offset points", ha="right",
-                          fontsize=8, color=INK, path_effects=HALO)  # fmt: skip
+        ends = {"training images": own.iloc[-1], "held-out images": other.iloc[-1]}
+        upper = max(ends, key=lambda name: ends[name]["mean"])
+        for name, end in ends.items():
+            axes.annotate(name, (end["at"], end["mean"]), (-4, 9 if name == upper else -15), textcoords="offset points",
+                          ha="right", fontsize=8, color=INK, path_effects=HALO)  # fmt: skip
 
 
 def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes]]:

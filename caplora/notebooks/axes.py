@@ -60,9 +60,9 @@ class Axes(BelievedTables):
 
     @cached_property
     def _images_said(self) -> list[str]:
-        copied = {name: found for name, arms in self.image_arms.items() if (found := self._copied(arms))}
-        said = (copied_sentence(f"{name} with images", found) for name, found in copied.items())
-        return [*images_sentences(self.enough_images), *said]
+        copied = {name: self._copied(arms) for name, arms in self.image_arms.items()}
+        named = [{f"{name} with {at:g} images": c for at, c in found.items()} for name, found in copied.items()]
+        return [*images_sentences(self.enough_images), *(copied_sentence(own) for own in named if own)]
 
     def _copied(self, arms: Mapping[float, str]) -> dict[float, Copied]:
         """What each arm copies, beyond the baseline and beyond held-out images; empty where none was asked."""
@@ -103,9 +103,9 @@ class Axes(BelievedTables):
     @property
     def asked_arms(self) -> dict[str, str]:
         """Title → arm: the chosen training at each kept step, or else the first variant by its number of images."""
-        images = next(iter(self.image_arms.values()), {})
-        arms, unit = (self.step_arms, "step") if self.step_arms else (images, "images")
-        return {f"{unit} {at:g}": arm for at, arm in arms.items()}
+        if self.step_arms:
+            return {f"step {at:g}": arm for at, arm in self.step_arms.items()}
+        return {f"{at:g} images": arm for at, arm in next(iter(self.image_arms.values()), {}).items()}
 
     def steps_sentence(self) -> str:
         """Which step was chosen by which rule, and whether training went on to copy; or that one was kept."""
@@ -120,9 +120,9 @@ class Axes(BelievedTables):
         last = arms[max(arms)]
         nearer = {at: own for at, arm in arms.items() if (own := likeness_after(self._first_seed, arm, last))}
         more = {at: c for at, arm in arms.items() if len(table) and (c := copied(table, last, arm))}
-        both = {at: own for at, own in self._copied(arms).items() if at in (chosen, max(arms))}
+        both = {f"step {at:g}": c for at, c in self._copied(arms).items() if at in (chosen, max(arms))}
         said = steps_sentences(arms, chosen, self.study.sampling.step_rule, nearer, more)
-        return [*said, *([copied_sentence("step", both)] if both else [])]
+        return [*said, *([copied_sentence(both)] if both else [])]
 
     @property
     def findings(self) -> Findings:

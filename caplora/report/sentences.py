@@ -209,20 +209,22 @@ def _overfits(last: float, likeness: Mapping[float, Effect], copies: Mapping[flo
             "It is not shown to overfit: from no step on does it copy measurably more and come no nearer to the"
             " held-out portraits."
         )
+    more, nearer, p = copies[start], likeness[start], copies[start].p * len(copies)
     return (
-        f"From step {start:g} on it overfits: by step {last:g} it copies more"
-        f" ({_changes(start, likeness, copies)}) and comes no nearer to the held-out portraits."
+        f"From step {start:g} on it overfits: by step {last:g} it copies more of its training images (memorisation"
+        f" {signed(more.difference)}, {p_value(p)} corrected over {counted(len(copies), 'step')}) and comes no nearer"
+        f" to the held-out portraits ({metric_of(nearer.metric).name} {signed(nearer.difference)})."
     )
 
 
-def copied_sentence(what: str, found: Mapping[float, Copied]) -> str:
-    """How far arms copy, told by their places on an axis: `what` they are places of goes before the numbers."""
+def copied_sentence(found: Mapping[str, Copied]) -> str:
+    """How far arms copy, each told by what is special of it: step 60, or 10 images."""
     first = next(iter(found.values()))
-    each = "; ".join(f"{what} {at:g}, {signed(c.difference)} ({_interval(c)})" for at, c in found.items())
+    each = [f"{signed(c.difference)} ({_interval(c)}) for {arm}" for arm, c in found.items()]
     return (
-        f"Memorisation is by captions, {first.n_train} of training images and {first.n_held_out} of held-out ones: how"
-        f" much nearer samples come to the images they were asked for, the former beyond the latter: {each}; 95 %"
-        " intervals, the baseline's taken off."
+        f"Memorisation is asked for with captions, of {first.n_train} training images and of {first.n_held_out}"
+        " held-out ones: how much nearer samples come to the former than to the latter, the baseline’s taken off, is"
+        f" {'; '.join(each)} (95 % intervals)."
     )
 
 

@@ -123,8 +123,8 @@ def test_05_draws_and_says_what_is_copied(study: Study) -> None:
         assert figure is not None
     over = results.over_steps[results.over_steps["metric"] == "replication"]
     assert set(over["split"]) == {"train", "held_out"} and sorted(over["at"].unique()) == [2, 4]
-    assert "captions, 2 of training images and 2 of held-out ones" in results.steps_sentence()
-    assert "r1_a1 with images 2, " in results.images_sentences()
+    assert "captions, of 2 training images and of 2 held-out ones" in results.steps_sentence()
+    assert "for r1_a1 with 2 images" in results.images_sentences()
     assert sorted(p.name for p in study.figures.glob("copies.*")) == ["copies.csv", "copies.png", "copies.svg"]
 
 

@@ -154,6 +154,6 @@ def test_without_captions_nothing_is_said_of_copying() -> None:
 def test_how_far_each_place_copies_is_said_with_its_interval_and_the_number_of_captions() -> None:
     found = copied(captions({"n25": (0.3, 0.2)}), "n25")
     assert found
-    said = copied_sentence("step", {25.0: found})
-    assert "10 of training images and 10 of held-out ones" in said and f"step 25, +{found.difference:.3f}" in said
-    assert f"+{found.low:.3f} to +{found.high:.3f}" in said
+    said = copied_sentence({"step 25": found})
+    assert "of 10 training images and of 10 held-out ones" in said and f"is +{found.difference:.3f} (" in said
+    assert f"+{found.low:.3f} to +{found.high:.3f}) for step 25" in said
