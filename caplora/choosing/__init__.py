@@ -9,10 +9,10 @@ what each kind of captions is worth; `replication` whose captions ask an adapter
 from caplora.choosing.ablation import ablation_arms, ablation_table
 from caplora.choosing.choice import Choice
 from caplora.choosing.failures import without
-from caplora.choosing.replication import captions_to_ask, images_by_caption
+from caplora.choosing.replication import captions_known, captions_to_ask
 from caplora.choosing.retraining import drawn_before, read_asked, read_choice, read_retrained
 
 __all__ = [
-    "Choice", "ablation_arms", "ablation_table", "captions_to_ask", "drawn_before", "images_by_caption", "read_asked",
+    "Choice", "ablation_arms", "ablation_table", "captions_known", "captions_to_ask", "drawn_before", "read_asked",
     "read_choice", "read_retrained", "without",
 ]  # fmt: skip

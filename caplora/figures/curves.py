@@ -157,7 +157,7 @@ def steps_curves(table: pd.DataFrame, variant: str, chosen: float) -> Figure:
 
 
 def _both(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
-    """One metric over the places; of memorisation two lines, the null one of held-out images without its band."""
+    """One metric over the places; of memorisation two lines, that of held-out images being the null."""
     null = rows["split"] == COPIES[1][1]
     own, other = rows[~null], rows[null]
     _line(axes, own["at"], own, look, chosen=True)

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from caplora.choosing import images_by_caption
 from caplora.figures.look import (
     INK,
     MUTED,
@@ -81,7 +80,7 @@ def sample_grid(samples: Pictures, note: str = "") -> Figure:
 
 @rc_context(STYLE)
 def labelled_grid(
-    pictures: Sequence[Sequence[Picture]], columns: Sequence[str], rows: Sequence[str], note: str
+    pictures: Sequence[Sequence[Picture | None]], columns: Sequence[str], rows: Sequence[str], note: str
 ) -> Figure:
     """Pictures row by row, a label above each column and, where there are several rows, beside each row."""
     count, longest = len(pictures[0]), max(len(word) for label in rows for word in (label[:26], *label.split()))
@@ -115,9 +114,13 @@ def copies_table(replication: pd.DataFrame, last: str, count: int = 3) -> pd.Dat
 
 
 def copied_pictures(study: Study, table: pd.DataFrame, arms: Mapping[str, str]) -> Pictures:
-    """Title → caption of a `copies_table` → picture: the images themselves, and what each of title → arm draws."""
-    prompts, names, seed = list(table["prompt"].unique()), images_by_caption(study), int(table["seed"].iloc[0])
-    images = dict(zip(prompts, read_pictures(study.dataset, [names[p] for p in prompts]), strict=True))
+    """Title → caption of a `copies_table` → picture: the images themselves, and what each of title → arm draws.
+
+    A picture that is gone is left out.
+    """
+    prompts, seed = list(table["prompt"].unique()), int(table["seed"].iloc[0])
+    names = {p: n for p, n in zip(table["prompt"], table["image"], strict=True) if (study.dataset / n).is_file()}
+    images = dict(zip(names, read_pictures(study.dataset, names.values()), strict=True))
     folders = {title: study.samples(f"{arm}{CAPTIONED}") for title, arm in arms.items()}
     return {"the image": images} | {title: sample_pictures(own, prompts, seed) for title, own in folders.items()}
 
@@ -129,7 +132,7 @@ def copies(pictures: Pictures, table: pd.DataFrame) -> Figure:
     `pictures` are `copied_pictures` of a `copies_table`.
     """
     split = dict(zip(table["prompt"], table["split"], strict=True))
-    rows = [[drawn[prompt] for drawn in pictures.values()] for prompt in split]
+    rows = [[drawn.get(prompt) for drawn in pictures.values()] for prompt in split]
     beside = ["trained on" if own == "train" else "held out" for own in split.values()]
     note = (
         "Each row: an image, and what is drawn from its caption and the same noise. Of training images and of held-out"

@@ -9,6 +9,7 @@ from caplora.models import Pipeline, load_base
 from caplora.sampling import (
     Arm,
     Job,
+    Wanted,
     at_captions,
     at_scales,
     before_choice,
@@ -76,11 +77,12 @@ class Arms:
     @property
     def with_captions(self) -> list[Arm]:
         """Those that are asked for their training images back, the baseline first: kept steps, and fewer images."""
-        asked = asked_with_captions([v for v in self.variants if v.name in self.everyone], self._chosen[1])
-        captions = captions_to_ask(self.study, asked) if asked else {}
-        wanted = caption_samples(captions, self.study.sampling.seeds[0])
-        names = [BASELINE, *(v.name for v in asked)] if wanted else []
-        return [at_captions(self.everyone[name], wanted) for name in names]
+        wanted: dict[str, dict[Wanted, None]] = {}
+        for group in asked_with_captions([v for v in self.variants if v.name in self.everyone], self._chosen[1]):
+            own = caption_samples(captions_to_ask(self.study, group), self.study.sampling.seeds[0])
+            for name in [BASELINE, *(v.name for v in group)] if own else []:
+                wanted.setdefault(name, {}).update(dict.fromkeys(own))
+        return [at_captions(self.everyone[name], own) for name, own in wanted.items()]
 
     @property
     def _chosen(self) -> tuple[list[str], str]:

@@ -9,7 +9,18 @@ import pandas as pd
 
 from caplora.notebooks.believed import BelievedTables
 from caplora.report import Findings, copied_sentence, images_sentences, read_json, read_table, steps_sentences
-from caplora.statistics import Copied, Enough, axis_kinds, axis_table, copied, enough_of, likeness_after, model_of
+from caplora.statistics import (
+    COPIES,
+    Copied,
+    Effect,
+    Enough,
+    axis_kinds,
+    axis_table,
+    copied,
+    enough_of,
+    likeness_after,
+    model_of,
+)
 from caplora.study import BASELINE, Variant, image_arms, metric_of
 from caplora.training import trained_on
 
@@ -44,7 +55,8 @@ class Axes(BelievedTables):
         table = read_table(self.study.replication, [BASELINE, *arms.values()]) if arms else pd.DataFrame()
         if table.empty:
             return table
-        return table[table.groupby(["split", "prompt"])["variant"].transform("nunique") == 1 + len(arms)]
+        whole = table[table.groupby(["split", "prompt"])["variant"].transform("nunique") == 1 + len(arms)]
+        return whole if whole["split"].nunique() == len(COPIES) else whole.iloc[:0]
 
     @cached_property
     def enough_images(self) -> dict[str, dict[str, Enough]]:
@@ -60,8 +72,8 @@ class Axes(BelievedTables):
 
     @cached_property
     def _images_said(self) -> list[str]:
-        copied = {name: self._copied(arms) for name, arms in self.image_arms.items()}
-        named = [{f"{name} with {at:g} images": c for at, c in found.items()} for name, found in copied.items()]
+        known = {name: self._copied(arms) for name, arms in self.image_arms.items()}
+        named = [{f"{name} with {at:g} images": c for at, c in found.items()} for name, found in known.items()]
         return [*images_sentences(self.enough_images), *(copied_sentence(own) for own in named if own)]
 
     def _copied(self, arms: Mapping[float, str]) -> dict[float, Copied]:
@@ -117,12 +129,17 @@ class Axes(BelievedTables):
             return []
         chosen = next(step for step, name in self.step_arms.items() if name == self.best)
         arms, table = self.step_arms, self.replicated(self.step_arms)
-        last = arms[max(arms)]
-        nearer = {at: own for at, arm in arms.items() if (own := likeness_after(self._first_seed, arm, last))}
-        more = {at: c for at, arm in arms.items() if len(table) and (c := copied(table, last, arm))}
+        likeness = {at: self._likeness_from(at) for at in arms}
+        more = {at: c for at, arm in arms.items() if len(table) and (c := copied(table, arms[max(arms)], arm))}
         both = {f"step {at:g}": c for at, c in self._copied(arms).items() if at in (chosen, max(arms))}
-        said = steps_sentences(arms, chosen, self.study.sampling.step_rule, nearer, more)
+        said = steps_sentences(arms, chosen, self.study.sampling.step_rule, likeness, more)
         return [*said, *([copied_sentence(both)] if both else [])]
+
+    def _likeness_from(self, step: float) -> dict[float, Effect]:
+        """Later step → how likeness to held-out portraits changes from a step to that one."""
+        later = {at: arm for at, arm in self.step_arms.items() if at > step}
+        found = {at: likeness_after(self._first_seed, self.step_arms[step], arm) for at, arm in later.items()}
+        return {at: effect for at, effect in found.items() if effect}
 
     @property
     def findings(self) -> Findings:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from caplora.captions import held_out, read_ledger, trained
-from caplora.choosing import images_by_caption, read_asked, read_choice
+from caplora.choosing import captions_known, read_asked, read_choice
 from caplora.extra_metrics import Extras
 from caplora.figures import Figure
 from caplora.images import Absent
@@ -41,7 +41,7 @@ from caplora.scoring import (
     write_scores,
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
-from caplora.study import Study, Variant, read_study, read_variants, write_text
+from caplora.study import Study, Variant, asked_with_captions, read_study, read_variants, write_text
 
 SCORING = "4 of 5: the samples are scored"
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
@@ -53,8 +53,9 @@ class Scores:
 
     def __init__(self, study: Study, variants: Sequence[Variant]) -> None:
         self.study, self.device, ledger = study, device_of(), read_ledger(study.dataset)
-        choice = read_choice(study)  # of samples that are older than this table, all that are there at other scales
-        scaled = choice.loc[choice["chosen"].astype(bool), "variant"].tolist() if len(choice) else None
+        self.variants, self.choice = variants, read_choice(study)
+        chosen = self.choice.loc[self.choice["chosen"].astype(bool), "variant"].tolist()
+        scaled = chosen if len(self.choice) else None  # of samples older than that table, all that are there
         drawn, self.wrong = scorable_samples(study, variants, scaled)
         self.copies = [s for s in drawn if s.variant.endswith(CAPTIONED)]  # of captions
         self.everything = [s for s in drawn if not s.variant.endswith(CAPTIONED)]  # adapters at other scales among them
@@ -76,9 +77,11 @@ class Scores:
     def counts(self) -> str:
         """How many samples and portraits there are, and which samples cannot be scored."""
         scaled = len(self.everything) - len(self.samples)
+        old = sum(s.prompt not in self.asked_images for s in self.copies)
+        lost = f" ({old} of captions that are no longer those of their images: run 03 again)" if old else ""
         return (
             f"{len(self.samples)} samples of {len(self.arms)} arms, {scaled} more of adapters at other scales,"
-            f" {len(self.copies)} of captions\n"
+            f" {len(self.copies)} of captions{lost}\n"
             f"{len(self.portraits)} portraits trained on, {len(self.unseen)} held out\n{self.wrong}"
         )
 
@@ -149,10 +152,16 @@ class Scores:
 
     def replication(self) -> pd.DataFrame:
         """Write replication.csv: how near samples of captions come to their images; means by arm, if there are any."""
-        images = {text: self.study.dataset / name for text, name in images_by_caption(self.study).items()}
-        table = replication_table(self.clips[-1], self.copies, images)
+        table = replication_table(self.clips[-1], self.copies, self.asked_images)
         write_text(self.study.replication, table.to_csv(index=False))
         return table.pivot_table("value", "split", "variant", sort=False).round(3)
+
+    @cached_property
+    def asked_images(self) -> dict[str, Path]:
+        """Caption → image, of the captions that the arms may have been asked with."""
+        chosen = self.choice.loc[self.choice["chosen"].astype(bool), "variant"]
+        known = [captions_known(self.study, own) for own in asked_with_captions(self.variants, next(iter(chosen), ""))]
+        return {t: self.study.dataset / name for own in known for split in own.values() for t, name in split.items()}
 
     def judged(self) -> pd.DataFrame:
         """The share of named attributes that the judge sees, as means by arm; no rows without a judge."""

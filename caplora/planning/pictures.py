@@ -13,8 +13,8 @@ def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0, as
     All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
     that are trained on other captions or fewer images. The best one is drawn at other scales, and next to none of it
     for the unrelated prompts. Each of the adapters that are `kept` at a step before the last draws development and
-    unrelated prompts with one seed. So many adapters are `asked` with captions for their training images, and the
-    baseline with them.
+    unrelated prompts with one seed. So many arms, the baseline once for each group of them, are `asked` with captions for their
+    training images: that is the most, for groups may share captions.
     """
     chosen_from = variants - arms
     everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
@@ -22,7 +22,7 @@ def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0, as
     drawn = {split: (final if split in FINAL else everyone) * len(suite) * seeds for split, suite in suites.items()}
     prompts = len(suites["development"]) + len(suites["unrelated"])
     more = {"kept steps": kept * prompts + chosen_from * len(suites["unrelated"])} if kept else {}
-    more |= {"captions": (1 + asked) * 2 * settings.captions} if asked and settings.captions else {}
+    more |= {"captions": asked * 2 * settings.captions} if asked and settings.captions else {}
     return drawn | {"scales": len(settings.scales) * prompts + len(suites["unrelated"])} | more
 
 
@@ -31,4 +31,5 @@ def pictures_of(study: Study, variants: Sequence[Variant]) -> dict[str, int]:
     arms = len(variants) - len(candidates(variants))
     steps = study.training.with_steps(variants)
     kept = sum(1 for variant in steps if variant.step)
-    return pictures(study.sampling, len(variants), kept, arms, len(asked_with_captions(steps, variants[0].name)))
+    groups = asked_with_captions(steps, candidates(variants)[0].name)
+    return pictures(study.sampling, len(variants), kept, arms, sum(1 + len(own) for own in groups))

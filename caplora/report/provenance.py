@@ -47,6 +47,7 @@ def hashes(study: Study, variants: Iterable[str]) -> list[tuple[str, str]]:
     folders = {name: study.run / "adapters" / name for name in variants}
     files = [folders[name] / file for name in folders for file in (f"{study.name}_{name}.safetensors", DIFFUSERS)]
     files += [study.dataset / "metadata.csv", study.scores, study.arms, study.closest, study.scales, study.controls]
+    files += [study.replication]
     whole = [(named_file(study, path), file_hash(path)) for path in files if path.is_file()]
     return [("settings of the study", study_hash(study)), *parts, *suites, *whole]
 

@@ -177,43 +177,38 @@ def steps_sentences(
     arms: Mapping[float, str],
     chosen: float,
     rule: str,
-    likeness: Mapping[float, Effect],
+    likeness: Mapping[float, Mapping[float, Effect]],
     copies: Mapping[float, Copied],
 ) -> list[str]:
     """Which of the kept steps was chosen and by which rule, what training went on to do, and whether it overfits.
 
-    `likeness` and `copies` are step → what changes from there to the last step.
+    `likeness` is step → later step → what changes from the one to the other, `copies` is step → what changes from there
+    to the last.
     """
     steps, last = ", ".join(f"{step:g}" for step in arms), max(arms)
     said = f"Of the steps {steps}, {chosen:g} was chosen on the development prompts: {RULES[rule]}."
-    changes = [f"From step {chosen:g} to {last:g}: {_changes(chosen, likeness, copies)}."]
+    nearer = {at: later[last] for at, later in likeness.items() if last in later}
+    changes = [_change(nearer[chosen].metric, nearer[chosen])] if chosen in nearer else []
+    changes += [_change("replication", copies[chosen])] if chosen in copies else []
     return [
         f"{said} It is the last." if chosen == last else said,
-        *(changes if chosen in likeness or chosen in copies else []),
-        *([_overfits(last, likeness, copies)] if copies and likeness else []),
+        *([f"From step {chosen:g} to {last:g}: {'; '.join(changes)}."] if changes else []),
+        *([_overfits(overfits_from(copies, likeness), last, nearer, copies)] if copies and nearer else []),
     ]
 
 
-def _changes(step: float, likeness: Mapping[float, Effect], copies: Mapping[float, Copied]) -> str:
-    """What changes from a step to the last, with its intervals."""
-    found: list[tuple[str, Effect | Copied]] = [(e.metric, e) for at, e in likeness.items() if at == step]
-    found += [("replication", copies[step])] if step in copies else []
-    return "; ".join(f"{metric_of(m).name} {signed(e.difference)} ({_interval(e)}, {p_value(e.p)})" for m, e in found)
-
-
-def _overfits(last: float, likeness: Mapping[float, Effect], copies: Mapping[float, Copied]) -> str:
+def _overfits(start: float | None, last: float, nearer: Mapping[float, Effect], copies: Mapping[float, Copied]) -> str:
     """From which step on training memorises and likeness to held-out portraits does not rise, if that is shown."""
-    start = overfits_from(copies, likeness)
     if start is None:
         return (
-            "It is not shown to overfit: from no step on does it copy measurably more and come no nearer to the"
-            " held-out portraits."
+            "It is not shown to overfit: from no step on does it copy measurably more while likeness to the held-out"
+            " portraits rests."
         )
-    more, nearer, p = copies[start], likeness[start], copies[start].p * len(copies)
+    more, p = copies[start], copies[start].p * len(copies)
     return (
         f"From step {start:g} on it overfits: by step {last:g} it copies more of its training images (memorisation"
-        f" {signed(more.difference)}, {p_value(p)} corrected over {counted(len(copies), 'step')}) and comes no nearer"
-        f" to the held-out portraits ({metric_of(nearer.metric).name} {signed(nearer.difference)})."
+        f" {signed(more.difference)}, {p_value(p)} corrected over {counted(len(copies), 'step')}), while likeness to"
+        f" the held-out portraits is not shown to rise ({_change(nearer[start].metric, nearer[start])})."
     )
 
 
@@ -222,10 +217,14 @@ def copied_sentence(found: Mapping[str, Copied]) -> str:
     first = next(iter(found.values()))
     each = [f"{signed(c.difference)} ({_interval(c)}) for {arm}" for arm, c in found.items()]
     return (
-        f"Memorisation is asked for with captions, of {first.n_train} training images and of {first.n_held_out}"
-        " held-out ones: how much nearer samples come to the former than to the latter, the baseline’s taken off, is"
-        f" {'; '.join(each)} (95 % intervals)."
+        f"Asked with the captions of {first.n_train} training images and of {first.n_held_out} held-out ones, samples"
+        f" come nearer to the former by {'; '.join(each)}: beyond the latter and beyond the baseline, with 95 %"
+        " intervals."
     )
+
+
+def _change(metric: str, found: Effect | Copied) -> str:
+    return f"{metric_of(metric).name} {signed(found.difference)} ({_interval(found)}, {p_value(found.p)})"
 
 
 def _interval(found: Effect | Copied) -> str:

@@ -31,6 +31,7 @@ from caplora.sampling.samples import (
     TABLE,
     TINIEST,
     Sample,
+    Wanted,
     asked_of,
     caption_samples,
     drawn_samples,
@@ -52,10 +53,10 @@ from caplora.sampling.training_previews import previews
 
 __all__ = [
     "CAPTIONED", "SCALED", "SOLVERS", "TABLE", "TINIEST", "UNNAMED", "Arm", "Denoiser", "Job", "Sample", "Texts",
-    "Written", "asked_of", "at_captions", "at_scales", "batch_seconds", "before_choice", "caption_samples", "claim",
-    "decode", "development_only", "draw_batch", "draw_class_images", "drawn_beside", "drawn_samples", "first_prompts",
-    "flagged_sentence", "picture_seconds", "pictures_in", "pictures_of", "plan_jobs", "previews", "read_made",
-    "read_samples", "read_written", "refuse_flagged_baseline", "said_of", "sample", "sampling_key", "save_picture",
-    "scale_zero_table", "settings_key", "sheet", "solver_called", "study_arms", "study_on", "suite_hashes", "texts_in",
-    "two_arms", "wanted_samples", "wear", "write_tables", "written",
+    "Wanted", "Written", "asked_of", "at_captions", "at_scales", "batch_seconds", "before_choice", "caption_samples",
+    "claim", "decode", "development_only", "draw_batch", "draw_class_images", "drawn_beside", "drawn_samples",
+    "first_prompts", "flagged_sentence", "picture_seconds", "pictures_in", "pictures_of", "plan_jobs", "previews",
+    "read_made", "read_samples", "read_written", "refuse_flagged_baseline", "said_of", "sample", "sampling_key",
+    "save_picture", "scale_zero_table", "settings_key", "sheet", "solver_called", "study_arms", "study_on",
+    "suite_hashes", "texts_in", "two_arms", "wanted_samples", "wear", "write_tables", "written",
 ]  # fmt: skip

@@ -51,7 +51,7 @@ def named_sample(prompt: str, seed: int, split: str) -> Wanted:
 class Sample:
     """A generated image as 03 left it."""
 
-    variant: str  # the arm: baseline, a variant's name, or with a scale r4_a8@0.4
+    variant: str  # the arm: baseline, a variant's name, or at a scale or with captions r4_a8@0.4, r4_a8@captions
     path: Path
     prompt: str
     seed: int

@@ -17,12 +17,13 @@ from caplora.scoring.scores import paths_of, score_rows
 
 
 def replication_table(views: Embeddings, samples: Sequence[Sample], images: Mapping[str, Path]) -> pd.DataFrame:
-    """Cosine of each sample to the image of its caption, −1 … 1, under the name of the adapter that drew it.
+    """Cosine of each sample to the image of its caption, −1 … 1, by the adapter that drew it; and the `image`.
 
-    `images` is caption → image; a sample of another caption has no row. The split is that of the image: train or
-    held_out.
+    `images` is caption → image; a sample of another caption has no row. The split says whether the adapter was trained
+    on the image: train or held_out.
     """
     own = [s for s in samples if s.prompt in images]
-    values = cosines(views.images(paths_of(own)), views.images([images[s.prompt] for s in own])).tolist() if own else []
+    pictures = [images[s.prompt] for s in own]
+    values = cosines(views.images(paths_of(own)), views.images(pictures)).tolist() if own else []
     named = [replace(s, variant=s.variant.removesuffix(CAPTIONED)) for s in own]
-    return score_rows(named, "replication", values, views.encoder)
+    return score_rows(named, "replication", values, views.encoder).assign(image=[path.name for path in pictures])

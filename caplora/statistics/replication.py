@@ -45,10 +45,12 @@ def copied(scores: pd.DataFrame, arm: str, reference: str = BASELINE) -> Copied 
     return Copied(len(train), len(held_out), difference, float(low), float(high), float(test.pvalue))
 
 
-def overfits_from(copies: Mapping[float, Copied], likeness: Mapping[float, Effect]) -> float | None:
-    """The first step from which on training copies more and comes no nearer to held-out portraits; None if none is.
+def overfits_from(copies: Mapping[float, Copied], likeness: Mapping[float, Mapping[float, Effect]]) -> float | None:
+    """The first step from which on training copies more while likeness to held-out portraits is not shown to rise.
 
-    Both are step → what changes from there to the last step; p is corrected over the steps (Bonferroni).
+    `copies` is step → what changes from there to the last step, its p corrected here over the steps (Bonferroni);
+    `likeness` is step → later step → what changes from the one to the other. None where there is no such step.
     """
     more = [at for at, c in copies.items() if c.difference > 0 and c.p * len(copies) <= 1 - LEVEL]
-    return min((at for at in more if at in likeness and likeness[at].low <= 0), default=None)
+    rests = [at for at, later in likeness.items() if later and all(e.low <= 0 for e in later.values())]
+    return min((at for at in more if at in rests), default=None)

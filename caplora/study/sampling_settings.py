@@ -21,8 +21,8 @@ class Sampling(Part):
     scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.4, 0.7, 1.2)
     """Of the adapter chosen, beside 0 and 1; drawn for development and unrelated prompts with the first seed."""
     captions: Annotated[int, Field(ge=0)] = 10
-    """Of training and of held-out images each, by which the chosen adapter is asked for its images back where it is
-    kept at several steps, and adapters trained on fewer images; 0: none."""
+    """Of training images, and as many of held-out ones, that ask for the former back: the chosen training at every step
+    that is kept, and adapters trained on fewer images; 0: none."""
     finalists: Positive | None = None
     """How many variants draw more than the development prompts: the best there; None: all."""
     step_rule: Literal["one_standard_error", "maximum"] = "one_standard_error"

@@ -118,12 +118,16 @@ def image_arms(variants: Sequence[Variant]) -> list[dict[int | None, str]]:
     return [{v.images: v.name for v in group} for group in ordered]
 
 
-def asked_with_captions(variants: Sequence[Variant], best: str) -> list[Variant]:
-    """Of the variants, the training of `best` at every step and those compared by their images; none without either."""
+def asked_with_captions(variants: Sequence[Variant], best: str) -> list[list[Variant]]:
+    """The variants that are asked for their training images back, in groups that are compared by the same captions.
+
+    The training of `best` at every step that is kept of it, and those on fewer images of the ledger's captions.
+    """
     chosen = next((v for v in variants if v.name == best), None)
     steps = [v for v in variants if chosen and v.model_copy(update={"step": chosen.step}) == chosen]
-    images = {name for arms in image_arms([v for v in variants if not v.step]) for name in arms.values()}
-    return [v for v in variants if (v in steps and len(steps) > 1) or v.name in images]
+    images = image_arms([v for v in variants if not v.step and not v.captions])
+    groups = [[v for v in variants if v.name in arms.values()] for arms in images]
+    return [steps, *groups] if len(steps) > 1 else groups
 
 
 def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:

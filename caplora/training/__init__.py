@@ -12,9 +12,9 @@ from caplora.training.grid import Grid, changes, claim
 from caplora.training.inputs import Encoders, Inputs
 from caplora.training.loop import Step
 from caplora.training.packs import Plan, plan_packs, step_seconds, train_grid
-from caplora.training.records import read_records, same_recipe, trained_on
+from caplora.training.records import read_records, same_recipe, trained_captions, trained_on
 
 __all__ = [
     "Encoders", "Grid", "Inputs", "Plan", "Step", "changes", "claim", "other_captions", "plan_packs", "read_records",
-    "same_recipe", "step_seconds", "train_grid", "trained_on",
+    "same_recipe", "step_seconds", "train_grid", "trained_captions", "trained_on",
 ]  # fmt: skip

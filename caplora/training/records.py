@@ -79,11 +79,16 @@ def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:
     write_text(path, "step,loss\n" + "".join(f"{step},{loss:.8g}\n" for step, loss in points))
 
 
-def trained_on(study: Study, variant: Variant) -> list[str]:
-    """The file names of the images that a variant was trained on, as its folder says; none where it does not."""
+def trained_captions(study: Study, variant: Variant) -> dict[str, str]:
+    """File name → caption of the images that a variant was trained on, as its folder says; none where it does not."""
     path = study.adapter(variant.model_copy(update={"step": None})) / TRAINING
     images = json.loads(path.read_text(encoding="utf-8"))["images"] if path.is_file() else {}
-    return [name for name in images if not name.startswith(CLASS)]
+    return {name: source["caption"] for name, source in images.items() if not name.startswith(CLASS)}
+
+
+def trained_on(study: Study, variant: Variant) -> list[str]:
+    """The file names of the images that a variant was trained on, as its folder says; none where it does not."""
+    return list(trained_captions(study, variant))
 
 
 def same_recipe(study: Study, one: Variant, other: Variant) -> bool:

@@ -199,6 +199,4 @@ def test_arms_of_an_experiment_draw_every_suite_and_kept_steps_the_development_p
     assert drawn["development"] == 4 * len(suites["development"]) * seeds
     few = len(suites["development"]) + len(suites["unrelated"])
     assert drawn["kept steps"] == 2 * few + len(suites["unrelated"])
-    assert (
-        drawn["captions"] == (1 + 3 + 2) * 2 * study.sampling.captions
-    )  # of one training every step, of arms the last
+    assert drawn["captions"] == (1 + 3 + 1 + 3) * 2 * study.sampling.captions  # one training at every step; three arms
