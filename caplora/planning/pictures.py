@@ -13,8 +13,8 @@ def pictures(settings: Sampling, variants: int, kept: int = 0, arms: int = 0, as
     All variants draw the development prompts, the finalists the other suites too, as do the `arms` among the variants
     that are trained on other captions or fewer images. The best one is drawn at other scales, and next to none of it
     for the unrelated prompts. Each of the adapters that are `kept` at a step before the last draws development and
-    unrelated prompts with one seed. So many arms, the baseline once for each group of them, are `asked` with captions for their
-    training images: that is the most, for groups may share captions.
+    unrelated prompts with one seed. So many arms are `asked` with captions for their training images, the baseline once
+    for each group of them: that is the most, for groups may share captions.
     """
     chosen_from = variants - arms
     everyone, final = 1 + variants, 1 + arms + min(settings.finalists or chosen_from, chosen_from)
