@@ -6,6 +6,7 @@ One rank has one colour and one alpha one marker and line, wherever they are dra
 import io
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from textwrap import fill
@@ -16,11 +17,13 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager, rc_context
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from caplora.study import write_text
 
 INK, MUTED, GREY, FAINT = "#22252a", "#5c626b", "#8a8f98", "#e6e8eb"
+SMALL = 7.5  # points, of small print
 RANKS = {1: "#882255", 2: "#999933", 4: "#0072b2", 8: "#e08e00", 16: "#009e73", 32: "#c8442a", 64: "#b35c9e"}
 MARKERS, LINES = "oDs^vPX", ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
 CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on → what tells it from the ledger's
@@ -117,13 +120,29 @@ def opening_note(prompts: Sequence[str]) -> str:
 
 def wrapped(text: str, width: float = WIDTH) -> str:
     """Small print whose lines are at most `width` inches wide."""
-    return "\n".join(fill(line, _fitting(line, int(width / 0.056))) for line in text.split("\n"))
+    return "\n".join(_filled(line, width) for line in text.split("\n"))
+
+
+def _filled(line: str, width: float) -> str:
+    """A line broken so that it fits: by the mean width of a letter, by fewer letters where it has many wide ones."""
+    columns = _fitting(line, int(width / 0.056))
+    while columns > 8 and any(_inches(part) > 0.96 * width for part in fill(line, columns).split("\n")):
+        columns -= 1
+    return fill(line, columns)
+
+
+@lru_cache(4096)
+def _inches(text: str) -> float:
+    """How wide small print is, by the first of the fonts: one M stands for a Hangul or Han letter, which it lacks."""
+    text = "".join("M" if east_asian_width(letter) in "WF" else letter for letter in text)
+    font = font_manager.FontProperties(family=STYLE["font.family"][0], size=SMALL)
+    return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72
 
 
 def footnote(figure: Figure, text: str) -> None:
     """Small print under everything."""
     text = wrapped(text, figure.get_figwidth())
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color=MUTED, linespacing=1.4)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color=MUTED, linespacing=1.4)
 
 
 def starred(effects: pd.DataFrame, best: str) -> list[str]:

@@ -440,6 +440,14 @@ def test_hangul_is_twice_as_wide() -> None:
     assert max(map(len, look.wrapped(text * 3).split("\n"))) <= 8 / 0.1  # inches of a letter of 7.5 points
 
 
+@pytest.mark.parametrize("text", ["n = 6 development prompts × 1 seed, mmmmm " * 12, "illicit little " * 30])
+def test_small_print_stays_within_its_figure_whatever_its_letters(text: str) -> None:
+    figure = look.Figure((look.WIDTH, 1))
+    look.footnote(figure, text)
+    figure.set_dpi(160)  # as it is saved
+    assert figure._supxlabel.get_window_extent().x1 < 0.99 * 160 * look.WIDTH
+
+
 def test_prompts_that_are_the_same_but_for_the_last_word_keep_it() -> None:
     assert look.shorten(["a b", "a b c"], 40) == ["… b", "… b c"]
 
