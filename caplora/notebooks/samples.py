@@ -146,7 +146,7 @@ class Samples(Arms):
         refuse_flagged_baseline(samples)
         scoring = self.study.scoring
         clip = load_clip(self.study, scoring.clips[0], device_of())
-        return clip_table(clip, [s for s in samples if not s.flag], scoring.prefix)
+        return clip_table(clip, [s for s in samples if not s.flag], clip.prefix)
 
     def draw(self) -> Iterator[Image.Image]:
         """Draw what is not drawn yet by the choice, yielding each batch as a sheet; then write the tables.

@@ -77,6 +77,28 @@ def ran(samples: Samples) -> int:
     return first + sum(1 for _ in samples.draw())
 
 
+def test_the_choice_is_by_the_scores_that_04_gives_also_where_a_clip_has_words_of_its_own(opened: Opened) -> None:
+    samples = opened(1)
+    [named] = samples.study.scoring.clips
+    own = samples.study.scoring.model_copy(update={"clips": (named.model_copy(update={"prefix": "a drawing of "}),)})
+    samples.study = replaced(samples.study, scoring=own)
+    ran(samples)
+    study, drawn = samples.study, scorable_samples(samples.study, samples.variants)[0]
+    clip = load_clip(study, study.scoring.clips[0], device_of())
+    later = clip_table(clip, [s for s in drawn if s.split == "development" and "@" not in s.variant], clip.prefix)
+    by = ["variant", "prompt", "seed", "metric"]
+    now = samples._development_scores.set_index(by)["value"]  # not of choice.csv: scores below 0 are all 0 there
+    assert now.to_dict() == pytest.approx(later.set_index(by)["value"].to_dict())
+    assert clip.prefix == "a drawing of " != study.scoring.prefix
+
+
+def replaced(study: Study, **parts: object) -> Study:
+    """A study with other parts, in the same folder."""
+    other = study.model_copy(update=parts)
+    other._root = study._root
+    return other
+
+
 def splits_of(samples: Samples) -> dict[str, set[str]]:
     """Arm → the suites that it has pictures of."""
     folders = sorted(samples.study.samples(BASELINE).parent.iterdir())
