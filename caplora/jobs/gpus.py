@@ -1,0 +1,63 @@
+"""The GPUs of this machine → one for each job, told apart by locks: Snakemake's own executor counts them only."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+WAIT = 1.0  # seconds between two looks for one that is free
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, by number or name; none where a scheduler has assigned them already."""
+    if "SLURM_JOB_ID" in os.environ:
+        return []
+    if os.environ.get(VISIBLE):
+        return os.environ[VISIBLE].split(",")
+    try:
+        told = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return told.stdout.split()
+
+
+@contextmanager
+def own_gpu(among: Sequence[str], folder: Path | None = None) -> Iterator[str]:
+    """Hold one of these GPUs that no other job holds, waiting for it; within, it is the only one that torch sees.
+
+    Its number, or nothing where there are none. The lock of a job that died is nobody's. `folder` is where the locks
+    are, which all jobs of a machine share; None: the system's for temporary files.
+    """
+    if not among:
+        yield ""
+        return
+    folder = folder or Path(tempfile.gettempdir())
+    locks = {gpu: FileLock(folder / f"caplora_gpu_{gpu.replace('/', '_')}.lock", mode=0o666) for gpu in among}
+    gpu = _held(locks)
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = gpu
+    try:
+        yield gpu
+    finally:
+        locks[gpu].release()
+        os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
+
+
+def _held(locks: dict[str, FileLock]) -> str:
+    """The first GPU whose lock can be had, once one can."""
+    while True:
+        for gpu, lock in locks.items():
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            return gpu
+        time.sleep(WAIT)
