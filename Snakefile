@@ -1,41 +1,77 @@
-"""The five steps of a study by the files that they make; each job is one notebook, run by papermill.
+"""The jobs of a study by the files that they leave; each is one notebook, run by papermill (`python -m caplora job`).
 
     snakemake --cores all --config study=mini variants=grid
+    snakemake --profile params/profiles/slurm --config study=sd15+sd21 variants=grid pack=3
 
-Running it again does nothing, and after a failure only the rest runs. The executed notebook of a step is its log,
-so a failed one stays readable in runs/<study>/. A step runs again when the settings it reads, the code of its
-notebook or the files before it have changed; what a person decided in the ledger is never an output, because
-Snakemake deletes the outputs of a job before it runs and after it fails.
+01 captions, 02 trains, 03 draws, 04 scores, 05 reports. With more variants than a job trains (`pack`, or what fits the
+`card`), each pack is trained and drawn as far as the choice by jobs of its own, beside one that draws the baseline; 03
+to 05 then run over all. Running it again does nothing, and after a failure only the rest runs. A pack that fails holds
+nobody up: the report names what is missing, and the run ends with an error that names the notebooks that failed.
+
+A job runs again when the settings it reads, the code of its notebook or what the jobs before it have made are another:
+their `.made` hold digests of that. Executed notebooks and records of jobs are no outputs, nor is what a person decided
+in the ledger, because Snakemake deletes the outputs of a job before it runs and after it fails.
 """
 
+import functools
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
+from caplora.jobs import next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
 from caplora.study import BASELINE, PROJECT, read_study, read_variants
 
-unknown = sorted(set(config) - {"study", "variants", "redraw"})
-if unknown:
-    raise WorkflowError(f"--config takes study=NAME, variants=NAME and redraw=True, got {', '.join(unknown)}")
+TAKEN = {"study", "variants", "redraw", "pack", "card", "gpu", "threads", "processes"}
+if unknown := sorted(set(config) - TAKEN):
+    raise WorkflowError(f"--config takes {', '.join(sorted(TAKEN))}, each as NAME=VALUE, got {', '.join(unknown)}")
 
-STUDY = str(config.get("study", "mini"))
+GIVEN = {read_study(name).name: name for name in str(config.get("study", "mini")).split("+")}
+STUDIES = {name: read_study(given) for name, given in GIVEN.items()}
 VARIANTS = str(config.get("variants", "grid"))
 REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
-study = read_study(STUDY)
+CARD = config.get("card")  # what the jobs run on: T4, A100 …, which says how many variants fit and how long they take
+GPU = int(config.get("gpu", 0))  # that a job holds
+THREADS = int(config.get("threads", 8))
+PROCESSES = int(config.get("processes", 1))  # of one training, by accelerate
 variants = read_variants(VARIANTS)
-arms = [BASELINE, *(v.name for v in variants)]
-ledger = study.dataset / "metadata.csv"
-judges = [*(clip.name.removeprefix("local-dir:") for clip in study.scoring.clips), study.scoring.identity.path]
-judges += [study.scoring.judge.path] if study.scoring.judge else []
 
-# tqdm.auto draws its bars as text, not as widgets, in a kernel that seems to be Spyder's; --stderr-file shows them here.
+roots = {str(study.run.parents[1]) for study in STUDIES.values()}
+if len(roots) > 1:
+    raise WorkflowError(f"studies of one call belong to one project, these to {', '.join(sorted(roots))}")
+ROOT = roots.pop()
+RUN, DATA = f"{ROOT}/runs/{{study}}", f"{ROOT}/datasets/{{study}}"
+
+# tqdm.auto draws its bars as text, not as widgets, in a kernel that seems to be Spyder's.
 os.environ["SPYDER_BARS_ARE_TEXT"] = "1"
 os.environ.setdefault("TQDM_MININTERVAL", "1")  # seconds
 
 PYTHON = sys.executable
-PAPERMILL = "{PYTHON:q} -m papermill {params.notebook:q} {log:q} --start-timeout 300 --stderr-file - -r study {STUDY:q}"
+JOB = "{PYTHON:q} -m caplora job {params.study:q} {params.notebook} --made {output:q} --run {params.run}"
+OF_VARIANTS = " --variants {params.variants:q}"
+
+
+def forecast(study, variants):
+    """What the planner says of a study's variants on the card."""
+    from caplora import planning  # counts on torch, which takes seconds to import
+
+    return planning.forecast_of(study, variants, planning.read_configs(study), planning.card_of(CARD))
+
+
+def packs(study):
+    """Pack → its variants."""
+    size = int(config.get("pack", 0)) or (forecast(study, variants[:64]).needs.variants if CARD else None)
+    return packs_of(variants, size, read_packs(study))
+
+
+PACKS = {name: packs(study) for name, study in STUDIES.items()}
+
+
+def pack_of(w):
+    """The variants that a job is about."""
+    return PACKS[w.study].get(getattr(w, "part", "").removeprefix("_"), variants)
 
 
 def digest(*texts):
@@ -44,137 +80,299 @@ def digest(*texts):
 
 
 def settings(*parts):
-    """The parts of the study that a step reads, as text: a step runs again when they change."""
-    return study.model_dump_json(include=set(parts))
+    """The parts of the study that a job reads, as text: it runs again when they change."""
+    return lambda w: STUDIES[w.study].model_dump_json(include=set(parts))
 
 
-def code(notebook):
+@functools.cache
+def models_in(study, paths):
+    folders = [STUDIES[study]._root / path for path in paths]
+    files = sorted(p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file())
+    return digest(*(hashlib.sha256(p.read_bytes()).hexdigest() for p in files))
+
+
+def models(*of):
+    """The digest of those models that are folders: a model made anew is another model."""
+    return lambda w: models_in(w.study, tuple(path for find in of for path in find(STUDIES[w.study])))
+
+
+def base(study):
+    return [study.base.path]
+
+
+def captioner(study):
+    return [study.captioning.model.path]
+
+
+def first_clip(study):
+    return [study.scoring.clips[0].name.removeprefix("local-dir:")]
+
+
+def judges(study):
+    others = [study.scoring.identity.path, *([study.scoring.judge.path] if study.scoring.judge else [])]
+    return [*(clip.name.removeprefix("local-dir:") for clip in study.scoring.clips), *others]
+
+
+@functools.cache
+def images(study):
+    """The digest of the person's images and of how they are made ready: file names, sizes, times and settings."""
+    own = STUDIES[study]
+    files = sorted(p for p in own.images_folder.rglob("*") if p.is_file())
+    stats = [(p, p.stat()) for p in files]
+    read = own.model_dump_json(include={"images", "captioning"})
+    return digest(read, *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in stats))
+
+
+@functools.cache
+def code_of(name):
     """The digest of a notebook's code: outputs, prose and the parameters cell may change without a rerun."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]  # nbformat takes a second to import
+    path = PROJECT / "notebooks" / f"{name}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]  # nbformat takes a second to import
     cells = [c for c in cells if c["cell_type"] == "code" and "parameters" not in c["metadata"].get("tags", [])]
     return digest(*("".join(c["source"]) for c in cells))
 
 
-def models(*models):
-    """The digest of those models that are folders: a model made anew is another model."""
-    folders = [study.path(model) for model in models if study.path(model).is_dir()]
-    files = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
-    return digest(*(hashlib.sha256(p.read_bytes()).hexdigest() for p in files))
+@functools.cache
+def run_of(study, job):
+    """The number of a job's next run: another one where it has failed, or where files of it are gone."""
+    own, number = STUDIES[study], job[:2]
+    trained = [v for v in variants if (own.adapter(v) / "settings.json").is_file()]
+    part = PACKS[study].get(job.rpartition("_")[2], variants)
+    made = {
+        "02": [own.adapter(v) / "settings.json" for v in part],
+        "03": [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *(v.name for v in trained))],
+    }
+    files = made.get(number, []) if job in ("03_inference",) or number == "02" else []
+    return next_run(record_path(own, job), files)
 
 
-def images():
-    """The digest of the person's images and of how they are made ready: file names, sizes, times and settings."""
-    files = sorted(p for p in study.images_folder.rglob("*") if p.is_file())
-    stats = [(p, p.stat()) for p in files]
-    return digest(settings("images", "captioning"), *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in stats))
+def run(job):
+    return lambda w: run_of(w.study, job + getattr(w, "part", ""))
 
 
 def notebook(name):
-    """What the params of a step say of its notebook."""
-    path = PROJECT / "notebooks" / f"{name}.ipynb"
-    return {"notebook": str(path), "code": code(path)}
+    """What the params of a job say of its notebook, and which study it is given."""
+    return {"notebook": name, "code": code_of(name), "study": lambda w: GIVEN[w.study], "run": run(name)}
 
 
-# Every file that is to be there, not the report alone: when a step fails on its second run its old outputs are gone, and
-# the old report must not count as done.
+def minutes(part):
+    """How long a job may take: twice what the planner says and ten minutes, or what the profile says."""
+    if not CARD:
+        return {}
+    return {"runtime": lambda w: 10 + round(2 * getattr(forecast(STUDIES[w.study], pack_of(w)).minutes, part))}
+
+
+def trained(study):
+    """The digests of the adapters of a study, one for each job."""
+    parts = [f"_{name}" for name in PACKS[study]] if len(PACKS[study]) > 1 else [""]
+    return [f"{ROOT}/runs/{study}/jobs/02_train_lora{part}.made" for part in parts]
+
+
+def drawn_before(w):
+    """What there must be before all arms draw: adapters, or samples of each pack as far as the choice."""
+    if len(PACKS[w.study]) == 1:
+        return trained(w.study)
+    return [f"{ROOT}/runs/{w.study}/jobs/03_inference_{name}.made" for name in PACKS[w.study]]
+
+
+wildcard_constraints:
+    study="|".join(map(re.escape, STUDIES)),
+
+
+localrules:
+    all,
+    pack,
+
+
+# Every digest that is to be there, not the report alone: when a job fails on its second run its old outputs are gone,
+# and the old report must not count as done.
 rule all:
     input:
-        [study.adapter(v) / "settings.json" for v in variants],
-        [study.samples(arm) / "metadata.csv" for arm in arms],
-        study.scores,
-        study.report,
+        [digest for study in STUDIES for digest in trained(study)],
+        expand(f"{RUN}/{{file}}", study=STUDIES, file=["jobs/03_inference.made", "scores.csv", "report.html"]),
 
 
 # A checkpoint: once 01 has run, the ledger is an input of 02, so that captions changed by review train again. The
 # stamp lies beside the ledger and says which images it is of; the ledger and the images themselves belong to 01.
 checkpoint captions:
     output:
-        study.dataset / ".captioned",
+        f"{DATA}/.captioned",
     log:
-        study.run / "01_data_captioning.ipynb",
+        f"{RUN}/01_data_captioning.ipynb",
     params:
-        images=images(),
-        models=models(study.captioning.model.path),
+        images=lambda w: images(w.study),
+        models=models(captioner),
         **notebook("01_data_captioning"),
-    threads: 8
+    threads: THREADS
+    resources:
+        gpu=GPU,
     message:
-        "1 of 5: your images are made safe and captioned"
+        "{wildcards.study}, 1 of 5: your images are made safe and captioned"
     shell:
-        PAPERMILL + " && echo {params.images} > {output:q}"
+        JOB
 
 
-def captioned(wildcards):
-    return [checkpoints.captions.get().output[0], ledger]
+def captioned(w):
+    return [checkpoints.captions.get(study=w.study).output[0], DATA.format(study=w.study) + "/metadata.csv"]
+
+
+# A pack is written down before it is trained, so that variants which come later are packs of their own.
+rule pack:
+    output:
+        f"{RUN}/packs/{{pack}}.yaml",
+    params:
+        text=lambda w: pack_text(PACKS[w.study][w.pack]),
+    run:
+        Path(output[0]).write_text(params.text, encoding="utf-8")
+
+
+def of_pack(w):
+    """The file of a pack, which a job of some of the variants is given."""
+    return f"{ROOT}/runs/{w.study}/packs/{w.part[1:]}.yaml" if w.part.startswith("_p") else []
+
+
+def variants_of(w):
+    """What a notebook is given as its variants: a file of these, the file of a pack, or the baseline alone."""
+    part = getattr(w, "part", "")
+    return of_pack(w) if part.startswith("_p") else BASELINE if part else VARIANTS
 
 
 rule adapters:
     input:
         captioned,
+        of_pack,
     output:
-        [study.adapter(v) / "settings.json" for v in variants],  # written last; checkpoints beside it stay
+        f"{RUN}/jobs/02_train_lora{{part}}.made",
     log:
-        study.run / "02_train_lora.ipynb",
+        f"{RUN}/02_train_lora{{part}}.ipynb",
+    wildcard_constraints:
+        part="(_p[0-9a-f]{8})?",
     params:
         settings=settings("base", "training"),
-        models=models(study.base.path),
+        names=lambda w: [v.name for v in pack_of(w)],
+        variants=variants_of,
+        part=lambda w: f"--part {w.part[1:]} --go_on" if w.part else "",
+        processes=PROCESSES,
+        models=models(base),
         **notebook("02_train_lora"),
-    threads: 8
+    threads: THREADS
+    resources:
+        gpu=GPU * PROCESSES,
+        **minutes("training"),
     message:
-        "2 of 5: a pack of adapters is trained"
+        "{wildcards.study}, 2 of 5: a pack of adapters is trained"
     shell:
-        PAPERMILL + " -r variants {VARIANTS:q}"
+        JOB + OF_VARIANTS + " {params.part} --processes {params.processes}"
+
+
+# Samples of some of the arms as far as the choice: the baseline first, whose samples the others find drawn.
+rule part:
+    input:
+        lambda w: captioned(w) if w.part == "_baseline" else [],
+        lambda w: [] if w.part == "_baseline" else f"{ROOT}/runs/{w.study}/jobs/03_inference_baseline.made",
+        lambda w: [] if w.part == "_baseline" else f"{ROOT}/runs/{w.study}/jobs/02_train_lora{w.part}.made",
+    output:
+        f"{RUN}/jobs/03_inference{{part}}.made",
+    log:
+        f"{RUN}/03_inference{{part}}.ipynb",
+    wildcard_constraints:
+        part="_baseline|_p[0-9a-f]{8}",
+    params:
+        settings=settings("base", "sampling"),
+        variants=variants_of,
+        part=lambda w: f"--part {w.part[1:]}" + " --go_on" * (w.part != "_baseline"),
+        redraw="--redraw" if REDRAW else "",
+        models=models(base),
+        **notebook("03_inference"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        **minutes("sampling"),
+    message:
+        "{wildcards.study}, 3 of 5: a pack draws the development prompts"
+    shell:
+        JOB + OF_VARIANTS + " {params.part} {params.redraw}"
 
 
 rule samples:
     input:
-        rules.adapters.output,
+        drawn_before,
     output:
-        [study.samples(arm) / "metadata.csv" for arm in arms],
+        f"{RUN}/jobs/03_inference.made",
     log:
-        study.run / "03_inference.ipynb",
+        f"{RUN}/03_inference.ipynb",
     params:
         settings=settings("base", "sampling"),
-        chooses=study.scoring.model_dump_json(include={"clips": {0}, "prefix": True}),
-        models=models(study.base.path, judges[0]),
+        chooses=lambda w: STUDIES[w.study].scoring.model_dump_json(include={"clips": {0}, "prefix": True}),
+        names=[v.name for v in variants],
+        variants=variants_of,
+        redraw="--redraw" if REDRAW else "",
+        models=models(base, first_clip),
         **notebook("03_inference"),
-    threads: 8
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        **minutes("sampling"),
     message:
-        "3 of 5: every arm draws the prompts from the same noise"
+        "{wildcards.study}, 3 of 5: every arm draws the prompts from the same noise"
     shell:
-        PAPERMILL + " -r variants {VARIANTS:q} -p redraw {REDRAW}"
+        JOB + OF_VARIANTS + " {params.redraw}"
 
 
 rule scores:
     input:
-        rules.samples.output,
+        f"{RUN}/jobs/03_inference.made",
     output:
-        study.scores,
+        f"{RUN}/scores.csv",
     log:
-        study.run / "04_clipscore.ipynb",
+        f"{RUN}/04_clipscore.ipynb",
     params:
         settings=settings("scoring"),
-        models=models(*judges),
+        variants=variants_of,
+        models=models(judges),
         **notebook("04_clipscore"),
-    threads: 8
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        **minutes("scoring"),
     message:
-        "4 of 5: the samples are scored"
+        "{wildcards.study}, 4 of 5: the samples are scored"
     shell:
-        PAPERMILL + " -r variants {VARIANTS:q}"
+        JOB.replace(" --made {output:q}", "") + OF_VARIANTS
 
 
 rule report:
     input:
-        study.scores,
-        sorted((study.dataset / "ratings").glob("*.jsonl")),  # what people answered
+        f"{RUN}/scores.csv",
+        lambda w: sorted(map(str, (STUDIES[w.study].dataset / "ratings").glob("*.jsonl"))),  # what people answered
     output:
-        study.report,
+        f"{RUN}/report.html",
     log:
-        study.run / "05_analysis.ipynb",
+        f"{RUN}/05_analysis.ipynb",
     params:
         settings=settings("question", "claims", "captioning", "training", "sampling"),
+        variants=variants_of,
         **notebook("05_analysis"),
-    threads: 8
+    threads: THREADS
     message:
-        "5 of 5: figures and report"
+        "{wildcards.study}, 5 of 5: figures and report"
     shell:
-        PAPERMILL + " -r variants {VARIANTS:q}"
+        JOB.replace(" --made {output:q}", "") + OF_VARIANTS
+
+
+def failures():
+    """What failed of the jobs that this call is about, and where to look."""
+    parts = {name: {"", "_baseline", *(f"_{pack}" for pack in PACKS[name])} for name in STUDIES}
+    records = [(name, record) for name, study in STUDIES.items() for record in read_records(study)]
+    own = [(n, r) for n, r in records if r.state == "failed" and re.sub(r"^\d\d_[a-z]+_[a-z]+", "", r.job) in parts[n]]
+    return "\n".join(f"{name}: {r.job} failed: {r.why}\n  {r.notebook}" for name, r in own)
+
+
+onsuccess:
+    if failed := failures():
+        raise WorkflowError(f"everything else is there, and the report names what is missing:\n{failed}")
+
+
+onerror:
+    if failed := failures():
+        sys.stderr.write(f"{failed}\n")

@@ -3,8 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -23,36 +24,71 @@ class JobError(RuntimeError):
 
 
 def run_notebook(
-    study: Study, notebook: str, parameters: Mapping[str, Any], part: str = "", variants: Sequence[str] = (), run: int = 0
+    study: Study,
+    notebook: str,
+    parameters: Mapping[str, Any],
+    part: str = "",
+    variants: Sequence[str] = (),
+    run: int = 0,
 ) -> Record:
     """Execute a notebook of the project as a job of a study; how it ended. `part` names one of several such jobs.
 
     The executed copy and the record are in the study's run folder. Raises JobError where the notebook fails.
     """
     job = f"{notebook}_{part}" if part else notebook
-    copy, path = study.run / f"{job}.ipynb", record_path(study, job)
+    copy, source = study.run / f"{job}.ipynb", PROJECT / "notebooks" / f"{notebook}.ipynb"
+    return recorded(study, job, copy, variants, run, lambda: execute(source, copy, parameters))
+
+
+def train_by_accelerate(
+    study: Study, named: str, variants: str, part: str, names: Sequence[str], run: int, processes: int
+) -> Record:
+    """Train variants of a study in several processes of `accelerate launch`; as `run_notebook`, with a log.
+
+    Raises JobError where it fails.
+    """
+    job = f"02_train_lora_{part}" if part else "02_train_lora"
+    log = study.run / f"{job}.log"
+    words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    words += ["-m", "caplora", "train", named, "--variants", variants]
+    return recorded(study, job, log, names, run, lambda: command(words, log))
+
+
+def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: int, work: Callable[[], None]) -> Record:
+    """Do a job's work on a GPU of its own, and leave word of it; raises JobError where the work fails."""
+    path = record_path(study, job)
+    signal.signal(signal.SIGTERM, _stop)
     with own_gpu(gpus()) as gpu:
         record = Record(
             job, str(copy), tuple(variants), began=now(), host=socket.gethostname(), pid=os.getpid(), gpu=gpu, run=run
         )
         write_record(path, record)
         try:
-            execute(PROJECT / "notebooks" / f"{notebook}.ipynb", copy, parameters)
+            work()
         except BaseException as error:
             failed = replace(record, state="failed", why=last_line(error), ended=now())
             write_record(path, failed)
-            raise JobError(f"{job} failed: {failed.why} (the executed notebook: {copy})") from error
+            raise JobError(f"{job} failed: {failed.why} (what it has said: {copy})") from error
     done = replace(record, state="done", ended=now())
     write_record(path, done)
     return done
 
 
+def command(words: Sequence[str], log: Path) -> None:
+    """Run a command whose output goes into a log; raises RuntimeError with the log's last line where it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file:
+        ended = subprocess.run(words, cwd=PROJECT, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    if ended:
+        said = log.read_text(encoding="utf-8").strip().splitlines() or [f"exit status {ended}"]
+        raise RuntimeError(said[-1])
+
+
 def execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
     """Execute a notebook by papermill; a kernel that does not start is started again, anything else is raised."""
-    import papermill  # takes a second to import
+    import papermill  # type: ignore[import-untyped]  # takes a second to import
 
     copy.parent.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _stop)
     for start in range(1, STARTS + 1):
         try:
             papermill.execute_notebook(

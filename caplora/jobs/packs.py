@@ -1,4 +1,4 @@
-"""Variants → packs: those that one job trains, and draws with before the choice. A pack that was begun stays as it is."""
+"""Variants → packs: those that one job trains, and draws with before the choice. What was begun stays together."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -64,7 +64,8 @@ class Arms:
     def first(self) -> dict[str, Arm]:
         """All arms by name, as they draw before the choice."""
         settings, steps = self.study.sampling, {v.name for v in self.variants if v.step}
-        return {n: before_choice(arm, settings, bool(steps), n in steps) for n, arm in self.everyone.items()}
+        kept = bool(self.study.training.kept_steps)
+        return {n: before_choice(arm, settings, kept, n in steps) for n, arm in self.everyone.items()}
 
     @property
     def arms(self) -> dict[str, Arm]:

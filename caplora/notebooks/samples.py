@@ -48,14 +48,17 @@ class Samples(Arms):
         num_inference_steps: int = 0,
         guidance_scale: float = 0.0,
         redraw: bool = False,
+        part: bool = False,
     ) -> "Samples":
         """A study by its name or file, and variants by their file or as a list; 0 is what the study says.
 
         Other settings draw into a folder of their own. `redraw`: pictures that the study would draw otherwise may go.
+        `part`: one of several jobs, which draws before the choice alone; its variants may be `baseline`, which is none.
         """
         turned = {"num_inference_steps": num_inference_steps or None, "guidance_scale": guidance_scale or None}
         read = read_aside(study, turned)
-        return cls(read, read.training.with_steps(read_variants(variants)), redraw)
+        asked = () if variants == BASELINE else read.training.with_steps(read_variants(variants))
+        return (Part if part else cls)(read, asked, redraw)
 
     def counts(self) -> str:
         """Which arms there are, which variants were not trained, and how many samples are to be drawn."""
@@ -192,9 +195,44 @@ class Samples(Arms):
         found = scale_zero_table(self.pipeline, adapters, wanted_samples(settings)[0], settings)
         return checks(write_controls(found, self.study.controls), list(adapters))[0].said
 
+    shown = "test"  # the suite that `side_by_side` is of
+
     def side_by_side(self, prompts: int = 4) -> Image.Image:
         """The first test prompts with the first seed: a row per prompt, a column per arm of `columns`."""
         wanted, seed = wanted_samples(self.study.sampling), self.study.sampling.seeds[0]
-        names = [w.file_name for w in wanted if w.seed == seed and w.split == "test"][:prompts]
+        names = [w.file_name for w in wanted if w.seed == seed and w.split == self.shown][:prompts]
         opened = (Image.open(self.everyone[arm].folder / name) for name in names for arm in self.columns)
         return contact_sheet(opened, columns=len(self.columns), side=128)
+
+
+class Part(Samples):
+    """Some of the arms, as one of several jobs draws them: the run over all of them chooses, and draws the rest."""
+
+    shown, left = "development", "left to the run over all variants"
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """All arms by name, as they draw before the choice; with every prompt where there is nothing to choose by."""
+        settings = self.study
+        return self.first if settings.sampling.finalists or settings.training.kept_steps else self.everyone
+
+    @property
+    def columns(self) -> list[str]:
+        """The arms that are drawn here."""
+        return list(self.arms)
+
+    def choose(self) -> pd.DataFrame:
+        """Nothing is chosen by some of the variants."""
+        return pd.DataFrame()
+
+    def chosen(self) -> str:
+        """That the choice is left to another run."""
+        return f"{', '.join(self.arms)}: the choice is {self.left}"
+
+    def draw(self) -> Iterator[Image.Image]:
+        """Draw what is not drawn yet, yielding each batch as a sheet."""
+        yield from self._sheets(self.jobs)
+
+    def control(self) -> str:
+        """That the control is left to another run."""
+        return f"the control is {self.left}"

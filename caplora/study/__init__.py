@@ -13,7 +13,7 @@ from caplora.study.moved import current_model, moved_notice
 from caplora.study.names import CAPTIONS, METRICS, Metric, metric_of, towards
 from caplora.study.new import new_study
 from caplora.study.numbers import counted, number, p_number, p_value, percent, signed
-from caplora.study.reading import PROJECT, validated
+from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.retraining import may_be_retrained, recipes_again, why_once
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Clip, Model, Scoring
@@ -32,8 +32,8 @@ from caplora.study.variants import (
 
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
-    "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "Training",
-    "Variant", "asked_with_captions", "candidates", "counted", "current_model", "drawn_images", "file_hash",
+    "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "StudyError",
+    "Training", "Variant", "asked_with_captions", "candidates", "counted", "current_model", "drawn_images", "file_hash",
     "image_arms", "may_be_retrained", "metric_of", "moved_notice", "new_study", "number", "only_writer", "p_number",
     "p_value", "percent", "read_aside", "read_study", "read_variants", "recipes_again", "replacing", "signed", "synced",
     "towards", "validated", "why_once", "write_text",

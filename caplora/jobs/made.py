@@ -1,0 +1,30 @@
+"""What a job made → a few characters that change with it: the graph goes on only from what is another."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from caplora.study import BASELINE, Study, file_hash
+
+
+def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
+    """A digest of what a notebook has left of these variants (none: of all that a study has).
+
+    Images and adapters count by their content, samples, which are many, by their names, sizes and times.
+    """
+    if notebook.startswith("01"):
+        return _digest(f"{p.name} {file_hash(p)}" for p in sorted(study.dataset.glob("*.png")))
+    if notebook.startswith("02"):
+        folders = [study.run / "adapters" / name for name in variants]
+        return _digest(f"{p.name} {file_hash(p)}" for f in folders for p in sorted(f.glob("*.safetensors")))
+    arms = [study.samples(arm) for arm in (BASELINE, *variants)] if variants else sorted(study.samples("").glob("*"))
+    return _digest(_looks(p) for folder in arms for p in sorted(folder.glob("*.png")))
+
+
+def _looks(path: Path) -> str:
+    there = path.stat()
+    return f"{path.parent.name} {path.name} {there.st_size} {there.st_mtime_ns}"
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
