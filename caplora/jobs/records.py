@@ -7,7 +7,6 @@ machine of the job the process tells, on any other the record is believed.
 import json
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +106,6 @@ def read_records(study: Study) -> list[Record]:
     return sorted((record for record in found if record), key=_in_order)
 
 
-def _in_order(record: Record) -> Sequence[str]:
+def _in_order(record: Record) -> tuple[str, str, str]:
     """By the number of the notebook, then as they began."""
     return record.job[:2], record.began, record.job

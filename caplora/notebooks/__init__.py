@@ -4,8 +4,8 @@
 `Finalists` that it trains again, 04 `Scores` and at its end `People`, who compare pictures, and 05 `Results`, whose
 tables are in `tables.py`, and the `Card` of the adapter that it chose. The objects are thin: they carry a study and its
 tables, and call the rooms. Each notebook holds a `Keeping` too, which keeps the work in a second folder: Google Drive,
-on Colab; and `parameters` stops it on a name that its parameters cell does not have. `watch` shows a study while it runs, in a
-notebook of its own: `watch("mini")`.
+on Colab; and `parameters` stops it on a name that its parameters cell does not have. `watch` shows a study while it
+runs, in a notebook of its own: `watch("mini")`.
 
 Each is imported when it is asked for: a notebook does not wait for the libraries of the other four.
 """

@@ -24,7 +24,7 @@ def minutes_left(jobs: Sequence[Job], works: Iterable[Work] = ()) -> tuple[float
 
 
 def kind(job: str) -> tuple[str, bool]:
-    """What jobs that take about as long have in common: the number of the notebook, and whether it is run for a pack."""
+    """What jobs that take about as long share: the number of their notebook, and whether it is run for a pack."""
     return job[:2], job not in NOTEBOOKS
 
 

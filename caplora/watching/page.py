@@ -9,7 +9,7 @@ from pathlib import Path
 
 from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work
 from caplora.review import jpeg
-from caplora.watching.drawn import smoothed
+from caplora.watching.drawn import curves_of
 from caplora.watching.view import STATES, WAITING, Job, View, in_words
 
 COLOURS = {DONE: "#009e73", RUNNING: "#0072b2", FAILED: "#d55e00", KILLED: "#cc79a7", WAITING: "#999999"}
@@ -74,7 +74,8 @@ def _short(text: str, most: int = 40) -> str:
 
 def _progress(work: Work) -> str:
     left = "" if work.minutes is None else f", {in_words(work.minutes * 60)} left"
-    bar = f"<progress max='{max(1, work.total)}' value='{work.done}' style='width:110px;vertical-align:middle'></progress>"
+    size = "style='width:110px;vertical-align:middle'"
+    bar = f"<progress max='{max(1, work.total)}' value='{work.done}' {size}></progress>"
     return f"{bar} {work.done}/{work.total} {escape(work.unit)}{left}"
 
 
@@ -89,16 +90,14 @@ def _failed(job: Job) -> str:
 
 def _losses(name: str, work: Work) -> str:
     """The curves of a pack in one picture, with their last values."""
-    curves = {variant: smoothed([loss for _, loss in curve], 60) for variant, curve in work.losses.items()}
-    finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    curves, low, high = curves_of(work, 60)
     lines, legend = [], []
     for number, (variant, curve) in enumerate(curves.items()):
         colour = LINES[number % len(LINES)]
         lines.append(
             f"<polyline points='{_points(curve, low, high)}' fill='none' stroke='{colour}' stroke-width='1.6'/>"
         )
-        legend.append(f"<span style='color:{colour}'>━</span> {escape(variant)} {curve[-1] if curve else math.nan:.4f}")
+        legend.append(f"<span style='color:{colour}'>━</span> {escape(variant)} {curve[0]:.4f} → {curve[-1]:.4f}")
     box = f"viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' height='{HEIGHT}'"
     edge = "border-left:1px solid rgba(128,128,128,.5);border-bottom:1px solid rgba(128,128,128,.5)"
     return (

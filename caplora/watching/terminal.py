@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work
-from caplora.watching.drawn import half_blocks, smoothed, sparkline
+from caplora.watching.drawn import curves_of, half_blocks, sparkline
 from caplora.watching.view import STATES, WAITING, Job, View, in_words
 
 COLOURS = {DONE: "green", RUNNING: "cyan", FAILED: "red", KILLED: "magenta", WAITING: "bright_black"}
@@ -27,7 +27,7 @@ def rendered(view: View, width: int = 100, pictures: bool = True) -> RenderableT
     parts: list[RenderableType] = [_head(view)]
     if view.jobs:
         parts += [_bar(view, width), _counts(view), Text(), _jobs(view)]
-        parts += [_failed(view, job) for job in view.shown if job.why]
+        parts += [_failed(job) for job in view.shown if job.why]
     parts += [_by_hand(work) for work in view.works]
     parts += [_losses(name, work, width) for name, work in view.training]
     if view.pictures:
@@ -66,9 +66,9 @@ def _jobs(view: View) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", expand=False)
     table.add_column("")
     table.add_column("job", no_wrap=True)
-    table.add_column("variants", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("on", overflow="ellipsis", no_wrap=True, max_width=16)
-    table.add_column("progress", no_wrap=True, min_width=24)
+    table.add_column("variants", max_width=32)  # this one and the next give way where there is no room
+    table.add_column("on", max_width=20)
+    table.add_column("progress", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("left", justify="right", no_wrap=True)
     for job in view.shown:
@@ -84,8 +84,8 @@ def _row(job: Job) -> list[RenderableType]:
     return [
         Text(MARKS[job.state], colour),
         Text(job.name, colour if job.state in (FAILED, KILLED) else ""),
-        Text(" ".join(record.variants) if record else ""),
-        Text(job.where),
+        Text(" ".join(record.variants) if record else "", no_wrap=True, overflow="ellipsis"),
+        Text(job.where, no_wrap=True, overflow="ellipsis"),
         _progress(job.work) if job.work else Text(job.state, colour),
         Text(in_words(record.seconds) if record else ""),
         Text("" if left is None else in_words(left * 60)),
@@ -94,7 +94,7 @@ def _row(job: Job) -> list[RenderableType]:
 
 def _progress(work: Work) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
-    bar = ProgressBar(total=max(1, work.total), completed=work.done, width=12)
+    bar = ProgressBar(total=max(1, work.total), completed=work.done, width=12, complete_style="cyan")
     table.add_row(bar, Text(f"{work.done}/{work.total} {work.unit}"))
     return table
 
@@ -106,30 +106,27 @@ def _by_hand(work: Work) -> RenderableType:
     return table
 
 
-def _failed(view: View, job: Job) -> RenderableType:
+def _failed(job: Job) -> RenderableType:
     """Why a job came to nothing, and where its notebook lies."""
     colour, notebook = COLOURS[job.state], job.record.notebook if job.record else ""
-    return Text.assemble(
-        ("\n" + MARKS[job.state] + " ", colour), (job.name, f"bold {colour}"), f"  {notebook}\n  ", (job.why, colour)
-    )
+    title = Text.assemble((f"\n{MARKS[job.state]} ", colour), (job.name, f"bold {colour}"), f"  {notebook}")
+    return Group(title, Padding(Text(job.why, colour), (0, 0, 0, 2)))
 
 
 def _losses(name: str, work: Work, width: int) -> RenderableType:
     """The curves of a pack, all on one scale, each with its last value."""
-    room = max(10, min(60, width - 40))
-    curves = {variant: smoothed([loss for _, loss in curve], room) for variant, curve in work.losses.items()}
-    finite = [value for curve in curves.values() for value in curve if value == value]
+    curves, low, high = curves_of(work, max(10, min(60, width - 40)))
     table = Table.grid(padding=(0, 2, 0, 0))
     for variant, curve in list(curves.items())[:CURVES]:
-        line = sparkline(curve, min(finite, default=0), max(finite, default=1))
-        table.add_row(Text(f"  {variant}"), Text(line, "cyan"), Text(f"{curve[-1]:.4f}" if curve else ""))
+        line = sparkline(curve, low, high)
+        table.add_row(Text(f"  {variant}"), Text(line, "cyan"), Text(f"{curve[0]:.4f} → {curve[-1]:.4f}"))
     more = [Text(f"  and {len(curves) - CURVES} more", "bright_black")] if len(curves) > CURVES else []
     return Group(Text.assemble(("\nLosses ", "bold"), name), table, *more)
 
 
 def _pictures(view: View, width: int, drawn: bool) -> list[RenderableType]:
     """The newest pictures: drawn side by side with their arms below, as many as fit, and named by path."""
-    shown = view.pictures[: max(1, width // (COLUMNS + 2))]
+    shown = view.pictures[: max(1, (width - 2) // (COLUMNS + 2))]
     cells = [cell for path in shown if (cell := _cell(path))] if drawn else []
     paths = [Text(f"  {path.relative_to(view.run)}", "bright_black", no_wrap=True) for path in shown]
     return [*([Padding(Columns(cells, padding=(0, 2, 0, 0)), (0, 0, 0, 2))] if cells else []), *paths]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Record, Work
+from caplora.study import counted as number_of
 
 WAITING = "waiting"
 STATES = (DONE, RUNNING, FAILED, KILLED, WAITING)
@@ -64,7 +65,7 @@ class View:
     def training(self) -> list[tuple[str, Work]]:
         """What trains and has losses to show, each with its name."""
         named = [(job.name, job.work) for job in self.jobs if job.work] + [(w.doing, w) for w in self.works]
-        return [(name, work) for name, work in named if work.losses]
+        return [(name, work) for name, work in named if any(work.losses.values())]
 
     @property
     def empty(self) -> bool:
@@ -73,7 +74,7 @@ class View:
 
     @property
     def over(self) -> bool:
-        """Whether nothing runs, and the last notebook ended after all others; of a study run by hand, its report is there."""
+        """Whether nothing runs, and the last notebook ended after all others; by hand, whether the report is there."""
         if self.works or self.of(RUNNING):
             return False
         records = [job.record for job in self.jobs if job.record]
@@ -86,7 +87,7 @@ class View:
         """What to begin, where nothing was made yet."""
         return (
             f"nothing was made of study {self.study} yet ({self.run}): begin it with"
-            f" `snakemake --cores all --config study={self.study} variants=grid`, or in notebooks/01_data_captioning.ipynb"
+            f" `snakemake --cores all --config study={self.study} variants=grid`, or by hand in notebook 01"
         )
 
     def said(self) -> str:
@@ -103,8 +104,7 @@ class View:
         """How many minutes are left, as far as it is known."""
         if self.minutes is None:
             return ""
-        besides = f", and {self.unknown} jobs that nothing is known of yet" if self.unknown > 1 else ""
-        besides = ", and a job that nothing is known of yet" if self.unknown == 1 else besides
+        besides = f", not counting {number_of(self.unknown, 'job')} of unknown length" if self.unknown else ""
         return f", about {in_words(self.minutes * 60)} left{besides}"
 
     def made_said(self) -> str:
