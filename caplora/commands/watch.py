@@ -24,13 +24,13 @@ def watch(study: str, /, *, once: bool = False, seconds: float = 2.0) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from caplora.watching import fitting, look
+    from caplora.watching import fitting, in_colour, look, rendered
 
     asked, console = read_study(study), Console()
     view = look(asked)
     if once:
         with console.capture() as shown:
-            console.print(fitting(view, console))
+            console.print(rendered(view, console.width, in_colour(console)))
         say(shown.get().rstrip("\n"))
         return
     try:

@@ -8,7 +8,7 @@
 from caplora.watching.looking import look
 from caplora.watching.notebook import watch
 from caplora.watching.page import html
-from caplora.watching.terminal import fitting, rendered
+from caplora.watching.terminal import fitting, in_colour, rendered
 from caplora.watching.view import Job, View
 
-__all__ = ["Job", "View", "fitting", "html", "look", "rendered", "watch"]
+__all__ = ["Job", "View", "fitting", "html", "in_colour", "look", "rendered", "watch"]

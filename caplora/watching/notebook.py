@@ -8,7 +8,6 @@ from IPython.display import HTML, display
 from caplora.study import Study, read_study
 from caplora.watching.looking import look
 from caplora.watching.page import html
-from caplora.watching.view import View
 
 
 def watch(study: str | Study, seconds: float = 2.0) -> None:
@@ -19,12 +18,12 @@ def watch(study: str | Study, seconds: float = 2.0) -> None:
     """
     asked = study if isinstance(study, Study) else read_study(study)
     view = look(asked)
-    shown = display(HTML(_page(view)), display_id=True)
+    shown = display(HTML(html(view)), display_id=True)
     try:
         while shown and somebody_looks_on() and not view.over:
             time.sleep(seconds)
             view = look(asked)
-            shown.update(HTML(_page(view)))
+            shown.update(HTML(html(view)))
     except KeyboardInterrupt:
         pass
 
@@ -34,7 +33,3 @@ def somebody_looks_on() -> bool:
     kernel = getattr(get_ipython(), "kernel", None)
     parent = kernel.get_parent() if kernel else {}
     return bool(parent.get("content", {}).get("allow_stdin", False))
-
-
-def _page(view: View) -> str:
-    return html(view) if not view.empty else f"<p>{view.to_start()}</p>"

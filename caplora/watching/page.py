@@ -10,7 +10,7 @@ from pathlib import Path
 from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work
 from caplora.review import jpeg
 from caplora.watching.drawn import curves_of
-from caplora.watching.view import STATES, WAITING, Job, View, in_words
+from caplora.watching.view import STATES, WAITING, Job, View, left_of
 
 COLOURS = {DONE: "#009e73", RUNNING: "#0072b2", FAILED: "#d55e00", KILLED: "#cc79a7", WAITING: "#999999"}
 LINES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")  # of curves: Okabe and Ito 2008
@@ -21,9 +21,11 @@ CELL = "text-align:left;padding:2px 14px 2px 0;white-space:nowrap"
 
 def html(view: View) -> str:
     """The view as HTML; every text in it is escaped."""
+    if view.empty:
+        return f"<p>{escape(view.to_start())}</p>"
     parts = [f"<p style='margin:4px 0'><b>{escape(view.study)}</b> {escape(view.said())}</p>"]
     if view.jobs:
-        parts += [_bar(view), _counts(view), _jobs(view), *(_failed(job) for job in view.shown if job.why)]
+        parts += [_bar(view), _counts(view), _jobs(view), *(_failed(job) for job in view.shown() if job.why)]
     parts += [f"<p>{escape(work.doing)} {_progress(work)}</p>" for work in view.works]
     parts += [_losses(name, work) for name, work in view.training]
     parts += [f"<div style='display:flex;flex-wrap:wrap;gap:10px;margin:10px 0'>{_pictures(view)}</div>"]
@@ -45,8 +47,8 @@ def _counts(view: View) -> str:
 
 def _jobs(view: View) -> str:
     heads = "".join(f"<th style='{CELL}'>{name}</th>" for name in ("", "job", "variants", "on", "progress", "took"))
-    rows = "".join(f"<tr style='background:none'>{_row(job)}</tr>" for job in view.shown)
-    hidden = len(view.jobs) - len(view.shown)
+    rows = "".join(f"<tr style='background:none'>{_row(job)}</tr>" for job in view.shown())
+    hidden = len(view.jobs) - len(view.shown())
     more = f"<p style='{GREY};margin:2px 0'>and {hidden} more</p>" if hidden else ""
     return f"<table style='border-collapse:collapse;font-size:13px'><tr>{heads}</tr>{rows}</table>{more}"
 
@@ -61,7 +63,7 @@ def _row(job: Job) -> str:
         _short(" ".join(record.variants) if record else ""),
         _short(job.where),
         progress,
-        in_words(record.seconds) if record else "",
+        job.took,
     ]
     return "".join(f"<td style='{CELL};{faint}'>{cell}</td>" for cell in cells)
 
@@ -73,7 +75,7 @@ def _short(text: str, most: int = 40) -> str:
 
 
 def _progress(work: Work) -> str:
-    left = "" if work.minutes is None else f", {in_words(work.minutes * 60)} left"
+    left = f", {left_of(work)} left" if left_of(work) else ""
     size = "style='width:110px;vertical-align:middle'"
     bar = f"<progress max='{max(1, work.total)}' value='{work.done}' {size}></progress>"
     return f"{bar} {work.done}/{work.total} {escape(work.unit)}{left}"

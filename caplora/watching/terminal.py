@@ -12,38 +12,48 @@ from rich.text import Text
 
 from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work
 from caplora.watching.drawn import curves_of, half_blocks, sparkline
-from caplora.watching.view import STATES, WAITING, Job, View, in_words
+from caplora.watching.view import SHOWN, STATES, WAITING, Job, View, left_of
 
-COLOURS = {DONE: "green", RUNNING: "cyan", FAILED: "red", KILLED: "magenta", WAITING: "bright_black"}
+FAINT = "bright_black"
+COLOURS = {DONE: "green", RUNNING: "cyan", FAILED: "red", KILLED: "magenta", WAITING: FAINT}
 MARKS = {DONE: "✓", RUNNING: "▶", FAILED: "✗", KILLED: "☓", WAITING: "·"}
+HEADS, ENDS = ("", "job", "variants", "on", "progress", "took", "left"), ("took", "left")
+WIDE = 100  # columns that say where a job runs
 CURVES = 6  # of a pack, at most
 COLUMNS = 18  # of a picture
 
 
-def rendered(view: View, width: int = 100, pictures: bool = True) -> RenderableType:
-    """What a terminal of so many columns shows; with `pictures`, the newest are drawn and not only named."""
+def rendered(view: View, width: int = 100, pictures: bool = True, jobs: int = SHOWN) -> RenderableType:
+    """What a terminal of so many columns shows, of at most so many jobs.
+
+    With `pictures`, the newest are drawn and not only named.
+    """
     if view.empty:
         return Text(view.to_start())
-    parts: list[RenderableType] = [_head(view)]
+    parts: list[RenderableType] = [Text.assemble((f"{view.study} ", "bold"), view.said())]
     if view.jobs:
-        parts += [_bar(view, width), _counts(view), Text(), _jobs(view)]
-        parts += [_failed(job) for job in view.shown if job.why]
+        parts += [_bar(view, width), _counts(view), Text(), _jobs(view, width, jobs)]
+        parts += [_failed(job) for job in view.shown(jobs) if job.why]
     parts += [_by_hand(work) for work in view.works]
     parts += [_losses(name, work, width) for name, work in view.training]
     if view.pictures:
         parts += [Text("\nNewest pictures", "bold"), *_pictures(view, width, pictures)]
-    return Group(*parts, Text(f"\n{view.run}: {view.made_said()}", "bright_black"))
+    return Group(*parts, Text(f"\n{view.run}: {view.made_said()}", FAINT))
 
 
 def fitting(view: View, console: Console) -> RenderableType:
-    """What a console shows: pictures are drawn where there are colours and lines enough, and named elsewhere."""
-    full = rendered(view, console.width)
-    enough = console.color_system in ("256", "truecolor") and len(console.render_lines(full)) < console.height
-    return full if enough else rendered(view, console.width, pictures=False)
+    """What a console has lines for: pictures are drawn or only named, and of the jobs fewer are shown."""
+    choices = [(in_colour(console), SHOWN), (False, SHOWN), (False, 8), (False, 4)]
+    for pictures, jobs in choices:
+        shown = rendered(view, console.width, pictures, jobs)
+        if len(console.render_lines(shown)) < console.height:
+            break
+    return shown
 
 
-def _head(view: View) -> Text:
-    return Text.assemble((f"{view.study} ", "bold"), view.said())
+def in_colour(console: Console) -> bool:
+    """Whether a console has colours enough for pictures."""
+    return console.color_system in ("256", "truecolor")
 
 
 def _bar(view: View, width: int) -> Text:
@@ -62,47 +72,45 @@ def _counts(view: View) -> Text:
     return Text.assemble(*parts)
 
 
-def _jobs(view: View) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black", expand=False)
-    table.add_column("")
-    table.add_column("job", no_wrap=True)
-    table.add_column("variants", max_width=32)  # this one and the next give way where there is no room
-    table.add_column("on", max_width=20)
-    table.add_column("progress", no_wrap=True)
-    table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("left", justify="right", no_wrap=True)
-    for job in view.shown:
-        table.add_row(*_row(job), style="bright_black" if job.state == WAITING else "")
-    hidden = len(view.jobs) - len(view.shown)
-    return Group(table, Text(f"   and {hidden} more", "bright_black")) if hidden else table
+def _jobs(view: View, width: int, most: int) -> RenderableType:
+    """A line for each job; a narrow terminal does not say where it runs."""
+    cells = {job.name: _cells(job) for job in view.shown(most)}
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style=FAINT)
+    heads = [head for head in HEADS if head != "on" or width >= WIDE]
+    for head in heads:
+        gives_way = head in ("variants", "on")  # where there is no room
+        table.add_column(head, no_wrap=not gives_way, max_width=32, justify="right" if head in ENDS else "left")
+    for own in cells.values():
+        table.add_row(*(own[head] for head in heads))
+    hidden = len(view.jobs) - len(cells)
+    return Group(table, Text(f"   and {hidden} more", FAINT)) if hidden else table
 
 
-def _row(job: Job) -> list[RenderableType]:
-    """A job as the cells of its line."""
-    colour, record = COLOURS[job.state], job.record
-    left = job.work.minutes if job.work else None
-    return [
-        Text(MARKS[job.state], colour),
-        Text(job.name, colour if job.state in (FAILED, KILLED) else ""),
-        Text(" ".join(record.variants) if record else "", no_wrap=True, overflow="ellipsis"),
-        Text(job.where, no_wrap=True, overflow="ellipsis"),
-        _progress(job.work) if job.work else Text(job.state, colour),
-        Text(in_words(record.seconds) if record else ""),
-        Text("" if left is None else in_words(left * 60)),
-    ]
+def _cells(job: Job) -> dict[str, RenderableType]:
+    """Head → what a job has below it."""
+    colour, variants = COLOURS[job.state], " ".join(job.record.variants) if job.record else ""
+    return {
+        "": Text(MARKS[job.state], colour),
+        "job": Text(job.name, colour if job.state in (FAILED, KILLED, WAITING) else ""),
+        "variants": Text(variants, no_wrap=True, overflow="ellipsis"),
+        "on": Text(job.where, no_wrap=True, overflow="ellipsis"),
+        "progress": _progress(job.work) if job.work else Text(job.state, colour),
+        "took": Text(job.took),
+        "left": Text(job.left),
+    }
 
 
 def _progress(work: Work) -> RenderableType:
+    bar = ProgressBar(total=max(1, work.total), completed=work.done, width=12, complete_style=COLOURS[RUNNING])
     table = Table.grid(padding=(0, 1, 0, 0))
-    bar = ProgressBar(total=max(1, work.total), completed=work.done, width=12, complete_style="cyan")
     table.add_row(bar, Text(f"{work.done}/{work.total} {work.unit}"))
     return table
 
 
 def _by_hand(work: Work) -> RenderableType:
-    left = "" if work.minutes is None else f"{in_words(work.minutes * 60)} left"
+    left = f"{left_of(work)} left" if left_of(work) else ""
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(Text("▶", COLOURS[RUNNING]), Text(work.doing), _progress(work), Text(left))
+    table.add_row(Text(MARKS[RUNNING], COLOURS[RUNNING]), Text(work.doing), _progress(work), Text(left))
     return table
 
 
@@ -120,7 +128,7 @@ def _losses(name: str, work: Work, width: int) -> RenderableType:
     for variant, curve in list(curves.items())[:CURVES]:
         line = sparkline(curve, low, high)
         table.add_row(Text(f"  {variant}"), Text(line, "cyan"), Text(f"{curve[0]:.4f} → {curve[-1]:.4f}"))
-    more = [Text(f"  and {len(curves) - CURVES} more", "bright_black")] if len(curves) > CURVES else []
+    more = [Text(f"  and {len(curves) - CURVES} more", FAINT)] if len(curves) > CURVES else []
     return Group(Text.assemble(("\nLosses ", "bold"), name), table, *more)
 
 
@@ -128,7 +136,7 @@ def _pictures(view: View, width: int, drawn: bool) -> list[RenderableType]:
     """The newest pictures: drawn side by side with their arms below, as many as fit, and named by path."""
     shown = view.pictures[: max(1, (width - 2) // (COLUMNS + 2))]
     cells = [cell for path in shown if (cell := _cell(path))] if drawn else []
-    paths = [Text(f"  {path.relative_to(view.run)}", "bright_black", no_wrap=True) for path in shown]
+    paths = [Text(f"  {path.relative_to(view.run)}", FAINT, no_wrap=True) for path in shown]
     return [*([Padding(Columns(cells, padding=(0, 2, 0, 0)), (0, 0, 0, 2))] if cells else []), *paths]
 
 

@@ -29,6 +29,16 @@ class Job:
         return f"{self.record.host} gpu {self.record.gpu}" if self.record.gpu else self.record.host
 
     @property
+    def took(self) -> str:
+        """How long it took, or has taken so far; nobody knows when one was killed."""
+        return in_words(self.record.seconds) if self.record and self.state != KILLED else ""
+
+    @property
+    def left(self) -> str:
+        """How long its present work takes yet, where that is known."""
+        return left_of(self.work) if self.work else ""
+
+    @property
     def why(self) -> str:
         """Why it came to nothing."""
         if self.state == KILLED and self.record:
@@ -55,10 +65,9 @@ class View:
         """The jobs in one of these states."""
         return [job for job in self.jobs if job.state in states]
 
-    @property
-    def shown(self) -> list[Job]:
+    def shown(self, most: int = SHOWN) -> list[Job]:
         """The jobs that are worth a line each, in their order."""
-        first = [*self.of(RUNNING), *self.of(FAILED, KILLED), *self.of(DONE)[::-1], *self.of(WAITING)][:SHOWN]
+        first = [*self.of(RUNNING), *self.of(FAILED, KILLED), *self.of(DONE)[::-1], *self.of(WAITING)][:most]
         return [job for job in self.jobs if job in first]
 
     @property
@@ -111,6 +120,11 @@ class View:
         """What lies in the folders of the study, in words."""
         counts = [f"{number:,} {kind}" for kind, number in self.made.items() if number and kind != "report"]
         return " · ".join([*counts, *["the report"][: self.made["report"]]]) or "nothing yet"
+
+
+def left_of(work: Work) -> str:
+    """How long a work takes yet; empty where that is not known."""
+    return "" if work.minutes is None else in_words(work.minutes * 60)
 
 
 def in_words(seconds: float) -> str:
