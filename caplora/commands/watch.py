@@ -26,6 +26,8 @@ def watch(study: str, /, *, once: bool = False, seconds: float = 2.0) -> None:
 
     from caplora.watching import fitting, in_colour, look, rendered
 
+    if seconds <= 0:
+        raise ValueError(f"--seconds must be more than 0, got {seconds:g}")
     asked, console = read_study(study), Console()
     view = look(asked)
     if once:
