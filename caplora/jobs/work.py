@@ -20,6 +20,7 @@ from caplora.jobs.records import Record, gone
 from caplora.study import Study, write_text
 
 POINTS = 120  # of a curve, at most
+SILENT = 1800.0  # seconds after which a work on another machine is thought to be no more
 Curve = tuple[tuple[float, float], ...]  # step, loss
 
 
@@ -47,8 +48,10 @@ class Work:
 
     @property
     def gone(self) -> bool:
-        """Whether its process, one of this machine, is no more."""
-        return gone(self.host, self.pids[0], self.began)
+        """Whether its process is no more: one of this machine is asked for, any other has been silent for long."""
+        if self.host == socket.gethostname():
+            return gone(self.host, self.pids[0], self.began)
+        return time.time() - self.at > SILENT
 
     def is_of(self, record: Record) -> bool:
         """Whether the process belongs to a job."""

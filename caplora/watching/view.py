@@ -118,7 +118,8 @@ class View:
 
     def made_said(self) -> str:
         """What lies in the folders of the study, in words."""
-        counts = [f"{number:,} {kind}" for kind, number in self.made.items() if number and kind != "report"]
+        there = {kind: number for kind, number in self.made.items() if number and kind != "report"}
+        counts = [f"{number:,} {kind if number > 1 else kind.removesuffix('s')}" for kind, number in there.items()]
         return " · ".join([*counts, *["the report"][: self.made["report"]]]) or "nothing yet"
 
 

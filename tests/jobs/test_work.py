@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from caplora.jobs.work import POINTS, drop_work, read_works, thinned, work_here, write_work
+from caplora.jobs.work import POINTS, SILENT, drop_work, read_works, thinned, work_here, write_work
 from caplora.study.reading import PROJECT
 from tests.watching.small import AWAY, HERE, dead_pid, record, small_study
 
@@ -51,9 +51,12 @@ def test_what_is_left_goes_on_at_the_pace_so_far() -> None:
     assert replace(own, done=40).minutes == 0 and replace(own, done=0).minutes is None
 
 
-def test_a_work_of_a_process_that_was_killed_is_known_here_and_believed_elsewhere() -> None:
-    own = replace(work_here("", "", 1), pids=(dead_pid(),))
-    assert own.gone and not replace(own, host=AWAY).gone and own.host == HERE
+def test_a_work_of_a_process_that_was_killed_is_known_here_and_elsewhere_by_its_silence() -> None:
+    own = work_here("", "", 1)
+    silent = replace(own, at=own.at - SILENT - 1)
+    assert own.host == HERE and not own.gone and not silent.gone
+    assert replace(own, pids=(dead_pid(),)).gone
+    assert replace(silent, host=AWAY).gone and not replace(own, host=AWAY, pids=(dead_pid(),)).gone
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"doing": "x"})])
