@@ -19,10 +19,11 @@ from caplora.commands.rate import rate
 from caplora.commands.report import report
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
+from caplora.commands.watch import watch
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, train, job, rate, report, publish),
+    "Study": (new, captions, plan, train, job, watch, rate, report, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }

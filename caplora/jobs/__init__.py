@@ -1,18 +1,34 @@
-"""Jobs of a study: notebooks that run by themselves, on this machine or on many, and leave word of how they ended.
+"""Jobs of a study: notebooks that run by themselves, on this machine or on many, and leave word of how they are.
 
-`packs` says which variants a job is about, `notebook` executes one, on a GPU of its own (`gpus`). `records` has what is
-known of each job, and `made` a digest of what it has made: the graph (Snakefile), the report and whoever watches a
-study read it there.
+`packs` says which variants a job is about, `notebook` executes one, on a GPU of its own (`gpus`). `records` says of
+each job which notebook it runs, of which variants, where, and how it ended; `work` how far a running one is in what it
+does, and `made` has a digest of what it has made. The graph (Snakefile), the report and whoever watches read it there.
 """
 
 from caplora.jobs.gpus import gpus, own_gpu
 from caplora.jobs.made import made_by
 from caplora.jobs.notebook import JobError, run_notebook, train_by_accelerate
 from caplora.jobs.packs import Packs, pack_name, pack_path, pack_text, packs_of, read_packs, write_pack
-from caplora.jobs.records import Record, next_run, now, read_record, read_records, record_path, write_record
+from caplora.jobs.records import (
+    DONE,
+    FAILED,
+    KILLED,
+    RUNNING,
+    Record,
+    gone,
+    next_run,
+    read_ended,
+    read_record,
+    read_records,
+    record_path,
+    records_folder,
+    write_record,
+)
+from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [
-    "JobError", "Packs", "Record", "gpus", "made_by", "next_run", "now", "own_gpu", "pack_name", "pack_path",
-    "pack_text", "packs_of", "read_packs", "read_record", "read_records", "record_path", "run_notebook",
-    "train_by_accelerate", "write_pack", "write_record",
+    "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "drop_work", "gone", "gpus",
+    "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended", "read_packs",
+    "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook", "train_by_accelerate",
+    "work_here", "write_pack", "write_record", "write_work",
 ]  # fmt: skip

@@ -5,14 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from caplora.jobs.gpus import gpus, own_gpu
-from caplora.jobs.records import Record, now, record_path, write_record
+from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
 from caplora.study import PROJECT, Study
 
 STARTS = 3  # times that a kernel is started; nothing else is tried again
@@ -55,23 +58,43 @@ def train_by_accelerate(
 
 
 def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: int, work: Callable[[], None]) -> Record:
-    """Do a job's work on a GPU of its own, and leave word of it; raises JobError where the work fails."""
+    """Do a job's work on a GPU of its own, and leave word of it; raises JobError where the work fails.
+
+    A job that still runs, because whoever began it was killed, is waited for: nothing is done twice at once.
+    """
     path = record_path(study, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    with own_gpu(gpus()) as gpu:
-        record = Record(
-            job, str(copy), tuple(variants), began=now(), host=socket.gethostname(), pid=os.getpid(), gpu=gpu, run=run
-        )
+    with only_run(path.with_suffix(".lock")), own_gpu(gpus()) as gpu:
+        host, pid = socket.gethostname(), os.getpid()
+        record = Record(job, str(copy), tuple(variants), RUNNING, began=now(), host=host, pid=pid, gpu=gpu, run=run)
         write_record(path, record)
         try:
             work()
         except BaseException as error:
-            failed = replace(record, state="failed", why=last_line(error), ended=now())
+            failed = replace(record, state=FAILED, why=last_line(error), ended=now())
             write_record(path, failed)
             raise JobError(f"{job} failed: {failed.why} (what it has said: {copy})") from error
-    done = replace(record, state="done", ended=now())
-    write_record(path, done)
+        done = replace(record, state=DONE, ended=now())
+        write_record(path, done)
     return done
+
+
+@contextmanager
+def only_run(path: Path) -> Iterator[None]:
+    """Hold a job's lock, waiting until no other process does; a disk that knows no locks has none."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        sys.stderr.write(f"the same job still runs ({path.with_suffix('.json')} says where): waiting for it to end\n")
+        lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    with lock:
+        lock.release()  # `with` holds it a second time
+        yield
 
 
 def command(words: Sequence[str], log: Path) -> None:

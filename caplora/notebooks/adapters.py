@@ -182,10 +182,17 @@ class Adapters:
         self.losses = []
         work = train_grid(self.grid, self.plan.packs, previews, self.plan.settings(self.study.training))
         if self.first:
-            work = growing(self.study, work, self.doing, "steps", self.steps)
+            work = growing(self.study, work, self.doing, "steps", self.steps, self._losses_so_far)
         for step in work:
             self.losses += step.losses
             yield step
+
+    def _losses_so_far(self) -> dict[str, list[tuple[int, float]]]:
+        """Variant → step and loss, in this session."""
+        found: dict[str, list[tuple[int, float]]] = {}
+        for step, variant, loss in self.losses:
+            found.setdefault(variant, []).append((step, loss))
+        return found
 
     def live_curve(self) -> Figure:
         """The losses so far; the page that shows the progress of the study shows them too."""

@@ -8,7 +8,7 @@ import base64
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from caplora.captions import LEDGER, read_ledger
+from caplora.jobs import Work, drop_work, work_here, write_work
 from caplora.report.contents import FIGURES
 from caplora.report.report import environment
 from caplora.review import jpeg
@@ -24,9 +25,11 @@ from caplora.statistics import primary_model, read_scores
 from caplora.study import BASELINE, Study, write_text
 
 EVERY = 10.0  # seconds between two pages of one long work
+OFTEN = 3.0  # seconds between two words on how far it is
 CURVE = "cache/losses.png"  # in the folder of a run: the losses while it trains
 PORTRAITS, PROMPTS, ARMS = 12, 3, 8  # how many are shown at most
 T = TypeVar("T")
+Losses = Mapping[str, Sequence[tuple[int, float]]]  # variant → steps and losses so far
 
 
 def progress_page(study: Study) -> Path:
@@ -60,17 +63,35 @@ def _going_on(path: Path) -> Iterator[None]:
         warnings.warn(f"{path} was not written, and the work goes on: {error!r}", stacklevel=4)
 
 
-def growing(study: Study, work: Iterator[T], doing: str, unit: str, total: int) -> Iterator[T]:
-    """The items of a long work, one after the other; the page is written as it begins, every few seconds, and after."""
+def growing(
+    study: Study, work: Iterator[T], doing: str, unit: str, total: int, losses: Callable[[], Losses] = dict
+) -> Iterator[T]:
+    """The items of a long work, one after the other; the page is written as it begins, every few seconds, and after.
+
+    How far it is, and the losses so far of a training, are kept for those who watch the study, until the work ends.
+    """
     write_progress(study, doing)
-    began = last = time.monotonic()
-    for number, item in enumerate(work, 1):
-        yield item
-        if time.monotonic() - last >= EVERY:
-            left = (time.monotonic() - began) / number * (total - number) / 60
-            write_progress(study, f"{doing}: {number} of {total} {unit}, about {left:.1f} minutes left")
-            last = time.monotonic()
+    here, kept = work_here(doing, unit, total), time.monotonic()
+    began = last = kept
+    _keep(study, here, 0, {})
+    try:
+        for number, item in enumerate(work, 1):
+            yield item
+            if (now := time.monotonic()) - kept >= OFTEN:
+                _keep(study, here, number, losses())
+                kept = now
+            if now - last >= EVERY:
+                left = (now - began) / number * (total - number) / 60
+                write_progress(study, f"{doing}: {number} of {total} {unit}, about {left:.1f} minutes left")
+                last = time.monotonic()
+    finally:
+        drop_work(study, here)
     write_progress(study, doing)
+
+
+def _keep(study: Study, work: Work, done: int, losses: Losses) -> None:
+    with _going_on(study.run):
+        write_work(study, work, done, losses)
 
 
 def _made(study: Study) -> dict[str, Any]:

@@ -139,6 +139,7 @@ SAMPLED = {"pretrained_model": "base", "lora_weights": Path("a.safetensors"), "p
             "score",
             {"images_dir": Path("r"), "model": "local-dir:m", "pretrained": "w.pt"},
         ),
+        (["watch", "s", "--once", "--seconds", "5"], "watch", {"study": "s", "once": True, "seconds": 5.0}),
         (["report", "s", "--pdf"], "report", {"study": "s", "pdf": True}),
         (["publish", "s"], "publish", {"study": "s"}),
         (
@@ -219,6 +220,8 @@ def test_refusal_is_one_line_with_the_way_out(
         (["train", "mini", "--variants", "nowhere"], "there is no file of variants"),
         (["train", "mini", "--lr_step_rules", "1:9,0.1"], "lr_step_rules go with lr_scheduler piecewise_constant"),
         (["captions", "nowhere", "--lint"], "there is no study 'nowhere'"),
+        (["watch", "nowhere"], "there is no study 'nowhere'"),
+        (["watch", "mini", "--seconds", "0"], "--seconds must be more than 0, got 0"),
         (["report", "nowhere"], "there is no study 'nowhere'"),
         (["publish", "nowhere"], "there is no study 'nowhere'"),
     ],
@@ -258,7 +261,15 @@ def test_help_fits_the_terminal_and_breaks_no_flag_in_two(command: str, columns:
 
 
 @pytest.mark.parametrize(
-    "line", [["--help"], ["train", "--help"], ["sample", "--help"], ["train", "mini", "--stepz"], ["train", "nowhere"]]
+    "line",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["sample", "--help"],
+        ["watch", "--help"],
+        ["train", "mini", "--stepz"],
+        ["train", "nowhere"],
+    ],
 )
 def test_help_and_refusals_load_no_model_library(line: list[str]) -> None:
     loaded = f"sorted({{*{HEAVY}}} & {{*sys.modules}})"

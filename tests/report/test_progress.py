@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from caplora.figures.look import Figure, save_figure
+from caplora.jobs.work import read_works
+from caplora.report import progress
 from caplora.report.progress import growing, keep_curve, progress_page, write_progress
 from caplora.sampling.samples import named_sample
 from caplora.study.study import Study
@@ -110,6 +112,15 @@ def test_a_page_that_cannot_be_written_stops_nothing(study: Study) -> None:
         keep_curve(study, b"")
 
 
+def test_how_far_a_work_is_can_be_read_while_it_goes_on(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "OFTEN", 0.0)
+    curve = [(1, 0.5), (2, 0.25)]
+    seen = []
+    for item in growing(study, iter("ab"), "it works", "steps", 2, lambda: {"r4_a4": curve}):
+        seen += [(item, work.done, work.losses) for work in read_works(study)]
+    assert seen == [("a", 0, {}), ("b", 1, {"r4_a4": tuple(curve)})] and read_works(study) == []
+
+
 def test_work_that_fails_fails_as_without_the_page(study: Study) -> None:
     def work() -> Iterator[int]:
         yield 1
@@ -117,4 +128,4 @@ def test_work_that_fails_fails_as_without_the_page(study: Study) -> None:
 
     with pytest.raises(RuntimeError, match="of the work"):
         list(growing(study, work(), "it works", "steps", 2))
-    assert "it works" in progress_page(study).read_text(encoding="utf-8")
+    assert "it works" in progress_page(study).read_text(encoding="utf-8") and read_works(study) == []
