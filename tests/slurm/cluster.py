@@ -49,7 +49,15 @@ KillWait=2
 GresTypes=gpu
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=64000 Gres=gpu:{gpus}\n"
+SRUN = """\
+#!/bin/sh
+PATH=${{PATH#{folder}/bin:}}
+SLURM_CONF={folder}/slurm.conf exec srun "$@"
+"""
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={mb} Gres=gpu:{gpus}\n"
+)
+MEMORY = 64_000  # MB, of every node
 
 
 class Cluster:
@@ -59,8 +67,8 @@ class Cluster:
         self.folder = folder
         self.nodes = [f"node{n}" for n in range(nodes)]
         self.conf = folder / "slurm.conf"
-        # A path that begins with the Python of the tests, as it does in an activated environment.
-        path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), *PLACES]
+        # The Python of the tests comes before others, as it does in an activated environment.
+        path = [str(folder / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), *PLACES]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_", "SRUN_"))}
         self.env = kept | {"PATH": os.pathsep.join(path), "SLURM_CONF": str(self.conf)}
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
@@ -104,13 +112,17 @@ class Cluster:
         for daemon in reversed(self._daemons.values()):
             daemon.terminate()
         psutil.wait_procs([psutil.Process(d.pid) for d in self._daemons.values() if d.poll() is None], timeout=5)
-        while left := [p for p in psutil.process_iter() if self._owns(p)]:  # a job's children may outlive it
+        while left := self.processes():  # a job's children may outlive it
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(left, timeout=5)
         for daemon in self._daemons.values():
             daemon.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of this cluster that live: its daemons, its jobs and what they started."""
+        return [p for p in psutil.process_iter() if self._owns(p)]
 
     def _start(self, name: str, *words: str) -> None:
         """Start a daemon; what it says goes to NAME.log."""
@@ -140,7 +152,7 @@ class Cluster:
             time.sleep(0.1)
 
     def _owns(self, process: psutil.Process) -> bool:
-        """Whether a process was started in this cluster's environment, as its daemons and jobs are, or is a job's step."""
+        """Whether a process was started in this cluster's environment, as daemons and jobs are, or is a job's step."""
         with suppress(psutil.Error):
             if process.name() == "slurmstepd":  # it overwrites its environment
                 return Path(process.cwd()) == self.folder
@@ -180,13 +192,17 @@ def _write_settings(folder: Path, nodes: list[str], cpus: int, gpus: int) -> Non
     conf = SETTINGS.format(folder=folder, host=host, port=port)
     for node, own in zip(nodes, others, strict=True):
         (folder / f"spool_{node}").mkdir(exist_ok=True)
-        conf += NODE.format(name=node, host=host, port=own, cpus=cpus, gpus=gpus)
+        conf += NODE.format(name=node, host=host, port=own, cpus=cpus, mb=MEMORY, gpus=gpus)
     (folder / "slurm.conf").write_text(conf, encoding="utf-8")
     for gpu in range(gpus):
         (folder / f"gpu{gpu}").touch()  # instead of /dev/nvidia0
     cards = f"Name=gpu File={folder}/gpu[0-{gpus - 1}]\n" if gpus else ""
     (folder / "gres.conf").write_text(cards, encoding="utf-8")
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="utf-8")
+    # Snakemake's jobs call srun without any SLURM_CONF: most clusters have theirs in /etc/slurm.
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin" / "srun").write_text(SRUN.format(folder=folder), encoding="utf-8")
+    (folder / "bin" / "srun").chmod(0o755)
     (folder / "munge.key").write_bytes(secrets.token_bytes(128))
     (folder / "munge.key").chmod(0o600)
 
