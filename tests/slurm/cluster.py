@@ -195,7 +195,7 @@ def _write_settings(folder: Path, nodes: list[str], cpus: int, gpus: int) -> Non
         conf += NODE.format(name=node, host=host, port=own, cpus=cpus, mb=MEMORY, gpus=gpus)
     (folder / "slurm.conf").write_text(conf, encoding="utf-8")
     for gpu in range(gpus):
-        (folder / f"gpu{gpu}").touch()  # instead of /dev/nvidia0
+        (folder / f"gpu{gpu}").symlink_to("/dev/null")  # a device, as /dev/nvidia0 is
     cards = f"Name=gpu File={folder}/gpu[0-{gpus - 1}]\n" if gpus else ""
     (folder / "gres.conf").write_text(cards, encoding="utf-8")
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from tests.slurm.cluster import Cluster, cluster, missing
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 WORDS = ("--executor", "slurm", "--jobs", "2", "--default-resources", "mem_mb=500", "runtime=5")
-LOOKS = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "5")
+LOOKS = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "8")
 PATIENCE = 240  # seconds; a run takes 20, most of them between two looks at the queue
 # Each job ends only once the other has begun.
 TOGETHER = """
@@ -21,10 +21,13 @@ rule all:
     input: "left.done", "right.done"
 rule left:
     output: "left.done"
-    shell: "touch left.begun; until test -e right.begun; do sleep 0.1; done; echo $SLURM_JOB_ID > {output}"
+    resources: gpu=1
+    shell: "touch left.begun; until test -e right.begun; do sleep 0.1; done; {SAY} > {output}"
 rule right:
     output: "right.done"
-    shell: "touch right.begun; until test -e left.begun; do sleep 0.1; done; echo $SLURM_JOB_ID > {output}"
+    resources: gpu=1
+    shell: "touch right.begun; until test -e left.begun; do sleep 0.1; done; {SAY} > {output}"
+SAY = "echo $SLURM_JOB_ID $CUDA_VISIBLE_DEVICES"
 """
 FAILING = """
 rule failing:
@@ -40,7 +43,7 @@ rule alone:
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("slurm")) as made:
+    with cluster(tmp_path_factory.mktemp("slurm"), cpus=2, gpus=2) as made:
         yield made
 
 
@@ -61,12 +64,14 @@ def wait_for(slurm: Cluster, state: str, count: int) -> None:
         time.sleep(0.2)
 
 
-def test_two_jobs_of_one_cpu_run_in_slurm_at_once(slurm: Cluster, tmp_path: Path) -> None:
+def test_two_jobs_run_at_once_each_on_a_gpu_of_its_own(slurm: Cluster, tmp_path: Path) -> None:
     run = begin(slurm, tmp_path, TOGETHER)
     said, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, said
-    jobs = {(tmp_path / f"{side}.done").read_text().strip() for side in ("left", "right")}
-    assert len(jobs) == 2 and all(f"SLURM jobid {job} " in said for job in jobs)
+    lines = [(tmp_path / f"{side}.done").read_text().split() for side in ("left", "right")]
+    jobs, gpus = zip(*lines, strict=True)
+    assert len({*jobs}) == 2 and all(f"SLURM jobid {job} " in said for job in jobs)
+    assert {*gpus} == {"0", "1"}
 
 
 def test_a_job_that_fails_is_reported_with_its_log(slurm: Cluster, tmp_path: Path) -> None:
