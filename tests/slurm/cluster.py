@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -81,7 +82,7 @@ class Cluster:
     def start(self) -> None:
         """Start every daemon and wait until all nodes are idle."""
         socket_ = self.folder / "munge.socket"
-        files = {"key-file": "munge.key", "socket": socket_, "pid-file": "munged.pid", "seed-file": "seed"}
+        files = {"key-file": "munge.key", "socket": socket_.name, "pid-file": "munged.pid", "seed-file": "seed"}
         # `--force` because pytest's folders are closed to other users, which munged would warn of.
         options = [f"--{option}={self.folder / file}" for option, file in files.items()]
         self._start("munged", "munged", "--foreground", "--force", *options)
@@ -223,8 +224,7 @@ def _last_lines(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    with cluster(Path(sys.argv[1])) as slurm:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with cluster(Path(sys.argv[1])) as slurm, suppress(KeyboardInterrupt):
         print(f"export SLURM_CONF={slurm.conf} PATH={slurm.env['PATH']}\nCtrl-C ends it", flush=True)  # noqa: T201
-        with suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(1)
+        signal.pause()
