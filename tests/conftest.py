@@ -15,6 +15,7 @@ MARKERS = {
     "gpu": "needs a CUDA device",
     "network": "downloads models",
     "loaders": "reads our files in InvokeAI and LyCORIS",
+    "slurm": "starts a Slurm on this machine",
     "slow": "takes many minutes and gigabytes",
 }
 LONGEST = (
