@@ -92,9 +92,10 @@ def only_run(path: Path) -> Iterator[None]:
     except NotImplementedError:
         yield
         return
-    with lock:
-        lock.release()  # `with` holds it a second time
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def command(words: Sequence[str], log: Path) -> None:
