@@ -21,7 +21,7 @@ import re
 import sys
 from pathlib import Path
 
-from caplora.jobs import next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
+from caplora.jobs import images_digest, next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
 from caplora.study import BASELINE, PROJECT, read_study, read_variants
 
 TAKEN = {"study", "variants", "redraw", "pack", "card", "gpu", "threads", "processes"}
@@ -79,9 +79,14 @@ def digest(*texts):
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
-def settings(*parts):
+def settings_of(study, *parts):
     """The parts of the study that a job reads, as text: it runs again when they change."""
-    return lambda w: STUDIES[w.study].model_dump_json(include=set(parts))
+    return STUDIES[study].model_dump_json(include=set(parts))
+
+
+def settings(*parts):
+    """The same in a few characters for each part, by which one sees what has changed."""
+    return lambda w: ", ".join(f"{part} {digest(settings_of(w.study, part))}" for part in parts)
 
 
 @functools.cache
@@ -115,12 +120,8 @@ def judges(study):
 
 @functools.cache
 def images(study):
-    """The digest of the person's images and of how they are made ready: file names, sizes, times and settings."""
-    own = STUDIES[study]
-    files = sorted(p for p in own.images_folder.rglob("*") if p.is_file())
-    stats = [(p, p.stat()) for p in files]
-    read = own.model_dump_json(include={"images", "captioning"})
-    return digest(read, *(f"{p} {s.st_size} {s.st_mtime_ns}" for p, s in stats))
+    """The digest of the person's images and of how they are made ready: content, and settings."""
+    return digest(settings_of(study, "images", "captioning"), images_digest(STUDIES[study]))
 
 
 @functools.cache

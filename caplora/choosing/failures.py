@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from caplora.jobs import FAILED, read_records
 from caplora.sampling import TABLE, read_samples
 from caplora.statistics import CELL
 from caplora.study import BASELINE, Study, Variant
@@ -41,6 +42,8 @@ def flagged(study: Study, variant: str) -> str:
 def absent(study: Study, variant: Variant) -> str:
     """Why a variant has no scores at all: the first step that did not leave what it leaves, and how to go on."""
     record, samples = study.adapter(variant) / "settings.json", study.samples(variant.name) / "metadata.csv"
+    if failed := _failed(study, variant.name, "02" if not record.is_file() else "03"):
+        return failed
     if not record.is_file():
         first = "run 03_inference, which trains it" if variant.retrained else "run 02_train_lora with it, then 03"
         return f"was not trained: {record} does not exist; {first}, then 04"
@@ -50,6 +53,12 @@ def absent(study: Study, variant: Variant) -> str:
     if not samples.is_file():
         return f"was not sampled: {samples} does not exist; run 03_inference with it, then 04"
     return "was not scored: run 04_clipscore with it"
+
+
+def _failed(study: Study, name: str, number: str) -> str:
+    """Why the job of the graph failed that was to train a variant (02), or to draw it (03); empty if none has."""
+    own = [r for r in read_records(study) if r.state == FAILED and name in r.variants and r.job.startswith(number)]
+    return f"is missing: {own[-1].job} failed: {own[-1].why} ({own[-1].notebook})" if own else ""
 
 
 def incomplete(scores: pd.DataFrame, variant: str) -> str:

@@ -47,7 +47,7 @@ def job(
     from caplora import jobs
 
     own = read_study(study)
-    asked = [] if variants in ("", BASELINE) else [v.name for v in read_variants(variants)]
+    asked = () if variants in ("", BASELINE) else read_variants(variants)
     given: dict[str, object] = {"study": study}
     given |= {"variants": variants} if variants else {}
     if notebook == DRAWS:
@@ -65,4 +65,4 @@ def job(
         failed = f" failed {run}"
     if made:
         made.parent.mkdir(parents=True, exist_ok=True)
-        made.write_text(f"{jobs.made_by(own, notebook, asked)}{failed}\n", encoding="utf-8")
+        made.write_text(f"{jobs.made_by(own, notebook, [v.name for v in asked])}{failed}\n", encoding="utf-8")

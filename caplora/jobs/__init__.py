@@ -6,7 +6,7 @@ does, and `made` has a digest of what it has made. The graph (Snakefile), the re
 """
 
 from caplora.jobs.gpus import gpus, own_gpu
-from caplora.jobs.made import made_by
+from caplora.jobs.made import images_digest, made_by
 from caplora.jobs.notebook import JobError, run_notebook, train_by_accelerate
 from caplora.jobs.packs import Packs, pack_name, pack_path, pack_text, packs_of, read_packs, write_pack
 from caplora.jobs.records import (
@@ -28,7 +28,7 @@ from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [
     "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "drop_work", "gone", "gpus",
-    "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended", "read_packs",
-    "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook", "train_by_accelerate",
-    "work_here", "write_pack", "write_record", "write_work",
+    "images_digest", "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended",
+    "read_packs", "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook",
+    "train_by_accelerate", "work_here", "write_pack", "write_record", "write_work",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """What a job made → a few characters that change with it: the graph goes on only from what is another."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from caplora.study import BASELINE, Study, file_hash
+from caplora.study import BASELINE, Study, file_hash, write_text
 
 
 def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
@@ -19,6 +20,21 @@ def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
         return _digest(f"{p.name} {file_hash(p)}" for f in folders for p in sorted(f.glob("*.safetensors")))
     arms = [study.samples(arm) for arm in (BASELINE, *variants)] if variants else sorted(study.samples("").glob("*"))
     return _digest(_looks(p) for folder in arms for p in sorted(folder.glob("*.png")))
+
+
+def images_digest(study: Study) -> str:
+    """A digest of a person's images by their content; what was read once is known by size and time from then on."""
+    path = study.run / "cache" / "images.json"
+    known: dict[str, list] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = {}
+    for file in sorted(p for p in study.images_folder.rglob("*") if p.is_file()):
+        there = file.stat()
+        seen = [there.st_size, there.st_mtime_ns]
+        old = known.get(str(file), [None, None, ""])
+        found[str(file)] = old if old[:2] == seen else [*seen, file_hash(file)]
+    if found != known:
+        write_text(path, json.dumps(found) + "\n")
+    return _digest(f"{file} {sha}" for file, (*_, sha) in found.items())
 
 
 def _looks(path: Path) -> str:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from caplora.jobs.gpus import gpus, own_gpu
 from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
-from caplora.study import PROJECT, Study
+from caplora.study import PROJECT, Study, Variant
 
 STARTS = 3  # times that a kernel is started; nothing else is tried again
 LONGEST = 300  # characters of a reason
@@ -31,20 +31,44 @@ def run_notebook(
     notebook: str,
     parameters: Mapping[str, Any],
     part: str = "",
-    variants: Sequence[str] = (),
+    variants: Sequence[Variant] = (),
     run: int = 0,
 ) -> Record:
     """Execute a notebook of the project as a job of a study; how it ended. `part` names one of several such jobs.
 
-    The executed copy and the record are in the study's run folder. Raises JobError where the notebook fails.
+    The executed copy and the record are in the study's run folder. A part that fails is done variant by variant, so
+    that none is lost by another. Raises JobError where the notebook fails.
     """
     job = f"{notebook}_{part}" if part else notebook
     copy, source = study.run / f"{job}.ipynb", PROJECT / "notebooks" / f"{notebook}.ipynb"
-    return recorded(study, job, copy, variants, run, lambda: execute(source, copy, parameters))
+
+    def work() -> None:
+        try:
+            execute(source, copy, parameters)
+        except Exception as error:
+            if not part or len(variants) < 2:
+                raise
+            sys.stderr.write(f"{job} failed: {last_line(error)}: each variant alone\n")
+            one_by_one(source, copy, parameters, variants)
+
+    return recorded(study, job, copy, [v.name for v in variants], run, work)
+
+
+def one_by_one(source: Path, copy: Path, parameters: Mapping[str, Any], variants: Sequence[Variant]) -> None:
+    """Execute a notebook for each variant alone, into a copy of its own; raises RuntimeError naming those that fail."""
+    failed = []
+    for variant in variants:
+        own = copy.with_stem(f"{copy.stem}_{variant.name}")
+        try:
+            execute(source, own, {**parameters, "variants": [variant.model_dump(exclude_defaults=True)]})
+        except Exception as error:
+            failed.append(f"{variant.name}: {last_line(error)} ({own.name})")
+    if failed:
+        raise RuntimeError("; ".join(failed))
 
 
 def train_by_accelerate(
-    study: Study, named: str, variants: str, part: str, names: Sequence[str], run: int, processes: int
+    study: Study, named: str, variants: str, part: str, own: Sequence[Variant], run: int, processes: int
 ) -> Record:
     """Train variants of a study in several processes of `accelerate launch`; as `run_notebook`, with a log.
 
@@ -54,7 +78,7 @@ def train_by_accelerate(
     log = study.run / f"{job}.log"
     words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
     words += ["-m", "caplora", "train", named, "--variants", variants]
-    return recorded(study, job, log, names, run, lambda: command(words, log))
+    return recorded(study, job, log, [v.name for v in own], run, lambda: command(words, log))
 
 
 def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: int, work: Callable[[], None]) -> Record:
