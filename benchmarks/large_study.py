@@ -63,7 +63,7 @@ def write_study(folder: Path, count: int, everything: bool) -> Study:
     _write_portraits(study)
     for variant in variants:
         _write_training(study, variant)
-    tested = {*(v.name for v in variants if everything or v.seed is None), *(v.name for v in variants[: len(SEEDS)])}
+    tested = {v.name for v in (variants if everything else variants[: len(SEEDS)])}
     arms = {BASELINE: 0.0} | {v.name: 0.5 + np.random.default_rng(i // 3).random() for i, v in enumerate(variants)}
     arms |= {v.name: 2.0 for v in variants[: len(SEEDS)]}  # the recipe that leads
     wanted = wanted_samples(study.sampling)

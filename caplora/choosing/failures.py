@@ -20,9 +20,18 @@ def failed_variants(study: Study, asked: Sequence[Variant], scores: pd.DataFrame
 
     A hole of the baseline is no variant's failure: `cells` raises there.
     """
-    there = set(scores["variant"])
-    found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked}
+    there, whole = set(scores["variant"]), complete(scores)
+    found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked if v.name not in whole}
     return {name: flagged(study, name) or why for name, why in found.items() if why}
+
+
+def complete(scores: pd.DataFrame) -> set[str]:
+    """The variants that have a number for all that the baseline has: those of which `incomplete` says nothing."""
+    cell = scores.groupby([*KIND, *CELL[1:]], sort=False).ngroup()
+    wanted = cell[scores["variant"] == BASELINE].unique()
+    finite = pd.to_numeric(scores["value"], errors="coerce").abs() < float("inf")
+    counts = cell[finite & cell.isin(wanted)].groupby(scores["variant"]).nunique()
+    return set(counts.index[counts == len(wanted)])
 
 
 def flagged(study: Study, variant: str) -> str:
