@@ -1,8 +1,8 @@
 """Notebook 05 on a study of very many variants, whose scores are made up: `python benchmarks/large_study.py`.
 
-A study like the mini one is written whose recipes are trained from three seeds each: scores in the format of 04, losses,
-samples of a few pixels. Then a process of its own does what the notebook does, cell by cell: seconds, and the most
-memory that the process has held until then. `--folder` keeps the study, and `--all` has every variant draw all prompts.
+A study like the mini one is written whose recipes are trained from three seeds each: scores in the format of 04,
+losses, samples of a few pixels. Then a process of its own does what the notebook does, cell by cell: seconds, and the
+most memory that the process has held until then. `--folder` keeps the study, and `--all` has every variant draw all prompts.
 """
 
 import argparse
@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,20 +24,21 @@ import yaml
 from PIL import Image
 
 from caplora.captions.ledger import Row, write_ledger
-from caplora.choosing.choice import Choice
 from caplora.notebooks.results import Results
-from caplora.sampling.samples import SCALED, Wanted, save_sample, suite_hashes, wanted_samples, write_table
+from caplora.sampling.samples import Wanted, save_sample, suite_hashes, wanted_samples, write_table
 from caplora.scoring.scores import SCORED
 from caplora.statistics.effects import read_scores
 from caplora.study.study import Study, read_study
-from caplora.study.variants import BASELINE, Variant
+from caplora.study.variants import BASELINE, Variant, read_variants
 
 KINDS = (  # metric, model and how much an adapter adds on the average
     ("clip_cosine", "clip_a", 0.08), ("clip_score", "clip_a", 0.2), ("ref_clip_score", "clip_a", 0.1),
     ("clip_cosine", "clip_b", 0.08), ("clip_score", "clip_b", 0.2), ("ref_clip_score", "clip_b", 0.1),
-    ("clip_i", "clip_b", 0.1), ("identity", "identity", 0.4), ("memorisation", "identity", 0.2), ("judge", "judge", 0.1),
-    ("judge_style", "judge", 0.3), ("judge_hair", "judge", 0.0), ("diversity", "clip_b", -0.02), ("drift", "clip_b", 0.1),
+    ("clip_i", "clip_b", 0.1), ("identity", "identity", 0.4), ("memorisation", "identity", 0.2),
+    ("judge", "judge", 0.1), ("judge_style", "judge", 0.3), ("judge_hair", "judge", 0.0),
+    ("diversity", "clip_b", -0.02), ("drift", "clip_b", 0.1),
 )  # fmt: skip
+T = TypeVar("T")
 SEEDS, RANKS, STEPS = (0, 1, 2), (4, 8, 16, 32), 240
 VERSIONS = "open_clip 3.3.0, torch 2.15.0+cu132"
 
@@ -123,23 +126,22 @@ def _scores(arm: str, gain: float, wanted: list[Wanted], suites: dict[str, str],
     return pd.DataFrame(rows, columns=list(SCORED))
 
 
-def cells_of(folder: Path) -> dict[str, Callable[[Results], object]]:
-    """What notebook 05 does, in its order, by a name for the table."""
-    names = (
-        "failures", "counts", "control_sentences", "choice", "effects", "answer", "recipe_effects", "errors", "forest",
-        "heat_map", "slopes", "prompts", "extremes", "other_metrics", "metrics", "tradeoff", "closest", "scales",
-        "suites", "agreement", "which_for_what", "further_metrics", "attribute_differences", "people", "captions",
-        "caption_ablation", "steps_sentence", "images_sentences", "copies", "samples", "teaser", "loss_curves",
-        "pipeline", "lora", "report",
-    )  # fmt: skip
-    return {name: lambda results, name=name: _called(getattr(results, name)) for name in names}
+CELLS = (  # what notebook 05 asks of its results, in its order
+    "failures", "counts", "control_sentences", "choice", "effects", "answer", "recipe_effects", "errors", "forest",
+    "heat_map", "slopes", "prompts", "extremes", "other_metrics", "metrics", "tradeoff", "closest", "scales", "suites",
+    "agreement", "which_for_what", "further_metrics", "attribute_differences", "people", "captions",
+    "caption_ablation", "steps_sentence", "images_sentences", "copies", "samples", "teaser", "loss_curves",
+    "pipeline", "lora", "report",
+)  # fmt: skip
 
 
-def _called(part: object) -> object:
-    return part() if callable(part) else part
+def asked(results: Results, name: str) -> object:
+    """What the results say or draw under a name."""
+    found = getattr(results, name)
+    return found() if callable(found) else found
 
 
-def measured(name: str, part: Callable[[], object]) -> object:
+def measured(name: str, part: Callable[[], T]) -> T:
     """What a part gives, once its seconds and the most memory so far are printed as a row of a table."""
     began = time.perf_counter()
     found = part()
@@ -150,18 +152,17 @@ def measured(name: str, part: Callable[[], object]) -> object:
 
 def analyse(folder: Path) -> None:
     """Notebook 05 in this process, a row for each cell."""
-    study, own = read_study(folder / "large.yaml"), grid(len(yaml.safe_load((folder / "many.yaml").read_text())["variants"]))
+    study = read_study(folder / "large.yaml")
     print("| part | seconds | MB at most so far |\n|---|---|---|")
     measured("imports", lambda: None)
-    scores = measured("read_scores", lambda: read_scores(study.scores))
-    print(f"{len(scores):,} rows, {study.scores.stat().st_size / 2**20:.0f} MB on disk")
-    choice = measured("Choice", lambda: Choice(study, own, scores))
-    measured("Choice.best", lambda: choice.best)
-    measured("Choice.failed", lambda: choice.failed)
-    del scores, choice
-    results = measured("Results", lambda: Results.read(str(folder / "large.yaml"), str(folder / "many.yaml")))
-    for name, part in cells_of(folder).items():
-        measured(name, lambda part=part: part(results))
+    variants = measured("read_variants", lambda: read_variants(str(folder / "many.yaml")))
+    scores = measured("read_scores", lambda: read_scores(study.scores, [v.name for v in variants]))
+    rows = len(scores)
+    del scores
+    results = measured("scores and choice", lambda: Results(study, variants, str(folder / "many.yaml")))
+    for name in CELLS:
+        measured(name, partial(asked, results, name))
+    print(f"\n{rows:,} rows, {study.scores.stat().st_size / 2**20:.0f} MB on disk")
     for path in (study.report, *sorted(study.figures.glob("*.*g"))):
         size = f", {Image.open(path).size}" if path.suffix == ".png" else ""
         print(f"{path.name}: {path.stat().st_size / 2**20:.2f} MB{size}")

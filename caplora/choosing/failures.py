@@ -6,10 +6,11 @@ A variant that lacks a single cell is left out whole: to leave out the cell alon
 import json
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from caplora.sampling import TABLE, read_samples
-from caplora.statistics import CELL
+from caplora.statistics import CELL, Row
 from caplora.study import BASELINE, Study, Variant
 
 KIND = ["metric", "model", "split"]
@@ -20,18 +21,9 @@ def failed_variants(study: Study, asked: Sequence[Variant], scores: pd.DataFrame
 
     A hole of the baseline is no variant's failure: `cells` raises there.
     """
-    there, whole = set(scores["variant"]), complete(scores)
-    found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked if v.name not in whole}
+    there, lacking = set(scores["variant"]), incomplete(scores)
+    found = {v.name: lacking.get(v.name, "") if v.name in there else absent(study, v) for v in asked}
     return {name: flagged(study, name) or why for name, why in found.items() if why}
-
-
-def complete(scores: pd.DataFrame) -> set[str]:
-    """The variants that have a number for all that the baseline has: those of which `incomplete` says nothing."""
-    cell = scores.groupby([*KIND, *CELL[1:]], sort=False).ngroup()
-    wanted = cell[scores["variant"] == BASELINE].unique()
-    finite = pd.to_numeric(scores["value"], errors="coerce").abs() < float("inf")
-    counts = cell[finite & cell.isin(wanted)].groupby(scores["variant"]).nunique()
-    return set(counts.index[counts == len(wanted)])
 
 
 def flagged(study: Study, variant: str) -> str:
@@ -61,19 +53,22 @@ def absent(study: Study, variant: Variant) -> str:
     return "was not scored: run 04_clipscore with it"
 
 
-def incomplete(scores: pd.DataFrame, variant: str) -> str:
-    """What a variant lacks of what the baseline has, or which of its values are no numbers; empty if nothing."""
-    columns = [*KIND, *CELL[1:]]
-    wanted = scores[scores["variant"] == BASELINE][columns]
-    own = scores[scores["variant"] == variant]
-    own = own[pd.to_numeric(own["value"], errors="coerce").abs() < float("inf")]
-    joined = wanted.merge(own[columns].drop_duplicates(), how="left", on=columns, indicator=True)
-    lacking = joined[joined["_merge"] == "left_only"]
-    if lacking.empty:
-        return ""
-    first = lacking.iloc[0]
+def incomplete(scores: pd.DataFrame) -> dict[str, str]:
+    """Variant → what it lacks of what the baseline has, or which of its values are no numbers; without those whole."""
+    cell = scores.groupby([*KIND, *CELL[1:]], sort=False).ngroup().to_numpy()
+    finite = (pd.to_numeric(scores["value"], errors="coerce").abs() < float("inf")).to_numpy()
+    baseline = (scores["variant"] == BASELINE).to_numpy()
+    wanted, rows, found = cell[baseline], scores[baseline], {}
+    for variant, places in scores.groupby("variant").indices.items():
+        lacks = ~np.isin(wanted, cell[places[finite[places]]])
+        if lacks.any():
+            found[str(variant)] = _lacks(rows.iloc[lacks.argmax()], int(lacks.sum()), len(wanted))
+    return found
+
+
+def _lacks(first: Row, count: int, of: int) -> str:
     return (
-        f"lacks {len(lacking)} of {len(wanted)} scores (missing, or not a number), the first of them {first['metric']} "
+        f"lacks {count} of {of} scores (missing, or not a number), the first of them {first['metric']} "
         f"by {first['model']} for prompt {first['prompt']!r}, seed {first['seed']}: run 03_inference and 04_clipscore "
         "again"
     )

@@ -152,7 +152,9 @@ def effects(
     p, corrected = flip_test(means.to_numpy().T, sign_flips(len(means)))
     kind, samples, prompts = (metric, model, split), table.to_numpy().T, prompt_means(table).to_numpy().T
     return [
-        _effect(variant, kind, samples[[0, i]], prompts[[0, i]], (float(p[i - 1]), float(corrected[i - 1])), len(p), margin)
+        _effect(
+            variant, kind, samples[[0, i]], prompts[[0, i]], (float(p[i - 1]), float(corrected[i - 1])), len(p), margin
+        )
         for i, variant in enumerate(means, 1)
     ]
 
@@ -166,7 +168,7 @@ def _effect(
     n_variants: int,
     margin: float | None,
 ) -> Effect:
-    """The effect of a variant, the second row of `samples`, (2, P·S), and of its `prompts`, (2, P), given its p-values."""
+    """The effect of the second row of `samples`, (2, P·S), and of its means `prompts`, (2, P), given its p-values."""
     (baseline, adapter), of_samples = prompts, samples[1] - samples[0]
     difference = adapter - baseline
     (b, b_low, b_high), (a, a_low, a_high), (d, low, high) = map(interval, (baseline, adapter, difference))
