@@ -2,7 +2,8 @@
 
 A study like the mini one is written whose recipes are trained from three seeds each: scores in the format of 04,
 losses, samples of a few pixels. Then a process of its own does what the notebook does, cell by cell: seconds, and the
-most memory that the process has held until then. `--folder` keeps the study, and `--all` has every variant draw all prompts.
+most memory that the process has held until then. `--folder` keeps the study, and `--all` has every variant draw all
+prompts.
 """
 
 import argparse

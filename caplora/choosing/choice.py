@@ -11,7 +11,7 @@ from functools import cached_property
 import pandas as pd
 
 from caplora.choosing.ablation import experimental_arms
-from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.choosing.failures import failed_variants, failure_sentence, reasons, without
 from caplora.choosing.retraining import COLUMNS, read_choice
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
@@ -171,7 +171,7 @@ class Choice:
         Raises ScoreError where no variant can be judged.
         """
         if not self.known:
-            why = "; ".join(f"{name} {said}" for name, said in self.failed.items()) or "none was trained and scored"
+            why = "; ".join(said.removesuffix(".") for said in reasons(self.failed)) or "none was trained and scored"
             last = " Where another may take its place, raise sampling.finalists." if self.spared else ""
             raise ScoreError(f"no variant can be judged: {why}.{last}")
         return self._ranked(self.known)[0]
@@ -227,7 +227,7 @@ class Choice:
         judged = len(self.known) if self.retrained else len(self.scored)
         whose = "the recipe’s p" if self.retrained and judged == 1 else "p"
         said += f": {whose} {'is corrected over those' if judged > 1 else 'needs no correction'}."
-        return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])
+        return " ".join([said, *reasons(self.failed)])
 
     @property
     def _again(self) -> str:

@@ -13,6 +13,7 @@ from caplora.sampling import TABLE, read_samples
 from caplora.statistics import CELL, Row
 from caplora.study import BASELINE, Study, Variant
 
+MOST = 20  # variants whose failures are told
 KIND = ["metric", "model", "split"]
 
 
@@ -85,4 +86,10 @@ def failure_sentence(asked: Sequence[Variant], failed: Mapping[str, str]) -> str
     if not failed:
         return f"All {n} variants asked for were judged, and p is corrected over them." if n > 1 else ""
     judged = f"{n - len(failed)} of the {n} variants asked for were judged, and p is corrected over those."
-    return " ".join([judged, *(f"{name} {why}." for name, why in failed.items())])
+    return " ".join([judged, *reasons(failed)])
+
+
+def reasons(failed: Mapping[str, str]) -> list[str]:
+    """A sentence for each variant that cannot be judged, and one on how many more there are where they are many."""
+    said = [f"{name} {why}." for name, why in failed.items()]
+    return said if len(said) <= MOST else [*said[:MOST], f"Nor can {len(said) - MOST:,} more be judged."]

@@ -142,7 +142,7 @@ def _say(axes: Axes, x: float, y: float, above: str, below: str) -> None:
 
 def _others(table: pd.DataFrame) -> str:
     """How many variants the cells have beside the best of each, which are shown."""
-    left = table.groupby(["rank", "alpha"])["others"].first().sum() if "others" in table else 0
+    left = int(table.groupby(["rank", "alpha"])["others"].first().sum()) if "others" in table else 0
     return f"The best of each cell are shown, and {left:,} others not." if left else ""
 
 
