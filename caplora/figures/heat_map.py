@@ -29,7 +29,7 @@ EMPTY: dict[str, tuple[str, dict[str, Any]]] = {  # status → what is said wher
     "judged": ("not a number", {"ec": GREY}),
 }
 STRIP = 0.62  # inches
-STRIPS = 40  # below each other at most
+STRIPS = 24  # below each other at most
 WIDE = 5  # alphas up to which an interval is one line
 
 
@@ -56,16 +56,17 @@ def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = Non
     return table.sort_values(["rank", "alpha", "kind"], ignore_index=True)
 
 
-def leading_strips(table: pd.DataFrame, most: int = STRIPS) -> pd.DataFrame:
-    """The rows of a `heat_map_table` that a figure can show: of each cell the best, `most` strips below each other.
+def leading_strips(table: pd.DataFrame, best: str, most: int = STRIPS) -> pd.DataFrame:
+    """The rows of a `heat_map_table` that a figure can show: of each cell the best, `most` strips in all.
 
-    One strip stands for a cell at least. What is left out is counted in the column `others` of its cell.
+    One strip stands for a cell at least, and `best` is among them. The column `others` counts what its cell leaves out.
     """
     cells = table.groupby(["rank", "alpha"])["variant"]
     tall = cells.transform("size").groupby(table["rank"]).max()
     if tall.sum() <= most:
         return table.assign(others=0)
-    place = table.groupby(["rank", "alpha"])["difference"].rank(ascending=False, method="first", na_option="bottom")
+    gain = table["difference"].mask(table["variant"] == best, np.inf)
+    place = gain.groupby([table["rank"], table["alpha"]]).rank(ascending=False, method="first", na_option="bottom")
     kept = table[place <= max(1, most // len(tall))]
     left = cells.transform("size") - kept.groupby(["rank", "alpha"])["variant"].transform("size")
     return kept.assign(others=left.loc[kept.index])

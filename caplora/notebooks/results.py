@@ -92,7 +92,7 @@ class Results(Axes):
         failed = {v.name: self.failed[v.name] for v in self.chosen.reported if v.name in self.failed}
         effects = self.effects_on("development" if self.spared else "test")
         table = heat_map_table(effects, failed)
-        return self._saved("heatmap", rank_alpha_heat_map(leading_strips(table), effects, self.best), table)
+        return self._saved("heatmap", rank_alpha_heat_map(leading_strips(table, self.best), effects, self.best), table)
 
     def slopes(self) -> Figure:
         """Each prompt as a line from the baseline to the chosen variant."""

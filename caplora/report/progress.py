@@ -125,7 +125,7 @@ def _in_order(folder: Path) -> tuple[bool, list[float], str]:
 @lru_cache(maxsize=1)  # the table may have a million rows, and 05 writes the page often
 def _scores(path: Path, _written: float) -> list[tuple[str, float]]:
     """Each arm with its mean CLIPScore on the test prompts, by the primary CLIP; of very many the largest."""
-    scores: pd.DataFrame = read_scores(path)
+    scores: pd.DataFrame = read_scores(path, whole=False)
     own = (scores["metric"] == "clip_score") & (scores["model"] == primary_model(scores)) & (scores["split"] == "test")
     means = scores[own].groupby("variant", sort=False)["value"].mean()
     shown = {BASELINE, *means.nlargest(SCORED).index}

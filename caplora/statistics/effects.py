@@ -76,11 +76,15 @@ class Effect:
     verdict: str  # "beats", "falls short of", "is equivalent to" or "cannot be told from" the baseline (or reference)
 
 
-def read_scores(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
-    """The table that 04 left, of the baseline and `variants` only if any are given; raises ScoreError."""
+def read_scores(path: Path, variants: Sequence[str] = (), whole: bool = True) -> pd.DataFrame:
+    """The table that 04 left, of the baseline and `variants` only if any are given; raises ScoreError.
+
+    Without the columns that say who scored unless it is `whole`: a million rows take a third of the memory then.
+    """
     if not path.is_file():
         raise ScoreError(f"{path} does not exist: score the samples first (notebook 04)")
-    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]})
+    own = None if whole else {*COLUMNS}.__contains__
+    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
     if not set(COLUMNS) <= set(scores):
         raise ScoreError(f"{path} must have the columns {', '.join(COLUMNS)}, got {list(scores)}")
     return scores[scores["variant"].isin([BASELINE, *variants])] if variants else scores
@@ -153,7 +157,13 @@ def effects(
     kind, samples, prompts = (metric, model, split), table.to_numpy().T, prompt_means(table).to_numpy().T
     return [
         _effect(
-            variant, kind, samples[[0, i]], prompts[[0, i]], (float(p[i - 1]), float(corrected[i - 1])), len(p), margin
+            str(variant),
+            kind,
+            samples[[0, i]],
+            prompts[[0, i]],
+            (float(p[i - 1]), float(corrected[i - 1])),
+            len(p),
+            margin,
         )
         for i, variant in enumerate(means, 1)
     ]

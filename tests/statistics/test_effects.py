@@ -354,3 +354,12 @@ def test_flips_a_few_at_a_time_say_what_all_at_once_do(monkeypatch: pytest.Monke
     monkeypatch.setattr(intervals, "CELLS", 700)
     for some, every in zip(flip_test(means, sign_flips(12)), whole, strict=True):
         np.testing.assert_array_equal(some, every)
+
+
+def test_scores_without_who_scored_are_the_same_scores(tmp_path: Path) -> None:
+    table = pd.DataFrame([("baseline", "a", 0, "test", "clip_score", "clip", 0.5, "hash", "1")])
+    table.columns = [*COLUMNS, "weights", "versions"]
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    pd.testing.assert_frame_equal(
+        read_scores(tmp_path / "scores.csv", whole=False), read_scores(tmp_path / "scores.csv")[list(COLUMNS)]
+    )
