@@ -320,6 +320,6 @@ def test_class_images_resume_in_their_order(tmp_path: Path) -> None:
 def test_beside_the_arms_stand_those_at_other_scales_and_with_captions_that_have_a_folder(tmp_path: Path) -> None:
     made = {**MADE, "adapter": {"name": "x", "scale": 1.0, "sha256": ""}}
     arms = [Arm(tmp_path / n, NOTHING, wanted_samples(SETTINGS), made) for n in ("baseline", "r4_a8", "r4_a8_rs")]
-    for name in ("r4_a8@0.4", "r4_a8@7", "baseline@captions", "r4_a80@0.4"):
+    for name in ("r4_a8@0.5", "r4_a8@7", "baseline@captions", "r4_a80@0.5"):
         (tmp_path / name).mkdir()
-    assert [arm.folder.name for arm in drawn_beside(arms, SETTINGS)] == ["r4_a8@0.4", "baseline@captions"]
+    assert [arm.folder.name for arm in drawn_beside(arms, SETTINGS)] == ["r4_a8@0.5", "baseline@captions"]
