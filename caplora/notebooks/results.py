@@ -53,7 +53,7 @@ from caplora.report import FIGURES, read_table, write_pdf, write_progress, write
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
 
-COLUMNS = 12  # variants in a grid of samples
+COLUMNS, CURVES = 12, 14  # variants in a grid of samples, and with a curve of their loss
 
 
 class Results(Axes):
@@ -203,7 +203,7 @@ class Results(Axes):
     def samples(self, examples: int = 6) -> Figure:
         """The first test prompts, drawn by the baseline and by every variant."""
         shown, note = self.leading(self.names, COLUMNS)
-        columns, note = {arm: arm for arm in (BASELINE, *shown)}, f"; {note}" * bool(note)
+        columns, note = {arm: arm for arm in (BASELINE, *shown)}, f"; {note[:-1]}" * bool(note)
         return self._grid("samples", columns, examples, self.scores, note)
 
     def _grid(self, name: str, columns: dict[str, str], examples: int, scores: DataFrame, note: str = "") -> Figure:
@@ -225,7 +225,7 @@ class Results(Axes):
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
         judged = {*self.names, *self.spared}
-        shown, note = self.leading([v.name for v in self.asked if v.name in judged and not v.step])
+        shown, note = self.leading([v.name for v in self.asked if v.name in judged and not v.step], CURVES)
         own = [v for v in self.asked if v.name in shown]
         losses, validation = (read_curves(self.study, own, name) for name in ("losses", "validation"))
         return self._saved("loss_curves", loss_curves(losses, validation, note), curve_table(losses, validation))
