@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from caplora.notebooks.results import Results
+from caplora.scoring.scores import SCORED
 from caplora.study.reading import PROJECT
 
 BENCHMARKS = PROJECT / "benchmarks"
@@ -110,3 +112,31 @@ def test_a_worker_that_hangs_is_ended_and_said_to_be(
     [row] = rows_of(gpu, tmp_path, worker, 3 / 60)
     assert "no time left" in row["skipped"]
     assert time.monotonic() - began < 30
+
+
+def test_a_made_up_study_is_read_as_04_leaves_one_and_its_leading_recipe_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    large = importlib.import_module("large_study")
+    study = large.write_study(tmp_path, 9, everything=False)
+    results = Results(study, large.grid(9))
+    assert list(results.everything.columns) == list(SCORED)
+    assert results.best == "r4_a4_lr0.0001_s0" and len(results.names) == 3 and len(results.spared) == 6
+    assert not results.failed and len(results.effects_on("development")) == 9
+
+
+def test_very_many_variants_are_drawn_as_their_best_with_a_note_and_few_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    large = importlib.import_module("large_study")
+    study = large.write_study(tmp_path, 12, everything=False)
+    results = Results(study, large.grid(12))
+    names = [v.name for v in large.grid(12)]
+    gains = results.effects_on("development").set_index("variant")["difference"]
+    shown, note = results.leading(names, 4)
+    others = gains.drop(results.best).nlargest(3).index
+    assert set(shown) == {results.best, *others} and shown == [name for name in names if name in shown]
+    assert note == "Shown: the 4 best of 12 variants on the development prompts."
+    assert results.leading(names) == (names, "")

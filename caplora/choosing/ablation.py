@@ -28,14 +28,11 @@ def ablation_arms(variants: Sequence[Variant]) -> dict[str, str]:
     All are one variant, the captions aside, and that on the ledger's is among them. Of several such groups, the
     largest.
     """
-    groups = [_kinds_of(v, variants) for v in variants if v.captions is None]
-    arms = max(groups, key=len, default={})
+    groups: dict[Variant, dict[str, str]] = {v: {} for v in variants if v.captions is None}
+    for v in variants:
+        groups.get(v.model_copy(update={"captions": None}), {})[v.captions or REVIEWED] = v.name
+    arms = max(groups.values(), key=len, default={})
     return {kind: arms[kind] for kind in KINDS if kind in arms} if len(arms) > 1 else {}
-
-
-def _kinds_of(reviewed: Variant, variants: Sequence[Variant]) -> dict[str, str]:
-    same = [v for v in variants if v.model_copy(update={"captions": None}) == reviewed]
-    return {v.captions or REVIEWED: v.name for v in same}
 
 
 def ablation_table(

@@ -11,7 +11,7 @@ from functools import cached_property
 import pandas as pd
 
 from caplora.choosing.ablation import experimental_arms
-from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.choosing.failures import failed_variants, failure_sentence, reasons, without
 from caplora.choosing.retraining import COLUMNS, read_choice
 from caplora.choosing.steps import chosen_steps
 from caplora.statistics import ScoreError, cells, primary_model, ranked_recipes, recipes, shown
@@ -34,7 +34,7 @@ class Choice:
     scores: pd.DataFrame
     flagged: Mapping[str, str] = field(default_factory=dict)  # variant → why it cannot be judged, known beforehand
 
-    @property
+    @cached_property
     def candidates(self) -> list[Variant]:
         """The variants from which the best is chosen, whether or not they can be: controls of an ablation are none."""
         return candidates(self.asked)
@@ -77,27 +77,31 @@ class Choice:
         scores = self._development[self._development["variant"].isin(names)]
         return chosen_steps(own, scores, self.study.sampling.step_rule)
 
-    @property
+    @cached_property
     def passed_over(self) -> list[Variant]:
         """The candidates at steps that stand for no training."""
-        others = {v.model_copy(update={"step": None}) for v in self.compared}
-        return [v for v in self.candidates if v not in self.compared and v.model_copy(update={"step": None}) in others]
+        compared = {*self.compared}
+        others = {v.model_copy(update={"step": None}) for v in compared}
+        return [v for v in self.candidates if v not in compared and v.model_copy(update={"step": None}) in others]
 
-    @property
+    @cached_property
     def reported(self) -> list[Variant]:
         """The candidates, one of each training: at the step that stands for it, or where none can at its last."""
-        last = [v for v in self.candidates if v.step is None and v not in self.passed_over]
-        return [v for v in self.candidates if v in self.compared or v in last]
+        last = {v for v in self.candidates if v.step is None} - {*self.passed_over}
+        own = last.union(self.compared)
+        return [v for v in self.candidates if v in own]
 
-    @property
+    @cached_property
     def _asked(self) -> list[Variant]:
         """The variants asked for, one of each training."""
-        return [v for v in self.asked if v not in self.candidates or v in self.reported]
+        others = {*self.candidates} - {*self.reported}
+        return [v for v in self.asked if v not in others]
 
     @property
     def retrained(self) -> list[Variant]:
         """Those compared that are further trainings of the recipes that lead."""
-        return [v for v in self.compared if v.model_copy(update={"step": None}) in self.to_retrain]
+        again = {*self.to_retrain}
+        return [v for v in self.compared if v.model_copy(update={"step": None}) in again]
 
     @cached_property
     def to_retrain(self) -> tuple[Variant, ...]:
@@ -126,18 +130,20 @@ class Choice:
         best = {name for recipe in self._ranked(known)[:limit] for name in known[recipe].values()}
         return [v for v in compared if v.name in best]
 
-    @property
+    @cached_property
     def spared(self) -> list[Variant]:
         """Those compared or passed over that are no finalists: the test prompts were not spent on them."""
-        return [v for v in self.candidates if v in [*self.compared, *self.passed_over] and v not in self.finalists]
+        own = {*self.compared, *self.passed_over} - {*self.finalists}
+        return [v for v in self.candidates if v in own]
 
     @property
     def tested(self) -> list[str]:
         """Who draws every prompt: all, or the finalists and the arms of an experiment, compared there."""
         if self.study.sampling.finalists is None:
-            arms, passed = experimental_arms(self.asked), self.passed_over
+            arms, passed = {*experimental_arms(self.asked)}, {*self.passed_over}
             return [v.name for v in self.asked if v not in passed or v.name in arms]
-        controls = [v.name for v in self.asked if v not in self.candidates]
+        chosen_from = {*self.candidates}
+        controls = [v.name for v in self.asked if v not in chosen_from]
         own = {*(v.name for v in self.finalists), *controls, *experimental_arms(self.asked)}
         return [v.name for v in self.asked if v.name in own]
 
@@ -165,7 +171,7 @@ class Choice:
         Raises ScoreError where no variant can be judged.
         """
         if not self.known:
-            why = "; ".join(f"{name} {said}" for name, said in self.failed.items()) or "none was trained and scored"
+            why = "; ".join(said.removesuffix(".") for said in reasons(self.failed)) or "none was trained and scored"
             last = " Where another may take its place, raise sampling.finalists." if self.spared else ""
             raise ScoreError(f"no variant can be judged: {why}.{last}")
         return self._ranked(self.known)[0]
@@ -221,7 +227,7 @@ class Choice:
         judged = len(self.known) if self.retrained else len(self.scored)
         whose = "the recipe’s p" if self.retrained and judged == 1 else "p"
         said += f": {whose} {'is corrected over those' if judged > 1 else 'needs no correction'}."
-        return " ".join([said, *(f"{name} {why}." for name, why in self.failed.items())])
+        return " ".join([said, *reasons(self.failed)])
 
     @property
     def _again(self) -> str:

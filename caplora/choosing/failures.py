@@ -6,13 +6,15 @@ A variant that lacks a single cell is left out whole: to leave out the cell alon
 import json
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from caplora.jobs import FAILED, read_records
 from caplora.sampling import TABLE, read_samples
-from caplora.statistics import CELL
+from caplora.statistics import CELL, Row
 from caplora.study import BASELINE, Study, Variant
 
+MOST = 20  # variants whose failures are told
 KIND = ["metric", "model", "split"]
 
 
@@ -21,8 +23,8 @@ def failed_variants(study: Study, asked: Sequence[Variant], scores: pd.DataFrame
 
     A hole of the baseline is no variant's failure: `cells` raises there.
     """
-    there = set(scores["variant"])
-    found = {v.name: incomplete(scores, v.name) if v.name in there else absent(study, v) for v in asked}
+    there, lacking = set(scores["variant"]), incomplete(scores)
+    found = {v.name: lacking.get(v.name, "") if v.name in there else absent(study, v) for v in asked}
     return {name: flagged(study, name) or why for name, why in found.items() if why}
 
 
@@ -61,19 +63,22 @@ def _failed(study: Study, name: str, number: str) -> str:
     return f"is missing: {own[-1].job} failed: {own[-1].why} ({own[-1].notebook})" if own else ""
 
 
-def incomplete(scores: pd.DataFrame, variant: str) -> str:
-    """What a variant lacks of what the baseline has, or which of its values are no numbers; empty if nothing."""
-    columns = [*KIND, *CELL[1:]]
-    wanted = scores[scores["variant"] == BASELINE][columns]
-    own = scores[scores["variant"] == variant]
-    own = own[pd.to_numeric(own["value"], errors="coerce").abs() < float("inf")]
-    joined = wanted.merge(own[columns].drop_duplicates(), how="left", on=columns, indicator=True)
-    lacking = joined[joined["_merge"] == "left_only"]
-    if lacking.empty:
-        return ""
-    first = lacking.iloc[0]
+def incomplete(scores: pd.DataFrame) -> dict[str, str]:
+    """Variant → what it lacks of what the baseline has, or which of its values are no numbers; without those whole."""
+    cell = scores.groupby([*KIND, *CELL[1:]], sort=False).ngroup().to_numpy()
+    finite = (pd.to_numeric(scores["value"], errors="coerce").abs() < float("inf")).to_numpy()
+    baseline = (scores["variant"] == BASELINE).to_numpy()
+    wanted, rows, found = cell[baseline], scores[baseline], {}
+    for variant, places in scores.groupby("variant").indices.items():
+        lacks = ~np.isin(wanted, cell[places[finite[places]]])
+        if lacks.any():
+            found[str(variant)] = _lacks(rows.iloc[lacks.argmax()], int(lacks.sum()), len(wanted))
+    return found
+
+
+def _lacks(first: Row, count: int, of: int) -> str:
     return (
-        f"lacks {len(lacking)} of {len(wanted)} scores (missing, or not a number), the first of them {first['metric']} "
+        f"lacks {count} of {of} scores (missing, or not a number), the first of them {first['metric']} "
         f"by {first['model']} for prompt {first['prompt']!r}, seed {first['seed']}: run 03_inference and 04_clipscore "
         "again"
     )
@@ -90,4 +95,10 @@ def failure_sentence(asked: Sequence[Variant], failed: Mapping[str, str]) -> str
     if not failed:
         return f"All {n} variants asked for were judged, and p is corrected over them." if n > 1 else ""
     judged = f"{n - len(failed)} of the {n} variants asked for were judged, and p is corrected over those."
-    return " ".join([judged, *(f"{name} {why}." for name, why in failed.items())])
+    return " ".join([judged, *reasons(failed)])
+
+
+def reasons(failed: Mapping[str, str]) -> list[str]:
+    """A sentence for each variant that cannot be judged, and one on how many more there are where they are many."""
+    said = [f"{name} {why}." for name, why in failed.items()]
+    return said if len(said) <= MOST else [*said[:MOST], f"Nor can {len(said) - MOST:,} more be judged."]

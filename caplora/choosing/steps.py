@@ -34,12 +34,12 @@ def chosen_steps(variants: Sequence[Variant], development: pd.DataFrame, rule: s
         return list(variants)
     scores = cells(development, "clip_score", primary_model(development), "development")
     means = prompt_means(differences(scores))
-    kept: list[Variant] = []
+    kept: set[Variant] = set()
     for steps in known.values():
         every = max(map(len, steps.values()))  # trainings: a step that one of them lacks cannot stand for all
         whole = {name: own for name, own in steps.items() if len(own) == every}
         at = {name: means[[v.name for v in own]].mean(axis=1) for name, own in whole.items()}
-        kept += steps[_step(at, rule)]
+        kept.update(steps[_step(at, rule)])
     return [v for v in variants if v in kept]
 
 

@@ -29,10 +29,11 @@ ROW = 0.36  # inches
 
 
 @rc_context(STYLE)
-def forest_plot(values: pd.DataFrame, effects: pd.DataFrame, best: str) -> Figure:
+def forest_plot(values: pd.DataFrame, effects: pd.DataFrame, best: str, note: str = "") -> Figure:
     """What each variant adds to the baseline: prompts as points, t and bootstrap interval, and the numbers beside them.
 
-    `values` is a table of `cells`, `effects` the rows of the same metric, model and split, `best` the variant chosen.
+    `values` is a table of `cells`, `effects` the rows of the same metric, model and split, `best` the variant chosen;
+    `note` is small print.
     """
     prompts = prompt_means(differences(values))
     figure = Figure((WIDTH, 2.15 + ROW * len(effects)), layout="constrained")
@@ -51,12 +52,12 @@ def forest_plot(values: pd.DataFrame, effects: pd.DataFrame, best: str) -> Figur
     _beside(
         axes,
         -0.62,
-        ("difference, 95 % t interval", "corrected p" if len(effects) > 1 else "p"),
+        ("difference, 95 % t interval", "corrected p" if effects["n_variants"].iloc[0] > 1 else "p"),
         va="bottom",
         color=MUTED,
     )
     _legend(figure)
-    footnote(figure, _note(effects))
+    footnote(figure, "\n".join(filter(None, [_note(effects), note])))
     return figure
 
 
@@ -86,12 +87,13 @@ def _legend(figure: Figure) -> None:
 
 
 def _note(effects: pd.DataFrame) -> str:
-    margin, test = float(effects["margin"].iloc[0]), f"p: sign flips, corrected over {len(effects)} variants (max-T)."
+    margin, test = float(effects["margin"].iloc[0]), "p: sign flips, corrected over {} variants (max-T)."
+    n = int(effects["n_variants"].iloc[0])
     band = f"Band: ±{margin:g}, too small to matter." if np.isfinite(margin) else ""
     lines = [
         f"{metric_of(effects['metric'].iloc[0]).name} by {effects['model'].iloc[0]}, n = {counts(effects)}, paired"
         " (same prompt, same noise).",
-        f"Both intervals are clustered by prompt, and not corrected. {test if len(effects) > 1 else ''}",
+        f"Both intervals are clustered by prompt, and not corrected. {test.format(n) if n > 1 else ''}",
         " ".join(filter(None, [band, star_note(effects)])),
     ]
     return "\n".join(line.strip() for line in lines if line.strip())

@@ -29,6 +29,7 @@ EMPTY: dict[str, tuple[str, dict[str, Any]]] = {  # status → what is said wher
     "judged": ("not a number", {"ec": GREY}),
 }
 STRIP = 0.62  # inches
+STRIPS = 24  # below each other at most
 WIDE = 5  # alphas up to which an interval is one line
 
 
@@ -53,6 +54,22 @@ def heat_map_table(effects: pd.DataFrame, failed: Mapping[str, str] | None = Non
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["survives"] = table["p_corrected"] <= 1 - LEVEL + 1e-12  # a p that is no number survives nothing
     return table.sort_values(["rank", "alpha", "kind"], ignore_index=True)
+
+
+def leading_strips(table: pd.DataFrame, best: str, most: int = STRIPS) -> pd.DataFrame:
+    """The rows of a `heat_map_table` that a figure can show: of each cell the best, `most` strips in all.
+
+    One strip stands for a cell at least, and `best` is among them. The column `others` counts what its cell leaves out.
+    """
+    cells = table.groupby(["rank", "alpha"])["variant"]
+    tall = cells.transform("size").groupby(table["rank"]).max()
+    if tall.sum() <= most:
+        return table.assign(others=0)
+    gain = table["difference"].mask(table["variant"] == best, np.inf)
+    place = gain.groupby([table["rank"], table["alpha"]]).rank(ascending=False, method="first", na_option="bottom")
+    kept = table[place <= max(1, most // len(tall))]
+    left = cells.transform("size") - kept.groupby(["rank", "alpha"])["variant"].transform("size")
+    return kept.assign(others=left.loc[kept.index])
 
 
 def _place(variant: str) -> dict[Any, Any]:
@@ -124,6 +141,12 @@ def _say(axes: Axes, x: float, y: float, above: str, below: str) -> None:
                   fontsize=7.5, linespacing=1.2)  # fmt: skip
 
 
+def _others(table: pd.DataFrame) -> str:
+    """How many variants the cells have beside the best of each, which are shown."""
+    left = int(table.groupby(["rank", "alpha"])["others"].first().sum()) if "others" in table else 0
+    return f"The best of each cell are shown, and {left:,} others not." if left else ""
+
+
 def _note(table: pd.DataFrame, effects: pd.DataFrame) -> str:
     metric = metric_of(str(effects["metric"].iloc[0])).name
     failed = table.loc[table["status"] == "failed", "variant"].tolist()
@@ -133,6 +156,6 @@ def _note(table: pd.DataFrame, effects: pd.DataFrame) -> str:
         f"{metric} by {effects['model'].iloc[0]}: difference from the baseline, n = {counts(effects)}.",
         "Below it the 95 % t interval, clustered by prompt, not corrected. Frame and *: p ≤ 0.05"
         + (f", corrected over the {len(effects)} variants." if len(effects) > 1 else "."),
-        " ".join(filter(None, [star, f"Failed: {', '.join(failed)}." if failed else ""])),
+        " ".join(filter(None, [star, f"Failed: {', '.join(failed)}." if failed else "", _others(table)])),
     ]
     return "\n".join(filter(None, lines))

@@ -24,6 +24,7 @@ from caplora.study import write_text
 
 INK, MUTED, GREY, FAINT = "#22252a", "#5c626b", "#8a8f98", "#e6e8eb"
 SMALL = 7.5  # points, of small print
+SHOWN = 24  # variants beside each other in a figure at most
 RANKS = {1: "#882255", 2: "#999933", 4: "#0072b2", 8: "#e08e00", 16: "#009e73", 32: "#c8442a", 64: "#b35c9e"}
 MARKERS, LINES = "oDs^vPX", ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
 CAPTIONED: dict[str, Any] = {  # kind of captions that a variant is trained on → what tells it from the ledger's
@@ -154,6 +155,13 @@ def starred(effects: pd.DataFrame, best: str) -> list[str]:
 def star_note(effects: pd.DataFrame) -> str:
     """What the star of `starred` means; empty where there is none."""
     return "★ chosen on the development prompts." if effects["variant"].nunique() > 1 else ""
+
+
+def left_out(shown: Sequence[str], names: Sequence[str]) -> str:
+    """Which of these variants a figure shows, where it does not show them all; else empty."""
+    if len(shown) == len(names):
+        return ""
+    return f"Shown: the {len(shown)} best of {len(names):,} variants on the development prompts."
 
 
 def counts(effects: pd.DataFrame) -> str:

@@ -34,11 +34,11 @@ def curve_table(losses: pd.DataFrame, validation: pd.DataFrame | None = None) ->
 
 
 @rc_context(STYLE)
-def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) -> Figure:
+def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None, note: str = "") -> Figure:
     """The training loss of each variant (variant, step, loss): smoothed over raw, and, for several, their differences.
 
     Variants of a study see the same images, noise and timesteps, so the noise cancels in the differences. A third
-    panel has the loss on held-out images, the lowest of each variant marked.
+    panel has the loss on held-out images, the lowest of each variant marked. `note` is small print.
     """
     table = _by_variant(losses)
     beside = _minus_mean(table)  # without a variant that has its seed alone
@@ -58,7 +58,7 @@ def loss_curves(losses: pd.DataFrame, validation: pd.DataFrame | None = None) ->
     handles = [Line2D([], [], **{**appearance(v), "marker": ""}, label=v, lw=1.8) for v in table.columns]
     figure.legend(handles=handles, loc="outside right center", handlelength=2.8)
     steps = f"n = {len(table)} steps per variant"
-    footnote(figure, f"Lines: running mean of {_window(table)} steps; faint: each step. {steps}.")
+    footnote(figure, f"Lines: running mean of {_window(table)} steps; faint: each step. {steps}. {note}".strip())
     return figure
 
 

@@ -25,11 +25,11 @@ def metrics_table(effects: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
 
 
 @rc_context(STYLE)
-def metrics_figure(effects: pd.DataFrame, best: str) -> Figure:
+def metrics_figure(effects: pd.DataFrame, best: str, note: str = "") -> Figure:
     """Every metric beside the primary score: the difference from the baseline of each variant, with its interval.
 
     `effects` is a table of effects on any metrics, models and splits, or a `metrics_table`. A marker is hollow where
-    the corrected p is above 0.05.
+    the corrected p is above 0.05. `note` is small print.
     """
     kinds = [rows for _, rows in effects.groupby(["metric", "model", "split"], sort=False)]
     labels, columns = starred(effects, best), min(len(kinds), COLUMNS)
@@ -50,7 +50,7 @@ def metrics_figure(effects: pd.DataFrame, best: str) -> Figure:
     for axes in grid[:, 0]:
         axes.set_yticks(range(0, -len(labels), -1), labels)
     grid[0, 0].set_ylim(0.5 - len(labels), 0.5)
-    footnote(figure, _note(effects))
+    footnote(figure, "\n".join(filter(None, [_note(effects), note])))
     return figure
 
 

@@ -15,10 +15,11 @@ from caplora.study import BASELINE, metric_of
 
 
 @rc_context(STYLE)
-def tradeoff_planes(table: pd.DataFrame, best: str) -> Figure:
+def tradeoff_planes(table: pd.DataFrame, best: str, note: str = "") -> Figure:
     """What each arm of a `tradeoff_table` gains in alignment and in fidelity, and how far it drifts.
 
-    The second plane is left out where nothing is known of drift. Better is up and to the right in both.
+    The second plane is left out where nothing is known of drift. Better is up and to the right in both. `note` is small
+    print.
     """
     drifts = bool(np.isfinite(table["drift"]).any())
     figure = Figure((WIDTH, 4.5), layout="constrained")
@@ -33,7 +34,7 @@ def tradeoff_planes(table: pd.DataFrame, best: str) -> Figure:
     for axes in panels:
         axes.set_xlabel("CLIPScore: difference (more is better →)")
     _legend(figure, table, best)
-    footnote(figure, _note(table, drifts))
+    footnote(figure, "\n".join(filter(None, [_note(table, drifts), note])))
     return figure
 
 

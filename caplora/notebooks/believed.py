@@ -1,10 +1,14 @@
-"""What notebook 05 holds of what metrics are worth: which to believe for what, and the further ones of the study."""
+"""What notebook 05 holds of what metrics are worth, by a judge and by people; and which variants figures show."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
+from caplora.figures import SHOWN, left_out
 from caplora.notebooks.tables import Tables
+from caplora.rating import Opinions, people_said, read_opinions
 from caplora.report import Believed, believed, extra_rows, extra_sentences
 
 
@@ -27,6 +31,21 @@ class BelievedTables(Tables):
     def which_for_what(self) -> str:
         """What follows: the metric to believe for the prompt, and for the style."""
         return "\n".join(self.believed.follows) or "there is no judge, so nothing tells which metric to believe"
+
+    @cached_property
+    def opinions(self) -> Opinions:
+        """What people said of the pictures."""
+        return read_opinions(self.study, self.everything)
+
+    def people(self) -> str:
+        """The same in sentences, or that nobody has compared pictures."""
+        return people_said(self.study, self.opinions)
+
+    def leading(self, names: Sequence[str], most: int = SHOWN) -> tuple[list[str], str]:
+        """The names that a figure shows, the best on the development prompts, in order; and what it leaves out."""
+        gains = self.effects_on("development").set_index("variant")["difference"].to_dict()
+        first = sorted(names, key=lambda name: (name != self.best, -gains.get(name, -np.inf)))[:most]
+        return [name for name in names if name in first], left_out(first, names)
 
     def further_metrics(self) -> str:
         """Of each further metric: what it found, its licence and what it cannot tell."""

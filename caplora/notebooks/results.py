@@ -24,6 +24,7 @@ from caplora.figures import (
     forest_plot,
     heat_map_table,
     images_curves,
+    leading_strips,
     lora_diagram,
     loss_curves,
     metrics_figure,
@@ -47,10 +48,12 @@ from caplora.figures import (
     tradeoff_planes,
 )
 from caplora.notebooks.axes import Axes
-from caplora.rating import Opinions, people_figure, people_said, people_table, read_opinions
+from caplora.rating import people_figure, people_table
 from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
+
+COLUMNS, CURVES = 12, 14  # variants in a grid of samples, and with a curve of their loss
 
 
 class Results(Axes):
@@ -80,15 +83,16 @@ class Results(Axes):
 
     def forest(self) -> Figure:
         """Every variant's difference from the baseline, with its intervals."""
-        test = self.effects_on("test")
-        return self._saved("forest", forest_plot(self.values, test, self.best), test)
+        test, (shown, note) = self.effects_on("test"), self.leading(self.names)
+        figure = forest_plot(self.values, test[test["variant"].isin(shown)], self.best, note)
+        return self._saved("forest", figure, test)
 
     def heat_map(self) -> Figure:
         """The differences over rank and alpha: on the test prompts, or where those are for finalists on development."""
         failed = {v.name: self.failed[v.name] for v in self.chosen.reported if v.name in self.failed}
         effects = self.effects_on("development" if self.spared else "test")
         table = heat_map_table(effects, failed)
-        return self._saved("heatmap", rank_alpha_heat_map(table, effects, self.best), table)
+        return self._saved("heatmap", rank_alpha_heat_map(leading_strips(table, self.best), effects, self.best), table)
 
     def slopes(self) -> Figure:
         """Each prompt as a line from the baseline to the chosen variant."""
@@ -113,16 +117,18 @@ class Results(Axes):
         effects, drift = self.effects, self.effects["metric"].eq("drift")
         drawn = effects["metric"].isin(test) & effects["split"].eq("test") | drift & effects["split"].eq("unrelated")
         others = effects[drawn].assign(p_corrected=effects["p_corrected"].mask(drift))
-        table = metrics_table(others, self.arms)
-        return self._saved("metrics", metrics_figure(table, self.best), table)
+        table, (shown, note) = metrics_table(others, self.arms), self.leading(self.names)
+        figure = metrics_figure(table[table["variant"].isin(shown)], self.best, note)
+        return self._saved("metrics", figure, table)
 
     def tradeoff(self) -> Figure | None:
         """Alignment with the prompt against likeness, and against drift."""
         fidelity = fidelity_metrics(self.scores)
         if not fidelity:
             return None
-        table = tradeoff_table(self.scores, fidelity[0])
-        return self._saved("tradeoff", tradeoff_planes(table, self.best), table)
+        table, (shown, note) = tradeoff_table(self.scores, fidelity[0]), self.leading(self.names)
+        own = table[table["variant"].isin([BASELINE, *shown])]
+        return self._saved("tradeoff", tradeoff_planes(own, self.best, note), table)
 
     def closest(self) -> Figure | None:
         """The samples most like a training image, each beside it."""
@@ -166,15 +172,6 @@ class Results(Axes):
             return None
         return self._saved("attributes", attribute_differences(self.attributes), self.attributes)
 
-    @cached_property
-    def opinions(self) -> Opinions:
-        """What people said of the pictures."""
-        return read_opinions(self.study, self.everything)
-
-    def people(self) -> str:
-        """The same in sentences, or that nobody has compared pictures."""
-        return people_said(self.study, self.opinions)
-
     def preferences(self) -> Figure | None:
         """Whom people prefer, and which metrics say the same."""
         own = self.opinions
@@ -205,7 +202,9 @@ class Results(Axes):
 
     def samples(self, examples: int = 6) -> Figure:
         """The first test prompts, drawn by the baseline and by every variant."""
-        return self._grid("samples", {arm: arm for arm in (BASELINE, *self.names)}, examples, self.scores)
+        shown, note = self.leading(self.names, COLUMNS)
+        columns, note = {arm: arm for arm in (BASELINE, *shown)}, f"; {note[:-1]}" * bool(note)
+        return self._grid("samples", columns, examples, self.scores, note)
 
     def _grid(self, name: str, columns: dict[str, str], examples: int, scores: DataFrame, note: str = "") -> Figure:
         """Samples of the first test prompts and the first seed: a column for each title → arm."""
@@ -225,9 +224,11 @@ class Results(Axes):
 
     def loss_curves(self) -> Figure:
         """The loss of every variant, in training and on the held-out portraits."""
-        own = [v for v in self.asked if v.name in (*self.names, *self.spared) and not v.step]
+        judged = {*self.names, *self.spared}
+        shown, note = self.leading([v.name for v in self.asked if v.name in judged and not v.step], CURVES)
+        own = [v for v in self.asked if v.name in shown]
         losses, validation = (read_curves(self.study, own, name) for name in ("losses", "validation"))
-        return self._saved("loss_curves", loss_curves(losses, validation), curve_table(losses, validation))
+        return self._saved("loss_curves", loss_curves(losses, validation, note), curve_table(losses, validation))
 
     def pipeline(self) -> Figure:
         """The way of the data."""

@@ -175,7 +175,8 @@ class Tables:
     def errors(self) -> pd.DataFrame:
         """How often each test finds something where nothing is, simulated with this study's own spread."""
         prompts, seeds, variants = (int(self.headline[name]) for name in ("n_prompts", "n_seeds", "n_variants"))
-        return simulated_errors(study_spread(self.scores, "clip_score", self.model, "test"), prompts, seeds, variants)
+        spread = study_spread(self.scores, "clip_score", self.model, "test")
+        return simulated_errors(spread, prompts, seeds, variants, studies=min(1000, max(100, 30_000 // variants)))
 
     def errors_sentence(self) -> str:
         """The same in a sentence."""

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ from caplora.study import BASELINE, Study, write_text
 EVERY = 10.0  # seconds between two pages of one long work
 OFTEN = 3.0  # seconds between two words on how far it is
 CURVE = "cache/losses.png"  # in the folder of a run: the losses while it trains
-PORTRAITS, PROMPTS, ARMS = 12, 3, 8  # how many are shown at most
+PORTRAITS, PROMPTS, ARMS, SCORED = 12, 3, 8, 60  # how many are shown at most
 T = TypeVar("T")
 Losses = Mapping[str, Sequence[tuple[int, float]]]  # variant → steps and losses so far
 
@@ -106,7 +107,7 @@ def _made(study: Study) -> dict[str, Any]:
         "curve": _picture(study.run / CURVE, 1400),
         "previews": _previews(study),
         "samples": _samples(study),
-        "scores": _scores(study) if scored else [],
+        "scores": _scores(study.scores, scored) if scored else [],
         "figures": [(_picture(p, 1400), *FIGURES[p.stem][1:]) for p in figures if 0 < scored <= _time(p)],
         "report": study.report.name if 0 < scored <= _time(study.report) else "",
     }
@@ -142,12 +143,14 @@ def _in_order(folder: Path) -> tuple[bool, list[float], str]:
     return folder.name != BASELINE, [float(n) for n in re.findall(r"\d+(?:\.\d+)?", folder.name)], folder.name
 
 
-def _scores(study: Study) -> list[tuple[str, float]]:
-    """Each arm with its mean CLIPScore on the test prompts, by the primary CLIP."""
-    scores: pd.DataFrame = read_scores(study.scores)
+@lru_cache(maxsize=1)  # the table may have a million rows, and 05 writes the page often
+def _scores(path: Path, _written: float) -> list[tuple[str, float]]:
+    """Each arm with its mean CLIPScore on the test prompts, by the primary CLIP; of very many the largest."""
+    scores: pd.DataFrame = read_scores(path, whole=False)
     own = (scores["metric"] == "clip_score") & (scores["model"] == primary_model(scores)) & (scores["split"] == "test")
     means = scores[own].groupby("variant", sort=False)["value"].mean()
-    return [(str(arm), float(mean)) for arm, mean in means.items()]
+    shown = {BASELINE, *means.nlargest(SCORED).index}
+    return [(str(arm), float(mean)) for arm, mean in means.items() if arm in shown]
 
 
 def _picture(path: Path, side: int) -> str:

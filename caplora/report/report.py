@@ -6,7 +6,7 @@ template beside this file.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ from caplora.study import (
     write_text,
 )
 
+ROWS = 60  # variants in the table of the page at most
+RATES = 6  # in a sentence at most
+
 
 def variant_rows(study: Study, variants: Sequence[Variant], found: Findings) -> list[dict[str, Any]]:
     """What the table of variants says, a row for each that was asked for; one without scores keeps its row, empty."""
@@ -51,6 +54,20 @@ def variant_rows(study: Study, variants: Sequence[Variant], found: Findings) -> 
         }
         for v in variants
     ]
+
+
+def leading_rows(rows: Sequence[dict[str, Any]], best: str, most: int = ROWS) -> list[dict[str, Any]]:
+    """Those of `variant_rows` that the page shows, in their order: all, or `best`, the tested and the best of the rest.
+
+    The rest are ordered by what they gain on the development prompts, and so are the tested where they are too many.
+    """
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        gain = row["development"]
+        return row["variant"] != best, row["test"] is None, math.inf if gain is None else -gain
+
+    shown = {row["variant"] for row in sorted(rows, key=place)[:most]}
+    return [row for row in rows if row["variant"] in shown]
 
 
 def as_run(study: Study, variant: str) -> Study:
@@ -71,6 +88,13 @@ def learning_rate(study: Study, variant: Variant) -> float:
     """That which a variant was trained with, where it is recorded, else what it asks for."""
     recorded = provenance.read_json(study.adapter(variant) / "settings.json").get("training", {})
     return float(recorded.get("learning_rate", study.training.of(variant).learning_rate))
+
+
+def rates_said(rates: Collection[float]) -> str:
+    """Learning rates in words: each, or where they are more than a sentence holds the smallest and the largest."""
+    if len(rates) > RATES:
+        return f"{min(rates):g} to {max(rates):g} ({len(rates)} rates)"
+    return " or ".join(f"{rate:g}" for rate in rates)
 
 
 def data_facts(study: Study) -> dict[str, Any]:
@@ -141,7 +165,9 @@ def write_report(
     `variants` are the candidates asked for, judged or not. `figures` is name → file: those of FIGURES stand in their
     sections, any other at the end under its name, and one that is not given is left out.
     """
-    names = dict.fromkeys([*(v.name for v in variants), *found.ablation.get("variant", [])])  # whose files have hashes
+    rows = variant_rows(study, variants, found)
+    shown = leading_rows(rows, found.best)
+    names = dict.fromkeys([*(row["variant"] for row in shown), *found.ablation.get("variant", [])])  # have hashes
     data, run, model = data_facts(study), as_run(study, found.best), found.model
     tested = {*found.effects.loc[found.effects["split"] == "test", "variant"]}
     judged = [v.name for v in variants if v.name in tested]
@@ -149,8 +175,8 @@ def write_report(
     controls = checks(secondary.read_table(study.controls, ["baseline", *judged]), judged)
     page = environment().get_template("report.html").render(
         study=run, found=found, best=found.best, model=model, data=data, headline=found.headline,
-        rows=variant_rows(study, variants, found), controls=controls, alarm=alarm(controls),
-        panel=secondary.secondary_rows(found.effects, arms, judged),
+        rows=rows, shown=shown, controls=controls, alarm=alarm(controls),
+        panel=secondary.secondary_rows(found.effects, arms, [v for v in judged if v in names]),
         columns=secondary.secondary_columns(found.effects, arms),
         others=drift.with_nulls(
             secondary.secondary_sentences(found.effects, arms, found.best, model), study, found.scores, found.best
@@ -164,7 +190,7 @@ def write_report(
         agreement=secondary.agreement_sentence(found.effects, model),
         tracked=[secondary.tracking_sentence(row) for row in found.tracked.to_dict("records")],
         believed=believed(found.scores), extra=extra_rows(found.effects, found.best),
-        rates=list(dict.fromkeys(f"{learning_rate(study, v):g}" for v in variants)),
+        rates=rates_said({learning_rate(study, v): None for v in variants}),
         scales_of=list(dict.fromkeys("(α / √r)" if v.use_rslora else "(α / r)" for v in variants)),
         limits=limits(study, found, variants, data), kinds=CAPTIONS, metrics=METRICS,
         versions=provenance.versions(), hashes=provenance.hashes(run, names),

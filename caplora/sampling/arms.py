@@ -85,7 +85,8 @@ def at_captions(arm: Arm, wanted: Iterable[Wanted] = ()) -> Arm:
 
 def drawn_beside(arms: Sequence[Arm], settings: Sampling) -> list[Arm]:
     """The arms at other scales and with captions, where they have a folder for that."""
-    scaled = [own for arm in arms[1:] for own in at_scales(arm, settings)]
+    there = {folder.name.partition("@")[0] for arm in arms[:1] for folder in arm.folder.parent.glob("*@*")}
+    scaled = [own for arm in arms[1:] if arm.folder.name in there for own in at_scales(arm, settings)]
     return [arm for arm in [*scaled, *map(at_captions, arms)] if arm.folder.is_dir()]
 
 

@@ -16,7 +16,8 @@ from caplora.statistics.variance import sample_array
 TRUTH = "judge"
 # Of which more is better, as of the truth.
 TRACKED = ("clip_score", "ref_clip_score", "clip_i", "identity", "face_similarity", "pick_score", "vqa", "quality")
-RESAMPLES = 2000
+RESAMPLES, FEWEST_RESAMPLES = 2000, 200
+CELLS, MOST = 10_000_000, 50_000_000  # resamples × samples in memory at once, and in all
 FEWEST = 3  # variants whose order says anything
 
 
@@ -46,11 +47,17 @@ def auc(differences: Array, preferred: Array, prompts: Sequence[str]) -> Auc:
     names, of_pair = np.unique(np.asarray(prompts)[there], return_inverse=True)
     if not len(names):
         return Auc(np.nan, np.nan, np.nan, 0, 0)
-    member = np.eye(len(names))[of_pair]  # (n, P)
-    wins = member.T @ ((np.sign(agreeing[:, None] + agreeing) + 1) / 2) @ member  # (P, P)
-    sizes = member.sum(0)
+    of_prompt = [np.sort(agreeing[of_pair == i]) for i in range(len(names))]
+    wins = np.array([[_wins(one, other) for other in of_prompt] for one in of_prompt])  # (P, P)
+    sizes = np.bincount(of_pair).astype(float)
     value = float(wins.sum() / sizes.sum() ** 2)
     return Auc(value, *_auc_interval(value, wins, sizes), len(agreeing), len(names))
+
+
+def _wins(one: Array, other: Array) -> float:
+    """Of how many pairs of sorted numbers the sum is above zero, where it is zero half."""
+    below, up_to = (np.searchsorted(other, -one, side) for side in ("left", "right"))
+    return float((len(other) - (below + up_to) / 2).sum())
 
 
 def _auc_interval(value: float, wins: Array, sizes: Array) -> tuple[float, float]:
@@ -74,7 +81,8 @@ class Tracking:
 
     `samples` is over every (variant, prompt, seed); `variants` over the variants' means, which is whether the metric
     puts them in the right order, and nan for fewer than three. Both are nan where one side does not differ at all. The
-    intervals are bootstrap percentiles clustered by prompt; those of few variants are wide, and steps.
+    intervals are bootstrap percentiles clustered by prompt; those of few variants are wide, and steps. There are 2000
+    resamples, or fewer where hundreds of variants have thousands of samples.
     """
 
     metric: str
@@ -100,7 +108,8 @@ def tracking(scores: pd.DataFrame, metric: str, model: str, split: str = "test")
     found = differences(cells(scores, metric, model, split)).loc[truth.index, truth.columns]
     pair = np.stack([sample_array(found), sample_array(truth)])  # (2, V, P, S)
     of_samples, of_variants = correlations(pair, np.arange(pair.shape[2])[None])
-    resampled = np.random.default_rng(0).integers(0, pair.shape[2], (RESAMPLES, pair.shape[2]))
+    resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST // pair[0].size))
+    resampled = np.random.default_rng(0).integers(0, pair.shape[2], (resamples, pair.shape[2]))
     intervals = [_percentiles(drawn) for drawn in correlations(pair, resampled)]
     variants, prompts, seeds = pair.shape[1:]
     return Tracking(
@@ -120,10 +129,17 @@ def tracking_table(scores: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 def correlations(pair: Array, prompts: NDArray[np.integer]) -> tuple[Array, Array]:
     """Rank correlations of two (V, P, S) over samples and over variants, (B,) each, by sets of `prompts`, (B, P)."""
-    drawn = np.moveaxis(pair[:, :, prompts], 2, 1)  # (2, B, V, P, S)
+    parts = np.array_split(prompts, max(1, -(-len(prompts) * pair[0].size // CELLS)))
+    found = [_correlated(np.moveaxis(pair[:, :, some], 2, 1)) for some in parts]  # (2, some of B, V, P, S)
+    of_samples, of_variants = (np.concatenate(each) for each in zip(*found, strict=True))
+    return of_samples, of_variants
+
+
+def _correlated(drawn: Array) -> tuple[Array, Array]:
+    """The same of two (B, V, P, S), one for each set of prompts."""
     of_samples = _spearman(drawn.reshape(*drawn.shape[:2], -1))
-    if pair.shape[1] < FEWEST:
-        return of_samples, np.full(len(prompts), np.nan)
+    if drawn.shape[2] < FEWEST:
+        return of_samples, np.full(drawn.shape[1], np.nan)
     return of_samples, _spearman(drawn.mean((3, 4)))
 
 

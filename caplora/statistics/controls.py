@@ -48,7 +48,8 @@ def _check(name: str, rows: Sequence[Row], variants: Sequence[str]) -> Check:
     if not rows:
         return Check(name, "not run", f"{must}Whether it holds here is not known." if must else "")
     failed = [row for row in rows if not passed(row)]
-    lost = [v for v in variants if v not in {row["variant"] for row in rows}]
+    there = {row["variant"] for row in rows}
+    lost = [v for v in variants if v not in there]
     said = [_failed(row) for row in failed] or [_passed(name, rows)]
     said += [f"It was not run for {', '.join(lost)}."] if lost else []
     return Check(name, "FAILED" if failed else "passed", must + " ".join(said))

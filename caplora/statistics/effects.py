@@ -16,6 +16,7 @@ import pandas as pd
 from caplora.statistics.intervals import (
     INNER,
     LEVEL,
+    Array,
     bootstrap_interval,
     detectable_difference,
     equivalent,
@@ -75,11 +76,15 @@ class Effect:
     verdict: str  # "beats", "falls short of", "is equivalent to" or "cannot be told from" the baseline (or reference)
 
 
-def read_scores(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
-    """The table that 04 left, of the baseline and `variants` only if any are given; raises ScoreError."""
+def read_scores(path: Path, variants: Sequence[str] = (), whole: bool = True) -> pd.DataFrame:
+    """The table that 04 left, of the baseline and `variants` only if any are given; raises ScoreError.
+
+    Without the columns that say who scored unless it is `whole`: a million rows take a third of the memory then.
+    """
     if not path.is_file():
         raise ScoreError(f"{path} does not exist: score the samples first (notebook 04)")
-    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]})
+    own = None if whole else {*COLUMNS}.__contains__
+    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
     if not set(COLUMNS) <= set(scores):
         raise ScoreError(f"{path} must have the columns {', '.join(COLUMNS)}, got {list(scores)}")
     return scores[scores["variant"].isin([BASELINE, *variants])] if variants else scores
@@ -149,35 +154,47 @@ def effects(
             f"{means.shape[1]} variants: add prompts to the study (sampling.{split}) or train a variant (notebook 02)"
         )
     p, corrected = flip_test(means.to_numpy().T, sign_flips(len(means)))
+    kind, samples, prompts = (metric, model, split), table.to_numpy().T, prompt_means(table).to_numpy().T
     return [
-        _effect(table[[reference, variant]], (metric, model, split), (float(p[i]), float(corrected[i])), len(p), margin)
-        for i, variant in enumerate(means)
+        _effect(
+            str(variant),
+            kind,
+            samples[[0, i]],
+            prompts[[0, i]],
+            (float(p[i - 1]), float(corrected[i - 1])),
+            len(p),
+            margin,
+        )
+        for i, variant in enumerate(means, 1)
     ]
 
 
 def _effect(
-    pair: pd.DataFrame, kind: tuple[str, str, str], p: tuple[float, float], n_variants: int, margin: float | None
+    variant: str,
+    kind: tuple[str, str, str],
+    samples: Array,
+    prompts: Array,
+    p: tuple[float, float],
+    n_variants: int,
+    margin: float | None,
 ) -> Effect:
-    """The effect of the variant in the second column of `pair` against the arm in the first, given its p-values."""
-    (reference, variant), prompts = pair.columns, prompt_means(pair)
-    baseline, adapter = prompts[reference].to_numpy(), prompts[variant].to_numpy()
+    """The effect of the second row of `samples`, (2, P·S), and of its means `prompts`, (2, P), given its p-values."""
+    (baseline, adapter), of_samples = prompts, samples[1] - samples[0]
     difference = adapter - baseline
     (b, b_low, b_high), (a, a_low, a_high), (d, low, high) = map(interval, (baseline, adapter, difference))
-    bootstrap_low, bootstrap_high = bootstrap_interval(
-        (pair[variant] - pair[reference]).to_numpy().reshape(len(prompts), -1)
-    )
+    bootstrap_low, bootstrap_high = bootstrap_interval(of_samples.reshape(len(difference), -1))
     _, inner_low, inner_high = interval(difference, INNER)
     relative, relative_low, relative_high = relative_interval(baseline, difference)
     return Effect(
         variant=variant, metric=kind[0], model=kind[1], split=kind[2],
-        n_prompts=len(prompts), n_seeds=len(pair) // len(prompts),
+        n_prompts=len(difference), n_seeds=len(of_samples) // len(difference),
         baseline=b, baseline_low=b_low, baseline_high=b_high,
         adapter=a, adapter_low=a_low, adapter_high=a_high,
         difference=d, low=low, high=high,
         inner_low=inner_low, inner_high=inner_high, bootstrap_low=bootstrap_low, bootstrap_high=bootstrap_high,
         relative=relative, relative_low=relative_low, relative_high=relative_high,
         p=p[0], p_corrected=p[1], n_variants=n_variants,
-        positive=float((pair[variant] > pair[reference]).mean()),
+        positive=float((samples[1] > samples[0]).mean()),
         detectable=detectable_difference(difference),
         margin=np.nan if margin is None else margin,
         verdict=EQUIVALENT if equivalent(inner_low, inner_high, margin) else verdict(low, high, p[0]),

@@ -16,6 +16,7 @@ INNER = 2 * LEVEL - 1  # of the interval that is held against a margin of equiva
 POWER = 0.80  # of the minimum detectable effect
 EXACT = 16  # prompts up to which all 2^P flips are counted, so that p has no noise of its own
 FLIPS = 20_000  # drawn beyond that
+CELLS = 10_000_000  # flips × variants in memory at once
 TIE = 1e-9  # flips that differ by rounding alone are as large as the study itself
 
 
@@ -76,9 +77,13 @@ def flip_test(means: Array, flips: Array) -> tuple[Array, Array]:
     size = np.sqrt((means**2).sum(-1, keepdims=True))
     unit = means / np.where(size > 0, size, 1)
     observed = np.abs(unit.sum(-1, keepdims=True)) - TIE  # (…, V, 1)
-    flipped = unit @ flips.T  # (…, V, B)
-    np.abs(flipped, out=flipped)
-    return (flipped >= observed).mean(-1), (flipped.max(-2, keepdims=True) >= observed).mean(-1)
+    own, largest = np.zeros(means.shape[:-1]), np.zeros(means.shape[:-1])
+    for some in np.array_split(flips, max(1, -(-len(flips) * own.size // CELLS))):
+        flipped = unit @ some.T  # (…, V, some of B)
+        np.abs(flipped, out=flipped)
+        own += (flipped >= observed).sum(-1)
+        largest += (flipped.max(-2, keepdims=True) >= observed).sum(-1)
+    return own / len(flips), largest / len(flips)
 
 
 def bootstrap_interval(samples: Array, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:

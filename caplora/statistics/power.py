@@ -120,7 +120,7 @@ def pilot_sentence(study: Study, scores: pd.DataFrame, arms: int, seconds: float
 def expected_spread(study: Study) -> tuple[Spread, str]:
     """The spread to expect of CLIPScore differences, and where it is from: this study's earlier scores, or standard."""
     try:
-        scores = read_scores(study.scores)
+        scores = read_scores(study.scores, whole=False)
         return study_spread(scores, "clip_score", primary_model(scores)), "earlier scores on the development prompts"
     except ScoreError:
         return STANDARD, "no earlier scores"

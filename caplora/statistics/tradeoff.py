@@ -35,9 +35,8 @@ def bootstrap_means(
 
 def pareto_front(points: Float[Array, "arms metrics"]) -> Bool[Array, " arms"]:
     """Whether no other point is at least as large in every metric and larger in one; a point with a nan is not."""
-    as_good = (points[None] >= points[:, None]).all(-1)  # [i, j]: j is as good as i
-    better = (points[None] > points[:, None]).any(-1)
-    return ~np.any(as_good & better, axis=1) & np.isfinite(points).all(1)
+    beaten = [bool(((points >= point).all(-1) & (points > point).any(-1)).any()) for point in points]
+    return ~np.array(beaten, bool) & np.isfinite(points).all(1)
 
 
 def ellipse(covariance: Float[Array, "2 2"], level: float = LEVEL) -> tuple[float, float, float]:

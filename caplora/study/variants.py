@@ -113,8 +113,10 @@ def image_arms(variants: Sequence[Variant]) -> list[dict[int | None, str]]:
 
     One of these for each variant that was trained on all images and on fewer.
     """
-    groups = [[v for v in variants if v.model_copy(update={"images": None}) == w] for w in variants if w.images is None]
-    ordered = (sorted(group, key=lambda v: v.images or math.inf) for group in groups if len(group) > 1)
+    groups: dict[Variant, list[Variant]] = {w: [] for w in variants if w.images is None}
+    for v in variants:
+        groups.get(v.model_copy(update={"images": None}), []).append(v)
+    ordered = (sorted(group, key=lambda v: v.images or math.inf) for group in groups.values() if len(group) > 1)
     return [{v.images: v.name for v in group} for group in ordered]
 
 
@@ -161,7 +163,7 @@ def _variants(variants: Any, where: str) -> tuple[Variant, ...]:
         if any(getattr(v, key) for v in read):
             raise StudyError(f"{where}: {key} is not for a file of variants: {instead} of the study says it for all")
     names = [v.name for v in read]
-    twice = sorted({n for n in names if names.count(n) > 1})
+    twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:
         raise StudyError(f"{where}: {twice[0]} stands twice")
     return read

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from caplora.choosing.failures import failed_variants, failure_sentence, without
+from caplora.choosing.failures import MOST, failed_variants, failure_sentence, without
 from caplora.sampling.samples import save_sample, wanted_samples, write_table
 from caplora.statistics.effects import COLUMNS, ScoreError, effect_table, read_scores
 from caplora.study.study import Study, read_study
@@ -125,3 +125,33 @@ def test_sentence_counts_those_asked_and_gives_every_reason() -> None:
     )
     assert "All 3 variants" in failure_sentence(ASKED, {})
     assert failure_sentence(ASKED[:1], {}) == ""
+
+
+def test_each_variant_lacks_what_it_lacks_alone_or_beside_others(study: Study) -> None:
+    table = scored(*NAMES)
+    broken = table.drop(table.index[table["variant"] == "r4_a4"][2]).drop(table.index[table["variant"] == "r8_a8"][:5])
+    alone = {
+        name: failed_variants(study, [v], broken[broken["variant"].isin([BASELINE, name])])
+        for name, v in zip(NAMES, ASKED, strict=True)
+    }
+    assert failed_variants(study, ASKED, broken) == {
+        name: why for found in alone.values() for name, why in found.items()
+    }
+    assert "lacks 1 of 48" in alone["r4_a4"]["r4_a4"] and "lacks 5 of 48" in alone["r8_a8"]["r8_a8"]
+
+
+def test_what_the_baseline_has_not_is_lacked_by_nobody_and_a_cell_that_stands_twice_counts_once(study: Study) -> None:
+    table = scored(*NAMES)
+    twice = pd.concat(
+        [table.drop(table.index[table["variant"] == "r4_a4"][0]), table[table["variant"] == "r4_a4"][1:2]]
+    )
+    assert list(failed_variants(study, ASKED, twice)) == ["r4_a4"]
+    more = table.loc[table["variant"] == "r4_a8"].assign(split="edits")
+    assert failed_variants(study, ASKED, pd.concat([table, more])) == {}
+
+
+def test_very_many_failures_are_counted_and_the_first_of_them_told() -> None:
+    failed = {f"r{i}_a8": "was not trained" for i in range(MOST + 1480)}
+    said = failure_sentence([Variant(rank=i + 1, alpha=8) for i in range(2000)], failed)
+    assert said.startswith("500 of the 2000 variants asked for were judged") and said.count("was not trained") == MOST
+    assert said.endswith("Nor can 1,480 more be judged.")

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from caplora.figures.heat_map import heat_map_table, rank_alpha_heat_map
+from caplora.figures.heat_map import heat_map_table, leading_strips, rank_alpha_heat_map
 from caplora.figures.look import INK
 
 
@@ -77,3 +77,25 @@ def test_a_difference_that_is_no_number_is_said_to_be() -> None:
 def test_a_name_without_rank_and_alpha_is_refused() -> None:
     with pytest.raises(ValueError, match="'mine' names no rank and alpha"):
         heat_map_table(effects("mine"))
+
+
+def test_of_very_many_variants_the_best_of_each_cell_stand_for_it_and_the_others_are_counted() -> None:
+    names = [f"r{rank}_a8_s{seed}" for rank in (4, 8) for seed in range(30)]
+    found = effects(*names)
+    table = heat_map_table(found)
+    shown = leading_strips(table, names[0], 6)
+    assert {*shown["variant"]} == {"r4_a8_s0", "r4_a8_s28", "r4_a8_s29", "r8_a8_s27", "r8_a8_s28", "r8_a8_s29"}
+    assert shown.groupby("rank")["others"].first().tolist() == [27, 27]
+    said = " ".join(t.get_text() for t in rank_alpha_heat_map(shown, found, names[0]).texts)
+    assert "54 others not" in said and "★" in said and "corrected over the 60 variants" in said
+
+
+def test_of_few_variants_no_strip_is_left_out() -> None:
+    table = heat_map_table(effects("r4_a4", "r8_a8", "r8_a8_s1"))
+    pd.testing.assert_frame_equal(leading_strips(table, "r4_a4").drop(columns="others"), table)
+    assert (leading_strips(table, "r4_a4")["others"] == 0).all()
+
+
+def test_one_strip_of_every_cell_stays_however_many_there_are() -> None:
+    table = heat_map_table(effects(*(f"r{rank}_a{alpha}" for rank in range(1, 9) for alpha in (1, 2))))
+    assert len(leading_strips(table, "r1_a1", 3)) == 16

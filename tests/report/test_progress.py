@@ -11,9 +11,10 @@ from PIL import Image
 from caplora.figures.look import Figure, save_figure
 from caplora.jobs.work import read_works
 from caplora.report import progress
-from caplora.report.progress import growing, keep_curve, progress_page, write_progress
+from caplora.report.progress import SCORED, growing, keep_curve, progress_page, write_progress
 from caplora.sampling.samples import named_sample
 from caplora.study.study import Study
+from caplora.study.variants import BASELINE
 from tests.report.test_report import HOSTILE, Page, hostile_study, scores
 
 
@@ -129,3 +130,13 @@ def test_work_that_fails_fails_as_without_the_page(study: Study) -> None:
     with pytest.raises(RuntimeError, match="of the work"):
         list(growing(study, work(), "it works", "steps", 2))
     assert "it works" in progress_page(study).read_text(encoding="utf-8") and read_works(study) == []
+
+
+def test_scores_that_were_written_again_are_shown_anew_and_of_very_many_arms_the_best(study: Study) -> None:
+    study.run.mkdir(parents=True, exist_ok=True)
+    gains = {f"r{i}_a8": i / 100 for i in range(1, SCORED + 3)}
+    for seconds, arms in ((1_000, {"r4_a8": 0.1}), (2_000, gains)):
+        scores(arms, prompts=2).to_csv(study.scores, index=False)
+        os.utime(study.scores, (seconds, seconds))
+        page = page_of(study)
+    assert f"r{SCORED + 2}_a8" in page.text and "r1_a8" not in page.text.split() and BASELINE in page.text

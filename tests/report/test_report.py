@@ -23,7 +23,7 @@ from caplora.lora.formats import DIFFUSERS
 from caplora.report import provenance
 from caplora.report.contents import FIGURES
 from caplora.report.findings import Findings
-from caplora.report.report import as_run, write_report
+from caplora.report.report import ROWS, as_run, leading_rows, rates_said, write_report
 from caplora.statistics.agreement import tracking_table
 from caplora.statistics.effects import COLUMNS, effect_table
 from caplora.statistics.training_seeds import recipe_effects, recipe_split, recipes
@@ -367,3 +367,17 @@ def test_method_says_what_variants_differ_in(study: Study, tmp_path: Path) -> No
     page = write_report(tmp_path / "r.html", study, variants, findings(effects({"r4_a8": 0.1})), {})
     text = page.read_text(encoding="utf-8")
     assert "(α / r) or (α / √r) · B A" in text and " or 0.0005 (" in text
+
+
+def test_of_very_many_variants_the_page_shows_the_tested_and_the_best_and_says_how_many_there_are() -> None:
+    variants = [Variant(rank=i, alpha=8) for i in range(1, ROWS + 21)]
+    rows = [{"variant": v.name, "test": None, "development": v.rank / 100} for v in variants]
+    rows[0]["test"], rows[2]["development"] = {"adapter": 1.0}, None
+    shown = [row["variant"] for row in leading_rows(rows, "r2_a8")]
+    assert shown == ["r1_a8", "r2_a8", *(v.name for v in variants[22:])]  # one tested, the best, the best of the rest
+    assert leading_rows(rows[:ROWS], "r2_a8") == rows[:ROWS]
+
+
+def test_learning_rates_are_each_named_or_their_range_is() -> None:
+    assert rates_said([1e-4, 5e-5]) == "0.0001 or 5e-05"
+    assert rates_said([i / 1000 for i in range(1, 21)]) == "0.001 to 0.02 (20 rates)"

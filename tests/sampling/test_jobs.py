@@ -16,7 +16,7 @@ from caplora.lora.adapter_files import weights_file, write_weights
 from caplora.lora.merging import Merged
 from caplora.lora.pack import Pack
 from caplora.models.base import parts_of
-from caplora.sampling.arms import Arm, at_scales, claim, development_only, study_arms
+from caplora.sampling.arms import Arm, at_scales, claim, development_only, drawn_beside, study_arms
 from caplora.sampling.class_images import draw_class_images
 from caplora.sampling.drawing import decode, draw_batch, initial_noise, sampling_key, wear
 from caplora.sampling.finishing import Job
@@ -315,3 +315,11 @@ def test_class_images_resume_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "0002.png").unlink()
     kept = (tmp_path / "0005.png").stat().st_mtime_ns
     assert list(names()) == every and (tmp_path / "0005.png").stat().st_mtime_ns == kept
+
+
+def test_beside_the_arms_stand_those_at_other_scales_and_with_captions_that_have_a_folder(tmp_path: Path) -> None:
+    made = {**MADE, "adapter": {"name": "x", "scale": 1.0, "sha256": ""}}
+    arms = [Arm(tmp_path / n, NOTHING, wanted_samples(SETTINGS), made) for n in ("baseline", "r4_a8", "r4_a8_rs")]
+    for name in ("r4_a8@0.5", "r4_a8@7", "baseline@captions", "r4_a80@0.5"):
+        (tmp_path / name).mkdir()
+    assert [arm.folder.name for arm in drawn_beside(arms, SETTINGS)] == ["r4_a8@0.5", "baseline@captions"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from caplora.statistics import agreement
 from caplora.statistics.agreement import correlations, tracking, tracking_table
 from caplora.statistics.effects import COLUMNS, ScoreError
 
@@ -112,3 +113,12 @@ def test_table_has_a_row_for_each_metric_and_model_but_the_judge() -> None:
     found = tracking_table(pd.concat([table, other]))
     assert found[["metric", "model"]].to_numpy().tolist() == [["clip_score", "a"], ["clip_score", "b"]]
     assert found["samples"].nunique() == 1
+
+
+def test_resamples_a_few_at_a_time_correlate_as_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    pair, drawn = rng.normal(size=(2, 4, 6, 3)), rng.integers(0, 6, (50, 6))
+    whole = correlations(pair, drawn)
+    monkeypatch.setattr(agreement, "CELLS", 500)
+    for some, every in zip(correlations(pair, drawn), whole, strict=True):
+        np.testing.assert_array_equal(some, every)

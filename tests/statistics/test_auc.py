@@ -70,3 +70,12 @@ def test_nothing_preferred_says_nothing_and_one_prompt_has_no_interval() -> None
     assert np.isnan(none[:3]).all() and none[3:] == (0, 0)
     one = auc(differences, preferred, ["same"] * 64)
     assert np.isfinite(one.value) and np.isnan([one.low, one.high]).all()
+
+
+def test_ties_count_half_within_prompts_and_between_them() -> None:
+    rng = np.random.default_rng(5)
+    differences, preferred = rng.integers(-2, 3, 40).astype(float), rng.choice([-1.0, 1.0], 40)
+    agreeing = differences * preferred
+    sums = agreeing[:, None] + agreeing
+    expected = ((sums > 0) + 0.5 * (sums == 0)).mean()  # every ordered pair of pairs, one with itself among them
+    assert auc(differences, preferred, [f"p{i % 7}" for i in range(40)]).value == pytest.approx(expected, abs=1e-15)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from caplora.statistics import intervals
 from caplora.statistics.effects import (
     COLUMNS,
     ScoreError,
@@ -345,3 +346,20 @@ def test_arms_are_paired_with_any_reference() -> None:
     [back] = effects(table[table["variant"].isin(["r4_a4", "r8_a8"])], "clip_score", "clip_a", "test", "r4_a4")
     assert (there.difference, there.low, there.high) == pytest.approx((-back.difference, -back.high, -back.low))
     assert (there.p, there.baseline) == pytest.approx((back.p, back.adapter))
+
+
+def test_flips_a_few_at_a_time_say_what_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    means = np.random.default_rng(3).normal(0.3, 1, (2, 5, 12))
+    whole = flip_test(means, sign_flips(12))
+    monkeypatch.setattr(intervals, "CELLS", 700)
+    for some, every in zip(flip_test(means, sign_flips(12)), whole, strict=True):
+        np.testing.assert_array_equal(some, every)
+
+
+def test_scores_without_who_scored_are_the_same_scores(tmp_path: Path) -> None:
+    table = pd.DataFrame([("baseline", "a", 0, "test", "clip_score", "clip", 0.5, "hash", "1")])
+    table.columns = [*COLUMNS, "weights", "versions"]
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    pd.testing.assert_frame_equal(
+        read_scores(tmp_path / "scores.csv", whole=False), read_scores(tmp_path / "scores.csv")[list(COLUMNS)]
+    )
