@@ -5,7 +5,7 @@ each job which notebook it runs, of which variants, where, and how it ended; `wo
 does, and `made` has a digest of what it has made. The graph (Snakefile), the report and whoever watches read it there.
 """
 
-from caplora.jobs.gpus import gpus, own_gpu
+from caplora.jobs.gpus import own_gpu, visible_gpus
 from caplora.jobs.made import images_digest, made_by
 from caplora.jobs.notebook import JobError, run_notebook, train_by_accelerate
 from caplora.jobs.packs import Packs, pack_name, pack_path, pack_text, packs_of, read_packs, write_pack
@@ -27,8 +27,8 @@ from caplora.jobs.records import (
 from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [
-    "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "drop_work", "gone", "gpus",
-    "images_digest", "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended",
-    "read_packs", "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook",
-    "train_by_accelerate", "work_here", "write_pack", "write_record", "write_work",
+    "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "drop_work", "gone", "images_digest",
+    "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended", "read_packs",
+    "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook", "train_by_accelerate",
+    "visible_gpus", "work_here", "write_pack", "write_record", "write_work",
 ]  # fmt: skip
