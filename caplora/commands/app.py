@@ -19,11 +19,12 @@ from caplora.commands.rate import rate
 from caplora.commands.report import report
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
+from caplora.commands.verify import verify
 from caplora.commands.watch import watch
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, train, job, watch, rate, report, publish),
+    "Study": (new, captions, plan, train, job, watch, rate, report, verify, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }
