@@ -16,10 +16,9 @@ from caplora.commands.pictures import sample, score
 from caplora.commands.plan import plan
 from caplora.commands.publish import publish
 from caplora.commands.rate import rate
-from caplora.commands.report import report
+from caplora.commands.report import report, verify
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
-from caplora.commands.verify import verify
 from caplora.commands.watch import watch
 
 PROGRAM = "python -m caplora"
