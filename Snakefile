@@ -33,7 +33,6 @@ STUDIES = {name: read_study(given) for name, given in GIVEN.items()}
 VARIANTS = str(config.get("variants", "grid"))
 REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
 CARD = config.get("card")  # what the jobs run on: T4, A100 …, which says how many variants fit and how long they take
-GPU = int(config.get("gpu", 0))  # that a job holds
 THREADS = int(config.get("threads", 8))
 PROCESSES = int(config.get("processes", 1))  # of one training, by accelerate
 variants = read_variants(VARIANTS)
@@ -156,6 +155,12 @@ def notebook(name):
     return {"notebook": name, "code": code_of(name), "study": lambda w: GIVEN[w.study], "run": run(name)}
 
 
+def gpus(processes=1):
+    """How many GPUs a job holds: as `gpu` says, or one for each of several processes; else what the profile says."""
+    each = config.get("gpu", 1 if processes > 1 else None)
+    return {} if each is None else {"gpu": int(each) * processes}
+
+
 def minutes(part):
     """How long a job may take: twice what the planner says and ten minutes, or what the profile says."""
     if not CARD:
@@ -206,7 +211,7 @@ checkpoint captions:
         **notebook("01_data_captioning"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
     message:
         "{wildcards.study}, 1 of 5: your images are made safe and captioned"
     shell:
@@ -258,7 +263,7 @@ rule adapters:
         **notebook("02_train_lora"),
     threads: THREADS
     resources:
-        gpu=GPU * PROCESSES,
+        **gpus(PROCESSES),
         **minutes("training"),
     message:
         "{wildcards.study}, 2 of 5: a pack of adapters is trained"
@@ -287,7 +292,7 @@ rule part:
         **notebook("03_inference"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("sampling"),
     message:
         "{wildcards.study}, 3 of 5: a pack draws the development prompts"
@@ -312,7 +317,7 @@ rule samples:
         **notebook("03_inference"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("sampling"),
     message:
         "{wildcards.study}, 3 of 5: every arm draws the prompts from the same noise"
@@ -334,7 +339,7 @@ rule scores:
         **notebook("04_clipscore"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("scoring"),
     message:
         "{wildcards.study}, 4 of 5: the samples are scored"
@@ -355,6 +360,8 @@ rule report:
         variants=variants_of,
         **notebook("05_analysis"),
     threads: THREADS
+    resources:
+        gpu=0,
     message:
         "{wildcards.study}, 5 of 5: figures and report"
     shell:

@@ -1,0 +1,79 @@
+"""Whatever dies while a pack is trained through Slurm, the study goes on to the same bytes, and nothing is done twice."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from caplora.jobs import Record
+from caplora.study import Study
+from tests.slurm.cluster import Cluster, missing
+from tests.slurm.tiny_study import adapters, begin, finish, half_trained, steps_trained, trainings, until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+STEPS = 30
+
+
+def half_way(study: Study) -> Record:
+    """A job of the study that is half way through its training."""
+    until(lambda: half_trained(study), "no job trains")
+    found = half_trained(study)
+    assert found
+    return found
+
+
+def again(study: Study, killed: Record) -> Record:
+    """The record of a job by now."""
+    [record] = [record for record in trainings(study) if record.job == killed.job]
+    return record
+
+
+def test_a_job_whose_snakemake_was_killed_is_waited_for(
+    nodes: Cluster, alone: Study, study: Study, tmp_path: Path
+) -> None:
+    run = begin(tmp_path, nodes, "--until", "adapters")
+    first = half_way(study)
+    run.kill()
+    run.wait()
+    shutil.rmtree(tmp_path / ".snakemake" / "locks")  # make unlock
+    finish(begin(tmp_path, nodes, "--until", "adapters"), tmp_path)
+    assert again(study, first).pid != first.pid and steps_trained(again(study, first)) == 0
+    logs = [log.read_text() for log in tmp_path.glob(".snakemake/slurm_logs/rule_adapters/*/*.log")]
+    assert any("the same job still runs" in log for log in logs)
+    assert adapters(study) == adapters(alone)
+    assert "Nothing to be done" in finish(begin(tmp_path, nodes, "--until", "adapters", "--dry-run"), tmp_path)
+
+
+@pytest.mark.parametrize("by", ["kill", "scancel"])
+def test_a_job_that_was_killed_is_sent_again_and_goes_on_from_its_checkpoint(
+    nodes: Cluster, alone: Study, study: Study, tmp_path: Path, by: str
+) -> None:
+    run = begin(tmp_path, nodes, "--until", "adapters")
+    first = half_way(study)
+    if by == "kill":
+        os.kill(first.pid, signal.SIGKILL)
+    else:
+        nodes.run("scancel", job_of(first))
+    finish(run, tmp_path)
+    assert again(study, first).pid != first.pid and again(study, first).state == "done"
+    assert 0 <= steps_trained(again(study, first)) < STEPS
+    assert adapters(study) == adapters(alone)
+    assert "Nothing to be done" in finish(begin(tmp_path, nodes, "--until", "adapters", "--dry-run"), tmp_path)
+
+
+def test_a_job_outlives_the_daemon_of_its_node(nodes: Cluster, alone: Study, study: Study, tmp_path: Path) -> None:
+    run = begin(tmp_path, nodes, "--until", "adapters")
+    first = half_way(study)
+    nodes.restart_node()
+    finish(run, tmp_path)
+    assert again(study, first).pid == first.pid and steps_trained(again(study, first)) == STEPS
+    assert adapters(study) == adapters(alone)
+
+
+def job_of(record: Record) -> str:
+    """The number that Slurm has given to a job."""
+    words = Path(f"/proc/{record.pid}/environ").read_text().split("\0")
+    return next(word.removeprefix("SLURM_JOB_ID=") for word in words if word.startswith("SLURM_JOB_ID="))

@@ -1,0 +1,126 @@
+"""A tiny study whose graph takes two minutes, and Snakemake that runs it here or through the Slurm profile."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from caplora.jobs import Record, read_records
+from caplora.study import PROJECT, Study, read_study
+from tests.slurm.cluster import Cluster
+
+MINI = PROJECT / "caplora" / "mini"
+PATIENCE = 600  # seconds
+RANKS = (1, 2, 3)  # each with two alphas, which are a pack
+STUDY = {
+    "name": "tiny",
+    "images": {"folder": "images", "resolution": 128, "smallest": 96, "photographs": False, "held_out": 0.3},
+    "base": {"path": str(MINI / "models" / "stable_diffusion")},
+    "captioning": {
+        "model": {"path": str(MINI / "models" / "blip")},
+        "subject": "an ink drawing of a woman",
+        "overrule": ["reviewed", "consent"],
+    },
+    "training": {
+        **{"steps": 30, "batch_size": 2, "learning_rate": 1e-3, "validation_steps": 15, "targets": "qv_cross"},
+        **{"checkpointing_steps": 3, "finalist_seeds": 0},
+    },
+    "sampling": {
+        "development": ["an ink drawing of a woman with long red hair"],
+        "test": ["an ink drawing of a woman by the sea", "an ink drawing of a woman in a park"],
+        **{"num_inference_steps": 2, "seeds": [0], "scales": [], "finalists": 1},
+    },
+    "scoring": {
+        "clips": [{"name": f"local-dir:{MINI / 'models' / 'clip_a'}"}],
+        "identity": {"path": str(MINI / "models" / "identity")},
+    },
+}
+
+
+def write_study(folder: Path) -> Study:
+    """The study in a project of its own, with six portraits and variants in three packs."""
+    (folder / "params" / "studies").mkdir(parents=True)
+    (folder / "params" / "studies" / "tiny.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    variants = [{"rank": rank, "alpha": alpha} for rank in RANKS for alpha in (rank, 2 * rank)]
+    (folder / "variants.yaml").write_text(yaml.safe_dump({"variants": variants}), encoding="utf-8")
+    (folder / "images").mkdir()
+    for portrait in sorted(MINI.glob("portraits/*.png"))[:6]:
+        shutil.copy(portrait, folder / "images")
+    return study_in(folder)
+
+
+def study_in(folder: Path) -> Study:
+    """The study of such a project."""
+    return read_study(str(folder / "params" / "studies" / "tiny.yaml"))
+
+
+def begin(folder: Path, slurm: Cluster | None = None, *words: str) -> subprocess.Popen[str]:
+    """A Snakemake that makes the study: on this machine's two cores, or through the profile on a cluster without GPUs.
+
+    What it says goes to said.log.
+    """
+    place = ["--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder)]
+    here = ["--cores", "2", "--rerun-incomplete", "--scheduler", "greedy"]
+    if slurm:
+        here = ["--profile", str(PROJECT / "params" / "profiles" / "slurm"), *WITHOUT_GPUS, *QUICK]
+    given = ["--config", f"study={folder}/params/studies/tiny.yaml", f"variants={folder}/variants.yaml"]
+    command = [sys.executable, "-m", "snakemake", *place, *here, *words, *given, "pack=2", "threads=1"]
+    with open(folder / "said.log", "w", encoding="utf-8") as said:
+        env = (slurm.env if slurm else os.environ) | {"PYTHONPATH": str(PROJECT)}
+        return subprocess.Popen(command, env=env, cwd=folder, text=True, stdout=said, stderr=subprocess.STDOUT)
+
+
+WITHOUT_GPUS = ("--default-resources", "gpu=0", "mem_mb=2000", "runtime=20")
+QUICK = ("--slurm-init-seconds-before-status-checks", "3")
+
+
+def finish(run: subprocess.Popen[str], folder: Path) -> str:
+    """What a Snakemake says that comes to its end without an error."""
+    ended, said = run.wait(timeout=PATIENCE), (folder / "said.log").read_text(encoding="utf-8")
+    assert ended == 0, said
+    return said
+
+
+def until(done: Callable[[], object], what: str) -> None:
+    """Wait for something."""
+    end = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def trainings(study: Study) -> list[Record]:
+    """The records of the jobs that train."""
+    return [record for record in read_records(study) if record.job.startswith("02")]
+
+
+def half_trained(study: Study) -> Record | None:
+    """The record of a job that has written a checkpoint and no adapter yet."""
+    for record in trainings(study):
+        folders = [study.run / "adapters" / name for name in record.variants]
+        begun = all(list(folder.glob("checkpoints/step_*")) for folder in folders)
+        if record.state == "running" and begun and not any((f / "settings.json").is_file() for f in folders):
+            return record
+    return None
+
+
+def steps_trained(record: Record) -> int:
+    """How many steps a job had to train, as its executed notebook says; 0 where everything was trained."""
+    cells = json.loads(Path(record.notebook).read_text(encoding="utf-8"))["cells"]
+    said = "".join("".join(output.get("text", "")) for cell in cells for output in cell.get("outputs", []))
+    left = re.findall(r"training takes about .*?: (\d+) steps", said)
+    assert left or "everything is trained" in said, said
+    return int(left[0]) if left else 0
+
+
+def adapters(study: Study) -> dict[str, bytes]:
+    """Every adapter's two files, byte for byte."""
+    files = sorted((study.run / "adapters").glob("*/*.safetensors"))
+    return {str(file.relative_to(study.run)): file.read_bytes() for file in files}
