@@ -19,7 +19,6 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
 
 from caplora.jobs import images_digest, next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
 from caplora.study import BASELINE, PROJECT, read_study, read_variants
@@ -228,8 +227,8 @@ rule pack:
         f"{RUN}/packs/{{pack}}.yaml",
     params:
         text=lambda w: pack_text(PACKS[w.study][w.pack]),
-    run:
-        Path(output[0]).write_text(params.text, encoding="utf-8")
+    shell:  # `run` would start a Snakemake of its own
+        "printf %s {params.text:q} > {output:q}"
 
 
 def of_pack(w):

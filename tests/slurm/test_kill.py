@@ -1,4 +1,4 @@
-"""Whatever dies while a pack is trained through Slurm, the study goes on to the same bytes, and nothing is done twice."""
+"""Whatever dies while a pack is trained through Slurm, the study comes to the same bytes, and nothing is done twice."""
 
 import os
 import shutil
@@ -10,19 +10,9 @@ import pytest
 from caplora.jobs import Record
 from caplora.study import Study
 from tests.slurm.cluster import Cluster, missing
-from tests.slurm.tiny_study import adapters, begin, finish, half_trained, steps_trained, trainings, until
+from tests.slurm.tiny_study import STEPS, adapters, begin, finish, half_way, steps_trained, trainings
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
-
-STEPS = 30
-
-
-def half_way(study: Study) -> Record:
-    """A job of the study that is half way through its training."""
-    until(lambda: half_trained(study), "no job trains")
-    found = half_trained(study)
-    assert found
-    return found
 
 
 def again(study: Study, killed: Record) -> Record:

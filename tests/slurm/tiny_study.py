@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -16,42 +17,50 @@ from caplora.jobs import Record, read_records
 from caplora.study import PROJECT, Study, read_study
 from tests.slurm.cluster import Cluster
 
+T = TypeVar("T")
 MINI = PROJECT / "caplora" / "mini"
 PATIENCE = 600  # seconds
 RANKS = (1, 2, 3)  # each with two alphas, which are a pack
-STUDY = {
-    "name": "tiny",
-    "images": {"folder": "images", "resolution": 128, "smallest": 96, "photographs": False, "held_out": 0.3},
-    "base": {"path": str(MINI / "models" / "stable_diffusion")},
-    "captioning": {
-        "model": {"path": str(MINI / "models" / "blip")},
-        "subject": "an ink drawing of a woman",
-        "overrule": ["reviewed", "consent"],
-    },
-    "training": {
-        **{"steps": 30, "batch_size": 2, "learning_rate": 1e-3, "validation_steps": 15, "targets": "qv_cross"},
-        **{"checkpointing_steps": 3, "finalist_seeds": 0},
-    },
-    "sampling": {
-        "development": ["an ink drawing of a woman with long red hair"],
-        "test": ["an ink drawing of a woman by the sea", "an ink drawing of a woman in a park"],
-        **{"num_inference_steps": 2, "seeds": [0], "scales": [], "finalists": 1},
-    },
-    "scoring": {
-        "clips": [{"name": f"local-dir:{MINI / 'models' / 'clip_a'}"}],
-        "identity": {"path": str(MINI / "models" / "identity")},
-    },
-}
+STEPS = 30
+STUDY = f"""
+name: tiny
+images: {{folder: images, resolution: 128, smallest: 96, photographs: false, held_out: 0.3}}
+base: {{path: {MINI}/models/stable_diffusion}}
+captioning:
+  model: {{path: {MINI}/models/blip}}
+  subject: an ink drawing of a woman
+  overrule: [reviewed, consent]
+training:
+  steps: {STEPS}
+  batch_size: 2
+  learning_rate: 1.0e-3
+  checkpointing_steps: 3
+  validation_steps: 15
+  targets: qv_cross
+  finalist_seeds: 0
+sampling:
+  development: [an ink drawing of a woman with long red hair]
+  test: [an ink drawing of a woman by the sea, an ink drawing of a woman in a park]
+  num_inference_steps: 2
+  seeds: [0]
+  scales: []
+  finalists: 1
+scoring:
+  clips: [{{name: "local-dir:{MINI}/models/clip_a"}}]
+  identity: {{path: {MINI}/models/identity}}
+"""
+WITHOUT_GPUS = ("--default-resources", "gpu=0", "mem_mb=2000", "runtime=20")
+QUICK = ("--slurm-init-seconds-before-status-checks", "3")
 
 
 def write_study(folder: Path) -> Study:
-    """The study in a project of its own, with six portraits and variants in three packs."""
+    """The study in a project of its own, with eight portraits and variants in three packs."""
     (folder / "params" / "studies").mkdir(parents=True)
-    (folder / "params" / "studies" / "tiny.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    (folder / "params" / "studies" / "tiny.yaml").write_text(STUDY, encoding="utf-8")
     variants = [{"rank": rank, "alpha": alpha} for rank in RANKS for alpha in (rank, 2 * rank)]
     (folder / "variants.yaml").write_text(yaml.safe_dump({"variants": variants}), encoding="utf-8")
     (folder / "images").mkdir()
-    for portrait in sorted(MINI.glob("portraits/*.png"))[:6]:
+    for portrait in sorted(MINI.glob("portraits/*.png"))[:8]:
         shutil.copy(portrait, folder / "images")
     return study_in(folder)
 
@@ -61,10 +70,10 @@ def study_in(folder: Path) -> Study:
     return read_study(str(folder / "params" / "studies" / "tiny.yaml"))
 
 
-def begin(folder: Path, slurm: Cluster | None = None, *words: str) -> subprocess.Popen[str]:
+def begin(folder: Path, slurm: Cluster | None = None, *words: str, log: str = "said.log") -> subprocess.Popen[str]:
     """A Snakemake that makes the study: on this machine's two cores, or through the profile on a cluster without GPUs.
 
-    What it says goes to said.log.
+    What it says goes to `log`.
     """
     place = ["--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder)]
     here = ["--cores", "2", "--rerun-incomplete", "--scheduler", "greedy"]
@@ -72,28 +81,32 @@ def begin(folder: Path, slurm: Cluster | None = None, *words: str) -> subprocess
         here = ["--profile", str(PROJECT / "params" / "profiles" / "slurm"), *WITHOUT_GPUS, *QUICK]
     given = ["--config", f"study={folder}/params/studies/tiny.yaml", f"variants={folder}/variants.yaml"]
     command = [sys.executable, "-m", "snakemake", *place, *here, *words, *given, "pack=2", "threads=1"]
-    with open(folder / "said.log", "w", encoding="utf-8") as said:
+    with open(folder / log, "w", encoding="utf-8") as said:
         env = (slurm.env if slurm else os.environ) | {"PYTHONPATH": str(PROJECT)}
         return subprocess.Popen(command, env=env, cwd=folder, text=True, stdout=said, stderr=subprocess.STDOUT)
-
-
-WITHOUT_GPUS = ("--default-resources", "gpu=0", "mem_mb=2000", "runtime=20")
-QUICK = ("--slurm-init-seconds-before-status-checks", "3")
 
 
 def finish(run: subprocess.Popen[str], folder: Path) -> str:
     """What a Snakemake says that comes to its end without an error."""
     ended, said = run.wait(timeout=PATIENCE), (folder / "said.log").read_text(encoding="utf-8")
-    assert ended == 0, said
+    assert ended == 0, said[-3000:]
     return said
 
 
-def until(done: Callable[[], object], what: str) -> None:
-    """Wait for something."""
+def wait_until(find: Callable[[], T]) -> T:
+    """What is found, once something is."""
     end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end, what
+    while not (found := find()):
+        assert time.monotonic() < end
         time.sleep(0.05)
+    return found
+
+
+def half_way(study: Study) -> Record:
+    """The record of a job that is half way through its training, once there is one."""
+    found = wait_until(lambda: half_trained(study))
+    assert found
+    return found
 
 
 def trainings(study: Study) -> list[Record]:
