@@ -131,18 +131,26 @@ def code_of(name):
     return digest(*("".join(c["source"]) for c in cells))
 
 
-@functools.cache
 def run_of(study, job):
-    """The number of a job's next run: another one where it has failed, or where files of it are gone."""
-    own, number = STUDIES[study], job[:2]
-    trained = [v for v in variants if (own.adapter(v) / "settings.json").is_file()]
-    part = PACKS[study].get(job.rpartition("_")[2], variants)
-    made = {
-        "02": [own.adapter(v) / "settings.json" for v in part],
-        "03": [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *(v.name for v in trained))],
-    }
-    files = made.get(number, []) if job in ("03_inference",) or number == "02" else []
-    return next_run(record_path(own, job), files)
+    """The number of a job's next run: another one where it has failed, or where files of it are gone.
+
+    Snakemake on the node of a job takes it from the one that sent the job, whose number is what is remembered.
+    """
+    name = f"CAPLORA_RUN_{digest(study, job)}"
+    if name not in os.environ:
+        os.environ[name] = str(next_run(record_path(STUDIES[study], job), files_of(study, job)))
+    return int(os.environ[name])
+
+
+def files_of(study, job):
+    """The files without which a job is to run again: of training and of drawing, as far as they have been."""
+    own = STUDIES[study]
+    if job.startswith("02"):
+        return [own.adapter(v) / "settings.json" for v in PACKS[study].get(job.rpartition("_")[2], variants)]
+    if job != "03_inference":
+        return []
+    trained = [v.name for v in variants if (own.adapter(v) / "settings.json").is_file()]
+    return [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *trained)]
 
 
 def run(job):

@@ -39,10 +39,10 @@ training:
   targets: qv_cross
   finalist_seeds: 0
 sampling:
-  development: [an ink drawing of a woman with long red hair]
-  test: [an ink drawing of a woman by the sea, an ink drawing of a woman in a park]
+  development: [an ink drawing of a woman with long red hair, an ink drawing of a woman]
+  test: [an ink drawing of a woman by the sea, an ink drawing of a woman in a park, an ink drawing of a woman in a city]
   num_inference_steps: 2
-  seeds: [0]
+  seeds: [0, 1]
   scales: []
   finalists: 1
 scoring:
