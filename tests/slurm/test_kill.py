@@ -10,7 +10,7 @@ import pytest
 from caplora.jobs import Record
 from caplora.study import Study
 from tests.slurm.cluster import Cluster, missing
-from tests.slurm.tiny_study import STEPS, adapters, begin, finish, half_way, steps_trained, trainings
+from tests.slurm.tiny_study import STEPS, adapters, begin, finish, half_way, packs, steps_trained, trainings
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -24,24 +24,24 @@ def again(study: Study, killed: Record) -> Record:
 def test_a_job_whose_snakemake_was_killed_is_waited_for(
     nodes: Cluster, alone: Study, study: Study, tmp_path: Path
 ) -> None:
-    run = begin(tmp_path, nodes, "--until", "adapters")
+    run = begin(tmp_path, nodes, *packs(study))
     first = half_way(study)
     run.kill()
     run.wait()
     shutil.rmtree(tmp_path / ".snakemake" / "locks")  # make unlock
-    finish(begin(tmp_path, nodes, "--until", "adapters"), tmp_path)
+    finish(begin(tmp_path, nodes, *packs(study)), tmp_path)
     assert again(study, first).pid != first.pid and steps_trained(again(study, first)) == 0
     logs = [log.read_text() for log in tmp_path.glob(".snakemake/slurm_logs/rule_adapters/*/*.log")]
     assert any("the same job still runs" in log for log in logs)
     assert adapters(study) == adapters(alone)
-    assert "Nothing to be done" in finish(begin(tmp_path, nodes, "--until", "adapters", "--dry-run"), tmp_path)
+    assert "Nothing to be done" in finish(begin(tmp_path, nodes, *packs(study), "--dry-run"), tmp_path)
 
 
 @pytest.mark.parametrize("by", ["kill", "scancel"])
 def test_a_job_that_was_killed_is_sent_again_and_goes_on_from_its_checkpoint(
     nodes: Cluster, alone: Study, study: Study, tmp_path: Path, by: str
 ) -> None:
-    run = begin(tmp_path, nodes, "--until", "adapters")
+    run = begin(tmp_path, nodes, *packs(study))
     first = half_way(study)
     if by == "kill":
         os.kill(first.pid, signal.SIGKILL)
@@ -51,11 +51,11 @@ def test_a_job_that_was_killed_is_sent_again_and_goes_on_from_its_checkpoint(
     assert again(study, first).pid != first.pid and again(study, first).state == "done"
     assert 0 <= steps_trained(again(study, first)) < STEPS
     assert adapters(study) == adapters(alone)
-    assert "Nothing to be done" in finish(begin(tmp_path, nodes, "--until", "adapters", "--dry-run"), tmp_path)
+    assert "Nothing to be done" in finish(begin(tmp_path, nodes, *packs(study), "--dry-run"), tmp_path)
 
 
 def test_a_job_outlives_the_daemon_of_its_node(nodes: Cluster, alone: Study, study: Study, tmp_path: Path) -> None:
-    run = begin(tmp_path, nodes, "--until", "adapters")
+    run = begin(tmp_path, nodes, *packs(study))
     first = half_way(study)
     nodes.restart_node()
     finish(run, tmp_path)

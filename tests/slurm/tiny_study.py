@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import yaml
 
-from caplora.jobs import Record, read_records
-from caplora.study import PROJECT, Study, read_study
+from caplora.jobs import Record, packs_of, read_records
+from caplora.study import PROJECT, Study, read_study, read_variants
 from tests.slurm.cluster import Cluster
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def begin(folder: Path, slurm: Cluster | None = None, *words: str, log: str = "s
     if slurm:
         here = ["--profile", str(PROJECT / "params" / "profiles" / "slurm"), *WITHOUT_GPUS, *QUICK]
     given = ["--config", f"study={folder}/params/studies/tiny.yaml", f"variants={folder}/variants.yaml"]
-    command = [sys.executable, "-m", "snakemake", *place, *here, *words, *given, "pack=2", "threads=1"]
+    command = [sys.executable, "-m", "snakemake", *words, *place, *here, *given, "pack=2", "threads=1"]
     with open(folder / log, "w", encoding="utf-8") as said:
         env = (slurm.env if slurm else os.environ) | {"PYTHONPATH": str(PROJECT)}
         return subprocess.Popen(command, env=env, cwd=folder, text=True, stdout=said, stderr=subprocess.STDOUT)
@@ -107,6 +107,12 @@ def half_way(study: Study) -> Record:
     found = wait_until(lambda: half_trained(study))
     assert found
     return found
+
+
+def packs(study: Study) -> list[str]:
+    """What Snakemake is asked for where all packs are to be trained and nothing more."""
+    variants = read_variants(str(study.run.parents[1] / "variants.yaml"))
+    return [str(study.run / "jobs" / f"02_train_lora_{name}.made") for name in packs_of(variants, 2, {})]
 
 
 def trainings(study: Study) -> list[Record]:
