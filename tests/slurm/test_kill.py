@@ -25,7 +25,7 @@ def test_a_job_whose_snakemake_was_killed_is_waited_for(
     nodes: Cluster, alone: Study, study: Study, tmp_path: Path
 ) -> None:
     run = begin(tmp_path, nodes, *packs(study))
-    first = half_way(study)
+    first = half_way(study, run)
     run.kill()
     run.wait()
     shutil.rmtree(tmp_path / ".snakemake" / "locks")  # make unlock
@@ -42,7 +42,7 @@ def test_a_job_that_was_killed_is_sent_again_and_goes_on_from_its_checkpoint(
     nodes: Cluster, alone: Study, study: Study, tmp_path: Path, by: str
 ) -> None:
     run = begin(tmp_path, nodes, *packs(study))
-    first = half_way(study)
+    first = half_way(study, run)
     if by == "kill":
         os.kill(first.pid, signal.SIGKILL)
     else:
@@ -56,7 +56,7 @@ def test_a_job_that_was_killed_is_sent_again_and_goes_on_from_its_checkpoint(
 
 def test_a_job_outlives_the_daemon_of_its_node(nodes: Cluster, alone: Study, study: Study, tmp_path: Path) -> None:
     run = begin(tmp_path, nodes, *packs(study))
-    first = half_way(study)
+    first = half_way(study, run)
     nodes.restart_node()
     finish(run, tmp_path)
     assert again(study, first).pid == first.pid and steps_trained(again(study, first)) == STEPS

@@ -102,10 +102,10 @@ def wait_until(find: Callable[[], T]) -> T:
     return found
 
 
-def half_way(study: Study) -> Record:
+def half_way(study: Study, run: subprocess.Popen[str]) -> Record:
     """The record of a job that is half way through its training, once there is one."""
-    found = wait_until(lambda: half_trained(study))
-    assert found
+    found = wait_until(lambda: half_trained(study) or run.poll() is not None)
+    assert isinstance(found, Record), "Snakemake has ended, and nothing was half trained"
     return found
 
 
