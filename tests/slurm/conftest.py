@@ -1,4 +1,4 @@
-"""What the tests of the tiny study share: a cluster without GPUs, and the study made on this machine without Slurm."""
+"""What the tests of the tiny study share: a cluster that counts six CPUs, and the study made here without Slurm."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.slurm.tiny_study import begin, finish, write_study
 
 @pytest.fixture(scope="session")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("nodes"), cpus=2) as made:
+    with cluster(tmp_path_factory.mktemp("nodes"), cpus=6) as made:
         yield made
 
 
