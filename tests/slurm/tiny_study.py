@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import yaml
 
-from caplora.jobs import Record, packs_of, read_records
+from caplora.jobs import Record, pack_name, read_records
 from caplora.study import PROJECT, Study, read_study, read_variants
 from tests.slurm.cluster import Cluster
 
@@ -109,10 +109,10 @@ def half_way(study: Study, run: subprocess.Popen[str]) -> Record:
     return found
 
 
-def packs(study: Study) -> list[str]:
-    """What Snakemake is asked for where all packs are to be trained and nothing more."""
+def first_pack(study: Study) -> str:
+    """What Snakemake is asked for where the first pack is to be trained and nothing more."""
     variants = read_variants(str(study.run.parents[1] / "variants.yaml"))
-    return [str(study.run / "jobs" / f"02_train_lora_{name}.made") for name in packs_of(variants, 2, {})]
+    return str(study.run / "jobs" / f"02_train_lora_{pack_name(variants[:2])}.made")
 
 
 def trainings(study: Study) -> list[Record]:
