@@ -50,7 +50,7 @@ scoring:
   identity: {{path: {MINI}/models/identity}}
 """
 WITHOUT_GPUS = ("--default-resources", "gpu=0", "mem_mb=2000", "runtime=20")
-QUICK = ("--slurm-init-seconds-before-status-checks", "3")
+QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--slurm-keep-successful-logs")
 
 
 def write_study(folder: Path) -> Study:
