@@ -121,10 +121,10 @@ def trainings(study: Study) -> list[Record]:
 
 
 def half_trained(study: Study) -> Record | None:
-    """The record of a job that has written a checkpoint and no adapter yet."""
+    """The record of a job that has written the checkpoint of a step (0 is none) and no adapter yet."""
     for record in trainings(study):
         folders = [study.run / "adapters" / name for name in record.variants]
-        begun = all(list(folder.glob("checkpoints/step_*")) for folder in folders)
+        begun = all(list(folder.glob("checkpoints/step_*[1-9]*")) for folder in folders)
         if record.state == "running" and begun and not any((f / "settings.json").is_file() for f in folders):
             return record
     return None
