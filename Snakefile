@@ -19,7 +19,6 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
 
 from caplora.jobs import images_digest, next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
 from caplora.study import BASELINE, PROJECT, read_study, read_variants
@@ -33,7 +32,6 @@ STUDIES = {name: read_study(given) for name, given in GIVEN.items()}
 VARIANTS = str(config.get("variants", "grid"))
 REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
 CARD = config.get("card")  # what the jobs run on: T4, A100 …, which says how many variants fit and how long they take
-GPU = int(config.get("gpu", 0))  # that a job holds
 THREADS = int(config.get("threads", 8))
 PROCESSES = int(config.get("processes", 1))  # of one training, by accelerate
 variants = read_variants(VARIANTS)
@@ -133,18 +131,26 @@ def code_of(name):
     return digest(*("".join(c["source"]) for c in cells))
 
 
-@functools.cache
 def run_of(study, job):
-    """The number of a job's next run: another one where it has failed, or where files of it are gone."""
-    own, number = STUDIES[study], job[:2]
-    trained = [v for v in variants if (own.adapter(v) / "settings.json").is_file()]
-    part = PACKS[study].get(job.rpartition("_")[2], variants)
-    made = {
-        "02": [own.adapter(v) / "settings.json" for v in part],
-        "03": [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *(v.name for v in trained))],
-    }
-    files = made.get(number, []) if job in ("03_inference",) or number == "02" else []
-    return next_run(record_path(own, job), files)
+    """The number of a job's next run: another one where it has failed, or where files of it are gone.
+
+    Snakemake on the node of a job takes it from the one that sent the job, whose number is what is remembered.
+    """
+    name = f"CAPLORA_RUN_{digest(study, job)}"
+    if name not in os.environ:
+        os.environ[name] = str(next_run(record_path(STUDIES[study], job), files_of(study, job)))
+    return int(os.environ[name])
+
+
+def files_of(study, job):
+    """The files without which a job is to run again: of training and of drawing, as far as they have been."""
+    own = STUDIES[study]
+    if job.startswith("02"):
+        return [own.adapter(v) / "settings.json" for v in PACKS[study].get(job.rpartition("_")[2], variants)]
+    if job != "03_inference":
+        return []
+    trained = [v.name for v in variants if (own.adapter(v) / "settings.json").is_file()]
+    return [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *trained)]
 
 
 def run(job):
@@ -154,6 +160,12 @@ def run(job):
 def notebook(name):
     """What the params of a job say of its notebook, and which study it is given."""
     return {"notebook": name, "code": code_of(name), "study": lambda w: GIVEN[w.study], "run": run(name)}
+
+
+def gpus(processes=1):
+    """How many GPUs a job holds: as `gpu` says, or one for each of several processes; else what the profile says."""
+    each = config.get("gpu", 1 if processes > 1 else None)
+    return {} if each is None else {"gpu": int(each) * processes}
 
 
 def minutes(part):
@@ -206,7 +218,7 @@ checkpoint captions:
         **notebook("01_data_captioning"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
     message:
         "{wildcards.study}, 1 of 5: your images are made safe and captioned"
     shell:
@@ -223,8 +235,8 @@ rule pack:
         f"{RUN}/packs/{{pack}}.yaml",
     params:
         text=lambda w: pack_text(PACKS[w.study][w.pack]),
-    run:
-        Path(output[0]).write_text(params.text, encoding="utf-8")
+    shell:  # `run` would start a Snakemake of its own
+        "printf %s {params.text:q} > {output:q}"
 
 
 def of_pack(w):
@@ -258,7 +270,7 @@ rule adapters:
         **notebook("02_train_lora"),
     threads: THREADS
     resources:
-        gpu=GPU * PROCESSES,
+        **gpus(PROCESSES),
         **minutes("training"),
     message:
         "{wildcards.study}, 2 of 5: a pack of adapters is trained"
@@ -287,7 +299,7 @@ rule part:
         **notebook("03_inference"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("sampling"),
     message:
         "{wildcards.study}, 3 of 5: a pack draws the development prompts"
@@ -312,7 +324,7 @@ rule samples:
         **notebook("03_inference"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("sampling"),
     message:
         "{wildcards.study}, 3 of 5: every arm draws the prompts from the same noise"
@@ -334,7 +346,7 @@ rule scores:
         **notebook("04_clipscore"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        **gpus(),
         **minutes("scoring"),
     message:
         "{wildcards.study}, 4 of 5: the samples are scored"
@@ -355,6 +367,8 @@ rule report:
         variants=variants_of,
         **notebook("05_analysis"),
     threads: THREADS
+    resources:
+        gpu=0,
     message:
         "{wildcards.study}, 5 of 5: figures and report"
     shell:
