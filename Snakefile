@@ -14,15 +14,16 @@ in the ledger, because Snakemake deletes the outputs of a job before it runs and
 """
 
 import functools
-import hashlib
-import json
 import os
 import re
 import sys
 from pathlib import Path
 
-from caplora.jobs import images_digest, next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
-from caplora.study import BASELINE, PROJECT, read_study, read_variants
+from caplora.jobs import (
+    chooses_by, code_of, images_digest, left_by, models_of, next_run, pack_text, packs_of, read_packs, read_records,
+    record_path, settings_of,
+)  # fmt: skip
+from caplora.study import BASELINE, read_study, read_variants
 
 TAKEN = {"study", "variants", "redraw", "pack", "card", "gpu", "threads", "processes"}
 if unknown := sorted(set(config) - TAKEN):
@@ -74,76 +75,28 @@ def pack_of(w):
     return PACKS[w.study].get(getattr(w, "part", "").removeprefix("_"), variants)
 
 
-def digest(*texts):
-    """Twelve characters that change when a text changes."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+def settings(notebook):
+    """The settings that a notebook reads, in a few characters for each part."""
+    return lambda w: settings_of(STUDIES[w.study], notebook)
 
 
-def settings_of(study, *parts):
-    """The parts of the study that a job reads, as text: it runs again when they change."""
-    return STUDIES[study].model_dump_json(include=set(parts))
-
-
-def settings(*parts):
-    """The same in a few characters for each part, by which one sees what has changed."""
-    return lambda w: ", ".join(f"{part} {digest(settings_of(w.study, part))}" for part in parts)
-
-
-@functools.cache
-def models_in(study, paths):
-    folders = [STUDIES[study]._root / path for path in paths]
-    files = sorted(p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file())
-    return digest(*(hashlib.sha256(p.read_bytes()).hexdigest() for p in files))
-
-
-def models(*of):
-    """The digest of those models that are folders: a model made anew is another model."""
-    return lambda w: models_in(w.study, tuple(path for find in of for path in find(STUDIES[w.study])))
-
-
-def base(study):
-    return [study.base.path]
-
-
-def captioner(study):
-    return [study.captioning.model.path]
-
-
-def first_clip(study):
-    return [study.scoring.clips[0].name.removeprefix("local-dir:")]
-
-
-def judges(study):
-    others = [study.scoring.identity.path, *([study.scoring.judge.path] if study.scoring.judge else [])]
-    return [*(clip.name.removeprefix("local-dir:") for clip in study.scoring.clips), *others]
+def models(notebook, part=False):
+    """The digest of those models of a notebook that are folders; `part`: of one that chooses nothing."""
+    return lambda w: models_of(STUDIES[w.study], notebook, part)
 
 
 @functools.cache
 def images(study):
     """The digest of the person's images and of how they are made ready: content, and settings."""
-    return digest(settings_of(study, "images", "captioning"), images_digest(STUDIES[study]))
-
-
-@functools.cache
-def code_of(name):
-    """The digest of a notebook's code: outputs, prose and the parameters cell may change without a rerun."""
-    path = PROJECT / "notebooks" / f"{name}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]  # nbformat takes a second to import
-    cells = [c for c in cells if c["cell_type"] == "code" and "parameters" not in c["metadata"].get("tags", [])]
-    return digest(*("".join(c["source"]) for c in cells))
+    return f"{settings_of(STUDIES[study], '01_data_captioning')}, {images_digest(STUDIES[study])}"
 
 
 @functools.cache
 def run_of(study, job):
     """The number of a job's next run: another one where it has failed, or where files of it are gone."""
-    own, number = STUDIES[study], job[:2]
-    trained = [v for v in variants if (own.adapter(v) / "settings.json").is_file()]
-    part = PACKS[study].get(job.rpartition("_")[2], variants)
-    made = {
-        "02": [own.adapter(v) / "settings.json" for v in part],
-        "03": [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *(v.name for v in trained))],
-    }
-    files = made.get(number, []) if job in ("03_inference",) or number == "02" else []
+    own, part = STUDIES[study], job.rpartition("_")[2]
+    once = job.startswith("03") and job != "03_inference"  # what a part drew and is gone, the run over all draws
+    files = [] if once else left_by(own, job, PACKS[study].get(part, variants))
     return next_run(record_path(own, job), files)
 
 
@@ -202,7 +155,7 @@ checkpoint captions:
         f"{RUN}/01_data_captioning.ipynb",
     params:
         images=lambda w: images(w.study),
-        models=models(captioner),
+        models=models("01_data_captioning"),
         **notebook("01_data_captioning"),
     threads: THREADS
     resources:
@@ -249,12 +202,12 @@ rule adapters:
     wildcard_constraints:
         part="(_p[0-9a-f]{8})?",
     params:
-        settings=settings("base", "training"),
+        settings=settings("02_train_lora"),
         names=lambda w: [v.name for v in pack_of(w)],
         variants=variants_of,
         part=lambda w: f"--part {w.part[1:]} --go_on" if w.part else "",
         processes=PROCESSES,
-        models=models(base),
+        models=models("02_train_lora"),
         **notebook("02_train_lora"),
     threads: THREADS
     resources:
@@ -279,11 +232,11 @@ rule part:
     wildcard_constraints:
         part="_baseline|_p[0-9a-f]{8}",
     params:
-        settings=settings("base", "sampling"),
+        settings=settings("03_inference"),
         variants=variants_of,
         part=lambda w: f"--part {w.part[1:]}" + " --go_on" * (w.part != "_baseline"),
         redraw="--redraw" if REDRAW else "",
-        models=models(base),
+        models=models("03_inference", part=True),
         **notebook("03_inference"),
     threads: THREADS
     resources:
@@ -303,12 +256,12 @@ rule samples:
     log:
         f"{RUN}/03_inference.ipynb",
     params:
-        settings=settings("base", "sampling"),
-        chooses=lambda w: STUDIES[w.study].scoring.model_dump_json(include={"clips": {0}, "prefix": True}),
+        settings=settings("03_inference"),
+        chooses=lambda w: chooses_by(STUDIES[w.study]),
         names=[v.name for v in variants],
         variants=variants_of,
         redraw="--redraw" if REDRAW else "",
-        models=models(base, first_clip),
+        models=models("03_inference"),
         **notebook("03_inference"),
     threads: THREADS
     resources:
@@ -328,9 +281,9 @@ rule scores:
     log:
         f"{RUN}/04_clipscore.ipynb",
     params:
-        settings=settings("scoring"),
+        settings=settings("04_clipscore"),
         variants=variants_of,
-        models=models(judges),
+        models=models("04_clipscore"),
         **notebook("04_clipscore"),
     threads: THREADS
     resources:
@@ -351,7 +304,7 @@ rule report:
     log:
         f"{RUN}/05_analysis.ipynb",
     params:
-        settings=settings("question", "claims", "captioning", "training", "sampling"),
+        settings=settings("05_analysis"),
         variants=variants_of,
         **notebook("05_analysis"),
     threads: THREADS

@@ -6,9 +6,10 @@ does, and `made` has a digest of what it has made. The graph (Snakefile), the re
 """
 
 from caplora.jobs.gpus import gpus, own_gpu
-from caplora.jobs.made import images_digest, made_by
+from caplora.jobs.made import images_digest, left_by, made_by
 from caplora.jobs.notebook import JobError, run_notebook, train_by_accelerate
 from caplora.jobs.packs import Packs, pack_name, pack_path, pack_text, packs_of, read_packs, write_pack
+from caplora.jobs.reads import chooses_by, code_of, models_of, settings_of
 from caplora.jobs.records import (
     DONE,
     FAILED,
@@ -27,8 +28,9 @@ from caplora.jobs.records import (
 from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [
-    "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "drop_work", "gone", "gpus",
-    "images_digest", "made_by", "next_run", "own_gpu", "pack_name", "pack_path", "pack_text", "packs_of", "read_ended",
-    "read_packs", "read_record", "read_records", "read_works", "record_path", "records_folder", "run_notebook",
-    "train_by_accelerate", "work_here", "write_pack", "write_record", "write_work",
+    "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "chooses_by", "code_of", "drop_work",
+    "gone", "gpus", "images_digest", "left_by", "made_by", "models_of", "next_run", "own_gpu", "pack_name", "pack_path",
+    "pack_text", "packs_of", "read_ended", "read_packs", "read_record", "read_records", "read_works", "record_path",
+    "records_folder", "run_notebook", "settings_of", "train_by_accelerate", "work_here", "write_pack", "write_record",
+    "write_work",
 ]  # fmt: skip

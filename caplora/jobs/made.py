@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from caplora.study import BASELINE, Study, file_hash, write_text
+from caplora.study import BASELINE, Study, Variant, file_hash, write_text
 
 
 def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
@@ -20,6 +20,16 @@ def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
         return _digest(f"{p.name} {file_hash(p)}" for f in folders for p in sorted(f.glob("*.safetensors")))
     arms = [study.samples(arm) for arm in (BASELINE, *variants)] if variants else sorted(study.samples("").glob("*"))
     return _digest(_looks(p) for folder in arms for p in sorted(folder.glob("*.png")))
+
+
+def left_by(study: Study, notebook: str, variants: Sequence[Variant]) -> list[Path]:
+    """The files by which one sees that what a notebook made of these variants is still there."""
+    if notebook.startswith("03"):
+        trained = [v.name for v in variants if (study.adapter(v) / "settings.json").is_file()]
+        return [study.samples(arm) / "metadata.csv" for arm in (BASELINE, *trained)]
+    if notebook.startswith("02"):
+        return [study.adapter(v) / "settings.json" for v in variants]
+    return [{"01": study.dataset / "metadata.csv", "04": study.scores, "05": study.report}[notebook[:2]]]
 
 
 def images_digest(study: Study) -> str:

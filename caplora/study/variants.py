@@ -153,7 +153,7 @@ def _variants_of_file(name: str) -> tuple[Variant, ...]:
     content = read_yaml(path)
     if "variants" not in content or not set(content) <= {"variants", "seeds"}:
         raise StudyError(
-            f"{path}: the keys are 'variants' and, where it trains from several, 'seeds', got {sorted(map(str, content))}"
+            f"{path}: the keys are 'variants' and, where it trains from several, 'seeds', got {list(content)}"
         )
     read = _variants(content["variants"], str(path))
     return _from_seeds(read, content["seeds"], str(path)) if "seeds" in content else read
