@@ -22,6 +22,11 @@ def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
     return _digest(_looks(p) for folder in arms for p in sorted(folder.glob("*.png")))
 
 
+def write_made(path: Path, study: Study, notebook: str, variants: Sequence[str] = (), failed: str = "") -> None:
+    """Write the digest of what a notebook made into a file, behind it what is said of a job that failed."""
+    write_text(path, f"{made_by(study, notebook, variants)}{failed}\n")
+
+
 def left_by(study: Study, notebook: str, variants: Sequence[Variant]) -> list[Path]:
     """The files by which one sees that what a notebook made of these variants is still there."""
     if notebook.startswith("03"):

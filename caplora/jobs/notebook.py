@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from caplora.jobs.gpus import gpus, own_gpu
+from caplora.jobs.gpus import gpus_here, own_gpu
 from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
 from caplora.study import PROJECT, Study, Variant
 
@@ -54,6 +54,16 @@ def run_notebook(
     return recorded(study, job, copy, [v.name for v in variants], run, work)
 
 
+def parameters_of(
+    notebook: str, study: str, variants: str, drive: str = "", redraw: bool = False, part: bool = False
+) -> dict[str, Any]:
+    """The parameters that a notebook has, of these; no variants and no drive are none."""
+    given: dict[str, Any] = {"study": study}
+    given |= {"variants": variants} if variants and not notebook.startswith("01") else {}
+    given |= {"drive": drive} if drive else {}
+    return given | ({"redraw": redraw, "part": part} if notebook.startswith("03") else {})
+
+
 def one_by_one(source: Path, copy: Path, parameters: Mapping[str, Any], variants: Sequence[Variant]) -> None:
     """Execute a notebook for each variant alone, into a copy of its own; raises RuntimeError naming those that fail."""
     failed = []
@@ -89,7 +99,7 @@ def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: i
     path = record_path(study, job)
     path.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    with only_run(path.with_suffix(".lock")), own_gpu(gpus()) as gpu:
+    with only_run(path.with_suffix(".lock")), own_gpu(gpus_here()) as gpu:
         host, pid = socket.gethostname(), os.getpid()
         record = Record(job, str(copy), tuple(variants), RUNNING, began=now(), host=host, pid=pid, gpu=gpu, run=run)
         write_record(path, record)

@@ -14,7 +14,6 @@ SETTINGS = {  # the parts of a study that a notebook reads, but for what it choo
     "04_clipscore": ("scoring",),
     "05_analysis": ("question", "claims", "captioning", "training", "sampling"),
 }
-CHOOSES = {"clips": {0}, "prefix": True}  # of the scoring: what 03 chooses by
 
 
 def digest(*texts: str) -> str:
@@ -30,7 +29,7 @@ def settings_of(study: Study, notebook: str) -> str:
 
 def chooses_by(study: Study) -> str:
     """The settings by which notebook 03 chooses."""
-    return study.scoring.model_dump_json(include=CHOOSES)
+    return study.scoring.model_dump_json(include={"clips": {0}, "prefix": True})
 
 
 def models_of(study: Study, notebook: str, part: bool = False) -> str:
