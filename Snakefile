@@ -80,9 +80,14 @@ def settings(notebook):
     return lambda w: settings_of(STUDIES[w.study], notebook)
 
 
+@functools.cache
+def models_in(study, notebook, part):
+    return models_of(STUDIES[study], notebook, part)
+
+
 def models(notebook, part=False):
     """The digest of those models of a notebook that are folders; `part`: of one that chooses nothing."""
-    return lambda w: models_of(STUDIES[w.study], notebook, part)
+    return lambda w: models_in(w.study, notebook, part)
 
 
 @functools.cache

@@ -16,14 +16,14 @@ from caplora.commands.pictures import sample, score
 from caplora.commands.plan import plan
 from caplora.commands.publish import publish
 from caplora.commands.rate import rate
-from caplora.commands.report import report
+from caplora.commands.report import report, verify
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
 from caplora.commands.watch import watch
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, run, train, job, watch, rate, report, publish),
+    "Study": (new, captions, plan, run, train, job, watch, rate, report, verify, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }

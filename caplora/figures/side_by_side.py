@@ -3,10 +3,10 @@
 Which ones are shown is in a table that comes with each figure; a picture that is missing is said to be.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 
 import pandas as pd
 from matplotlib import rc_context
@@ -17,6 +17,7 @@ from caplora.figures.look import STYLE, WIDTH, Figure, footnote, opening_note, s
 from caplora.statistics import Row
 from caplora.study import BASELINE, Study, metric_of, signed
 
+LETTERS = 22  # of a line below a pair
 EXTREMES = ("kind", "place", "prompt", "seed", "variant", "baseline", "adapter", "difference")
 Pair = tuple[Picture | None, Picture | None]
 OVER = "#c8442a"
@@ -111,7 +112,7 @@ def closest(pictures: Sequence[Pair], table: pd.DataFrame) -> Figure:
     for pair, row in zip(pictures, table.to_dict("records"), strict=True):
         above = row["similarity"] > limit
         cosine = f"{row['similarity']:.3f}" + (", above the limit" if above else "")
-        words = f"{cosine}\n{fill(row['variant'], 22)}\nseed {row['seed']}"
+        words = f"{cosine}\n{named(row['variant'])}\nseed {row['seed']}"
         shown.append(Shown(pair, ("", ""), words, above))
     title = f"The {len(shown)} samples most like a training image (left) beside that image (right)"
     note = (
@@ -119,6 +120,15 @@ def closest(pictures: Sequence[Pair], table: pd.DataFrame) -> Figure:
         f" training image\nmost like them. {sum(one.framed for one in shown)} of these {len(shown)} are above it."
     )
     return _sheet([(title, shown)], 5, note)
+
+
+def named(variant: str) -> str:
+    """The name of a variant in lines that are short enough for a pair of pictures, broken before one of its parts."""
+    lines = [""]
+    for part in re.findall("_?[^_]+", variant):
+        lines += [""] * (len(lines[-1]) + len(part) > LETTERS)
+        lines[-1] += part
+    return "\n".join(filter(None, lines))
 
 
 def _sheet(blocks: Sequence[tuple[str, Sequence[Shown]]], per_row: int, note: str) -> Figure:

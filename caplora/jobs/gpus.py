@@ -14,7 +14,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 WAIT = 1.0  # seconds between two looks for one that is free
 
 
-def gpus_here() -> list[str]:
+def visible_gpus() -> list[str]:
     """The GPUs that this process may use, by number or name; none where a scheduler has assigned them already."""
     if "SLURM_JOB_ID" in os.environ:
         return []

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from caplora.jobs.gpus import gpus_here, own_gpu
+from caplora.jobs.gpus import own_gpu, visible_gpus
 from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
 from caplora.study import PROJECT, Study, Variant
 
@@ -99,7 +99,7 @@ def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: i
     path = record_path(study, job)
     path.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    with only_run(path.with_suffix(".lock")), own_gpu(gpus_here()) as gpu:
+    with only_run(path.with_suffix(".lock")), own_gpu(visible_gpus()) as gpu:
         host, pid = socket.gethostname(), os.getpid()
         record = Record(job, str(copy), tuple(variants), RUNNING, began=now(), host=host, pid=pid, gpu=gpu, run=run)
         write_record(path, record)

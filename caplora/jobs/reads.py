@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def models_of(study: Study, notebook: str, part: bool = False) -> str:
         "03_inference": [study.base.path] if part else [study.base.path, first],
         "04_clipscore": [*clips, *judges],
     }
-    return _content(tuple(str(study.path(path)) for path in paths.get(notebook, ())))
+    return _content(study.path(path) for path in paths.get(notebook, ()))
 
 
 def code_of(notebook: str) -> str:
@@ -56,8 +57,13 @@ def code_of(notebook: str) -> str:
     return digest(*("".join(c["source"]) for c in cells))
 
 
-@cache
-def _content(folders: tuple[str, ...]) -> str:
+def _content(folders: Iterable[Path]) -> str:
     """A digest of all files in those of these folders that are there."""
-    found = [p for folder in map(Path, folders) if folder.is_dir() for p in folder.rglob("*") if p.is_file()]
-    return digest(*map(file_hash, sorted(found)))
+    found = sorted(p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file())
+    return digest(*(_hash_of(p, p.stat().st_size, p.stat().st_mtime_ns) for p in found))
+
+
+@cache
+def _hash_of(path: Path, size: int, time: int) -> str:
+    """The hash of a file, which is read again once its size or time is another."""
+    return file_hash(path)

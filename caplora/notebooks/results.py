@@ -52,15 +52,13 @@ from caplora.rating import people_figure, people_table
 from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
+from caplora.verifying import write_manifest
 
 COLUMNS, CURVES = 12, 14  # variants in a grid of samples, and with a curve of their loss
 
 
 class Results(Axes):
-    """The results of a study. A figure is drawn, saved with its table and shown; the report takes those that were.
-
-    A figure that needs what the study does not have (a judge, other scales, an ablation) is None.
-    """
+    """The results of a study. A figure is drawn, saved and shown; None where the study lacks what it needs."""
 
     @cached_property
     def drawn(self) -> dict[str, Path]:
@@ -242,8 +240,10 @@ class Results(Axes):
         """The answer, and where the report and the figures are that were written."""
         page = write_report(self.study.report, self.study, self.chosen.reported, self.findings, self.drawn)
         write_progress(self.study)
+        manifest = write_manifest(self.study, self.asked)
         names = ", ".join(f"{path.stem} (png, svg, numbers as csv)" for path in self.drawn.values())
-        return f"{self.findings.answer}\n\nreport:  {page}\nfigures: {self.study.figures}\n         {names}"
+        said = f"report:  {page}\nhashes:  {manifest}\nfigures: {self.study.figures}\n         {names}"
+        return f"{self.findings.answer}\n\n{said}"
 
     def pdf(self) -> Path:
         """The report as a PDF; raises PdfError without WeasyPrint."""

@@ -138,6 +138,7 @@ class Samples(Arms):
             ["on all prompts:", BASELINE, *tested],
             ["on the development prompts only:", *spared] if spared else [],
             ["with captions, whether they copy:", *asked] if asked else [],
+            [self.removed] if self.retrained else [],
             [f"{pictures_in(self.jobs)} samples to draw"],
         ]
         return "\n".join(" ".join(line) for line in lines if line)

@@ -525,3 +525,9 @@ def test_labelled_grid_shows_every_picture_and_says_every_label() -> None:
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
     np.testing.assert_array_equal(shown, [picture for row in SQUARES for picture in row])
     assert [label for label in (*ACROSS, *ROWS, "seed 3, 20 steps") if label not in read(figure)] == []
+
+
+def test_a_long_name_is_broken_before_its_parts() -> None:
+    assert side_by_side.named("r4_a8") == "r4_a8"
+    assert side_by_side.named("r32_a32_qkvo_n10_step240") == "r32_a32_qkvo_n10\n_step240"
+    assert side_by_side.named("x" * 30) == "x" * 30
