@@ -13,6 +13,8 @@ from caplora.jobs.reads import SETTINGS, chooses_by, code_of, digest, models_of,
 from caplora.jobs.records import DONE, next_run, read_record, record_path
 from caplora.study import Study, Variant, file_hash, read_study, read_variants, write_text
 
+MAKE = tuple(SETTINGS)[:3]  # those whose digest of what they made the others read; 04 and 05 leave single files
+
 
 def run_study(named: str, variants: str = "grid", drive: str = "", redraw: bool = False) -> Iterator[tuple[str, bool]]:
     """Run the five notebooks of a study in their order, yielding each, once it is done, and whether it was run now.
@@ -28,7 +30,8 @@ def run_study(named: str, variants: str = "grid", drive: str = "", redraw: bool 
             own = () if notebook.startswith("01") else asked
             run = next_run(record_path(study, notebook), left_by(study, notebook, asked))
             run_notebook(study, notebook, given, variants=own, run=run)
-            write_made(made_path(study, notebook), study, notebook, [v.name for v in own])
+            if notebook in MAKE:
+                write_made(made_path(study, notebook), study, notebook, [v.name for v in own])
             write_text(_reads_path(study, notebook), reads)
         yield notebook, due
 
@@ -71,8 +74,17 @@ def _before(study: Study, notebook: str) -> str:
         "05": [study.scores, *sorted((study.dataset / "ratings").glob("*.jsonl"))],
     }
     if notebook.startswith("01"):
-        return images_digest(study)
+        return _images(study)
     return digest(*(file_hash(path) if path.is_file() else "" for path in files[notebook[:2]]))
+
+
+def _images(study: Study) -> str:
+    """The digest of a person's images; where they are not on this machine, what it was when they were made ready."""
+    if study.images_folder.is_dir():
+        return images_digest(study)
+    path = _reads_path(study, "01_data_captioning")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.removeprefix("before: ") for line in lines if line.startswith("before: ")), "")
 
 
 def _reads_path(study: Study, notebook: str) -> Path:

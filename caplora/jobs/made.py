@@ -49,7 +49,8 @@ def images_digest(study: Study) -> str:
         found[str(file)] = old if old[:2] == seen else [*seen, file_hash(file)]
     if found != known:
         write_text(path, json.dumps(found) + "\n")
-    return _digest(f"{file} {sha}" for file, (*_, sha) in found.items())
+    own = study.images_folder
+    return _digest(f"{Path(file).relative_to(own).as_posix()} {sha}" for file, (*_, sha) in found.items())
 
 
 def _looks(path: Path) -> str:

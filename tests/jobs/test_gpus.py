@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +51,29 @@ def test_two_processes_hold_two_cards_and_a_third_waits_for_one_that_was_killed(
         for process in (first, second):
             process.kill()
             process.communicate()
+
+
+def test_several_cards_are_held_all_or_none(tmp_path: Path) -> None:
+    process = holder(tmp_path)
+    one = held(process)
+    with ThreadPoolExecutor() as pool:
+
+        def both() -> str:
+            with own_gpu(["0", "1"], tmp_path, 2) as gpus:
+                return gpus
+
+        waiting = pool.submit(both)
+        time.sleep(0.2)
+        with own_gpu([{"0": "1", "1": "0"}[one]], tmp_path):  # is let go by who waits for two
+            assert not waiting.done()
+        process.kill()
+        process.communicate()
+        assert waiting.result(timeout=30) == "0,1"
+    with (
+        pytest.raises(RuntimeError, match="3 GPUs are asked for, a process each, and there are 0, 1"),
+        own_gpu(["0", "1"], tmp_path, 3),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("before", [None, "", "3,5"])
