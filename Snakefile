@@ -29,14 +29,24 @@ TAKEN = {"study", "variants", "redraw", "pack", "card", "gpu", "threads", "proce
 if unknown := sorted(set(config) - TAKEN):
     raise WorkflowError(f"--config takes {', '.join(sorted(TAKEN))}, each as NAME=VALUE, got {', '.join(unknown)}")
 
+
+def number(name, default, least=1):
+    """A whole number of the config."""
+    given = config.get(name, default)
+    if given == default or (type(given) is int and given >= least):
+        return given
+    raise WorkflowError(f"{name} must be a whole number of at least {least}, got {given}")
+
+
 GIVEN = {read_study(name).name: name for name in str(config.get("study", "mini")).split("+")}
 STUDIES = {name: read_study(given) for name, given in GIVEN.items()}
 VARIANTS = str(config.get("variants", "grid"))
 REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
 CARD = config.get("card")  # what the jobs run on: T4, A100 …, which says how many variants fit and how long they take
-GPU = int(config.get("gpu", 0))  # that a job holds
-THREADS = int(config.get("threads", 8))
-PROCESSES = int(config.get("processes", 1))  # of one training, by accelerate
+GPU = number("gpu", 0, least=0)  # that a job holds
+THREADS = number("threads", 8)
+PROCESSES = number("processes", 1)  # of one training, by accelerate
+PACK = number("pack", None)  # variants that one job trains
 variants = read_variants(VARIANTS)
 
 roots = {str(study.run.parents[1]) for study in STUDIES.values()}
@@ -58,12 +68,13 @@ def forecast(study, variants):
     """What the planner says of a study's variants on the card."""
     from caplora import planning  # counts on torch, which takes seconds to import
 
-    return planning.forecast_of(study, variants, planning.read_configs(study), planning.card_of(CARD))
+    card = planning.card_of(CARD)
+    return planning.forecast_of(study, variants, planning.read_configs(study), card)
 
 
 def packs(study):
     """Pack → its variants."""
-    size = int(config.get("pack", 0)) or (forecast(study, variants[:64]).needs.variants if CARD else None)
+    size = PACK or (forecast(study, variants[:64]).needs.variants if CARD else None)
     return packs_of(variants, size, read_packs(study))
 
 
