@@ -14,26 +14,37 @@ in the ledger, because Snakemake deletes the outputs of a job before it runs and
 """
 
 import functools
-import hashlib
-import json
 import os
 import re
 import sys
 
-from caplora.jobs import images_digest, next_run, pack_path, pack_text, packs_of, read_packs, read_records, record_path
-from caplora.study import BASELINE, PROJECT, read_study, read_variants
+from caplora.jobs import (
+    chooses_by, code_of, images_digest, left_by, models_of, next_run, pack_text, packs_of, read_packs, read_records,
+    record_path, settings_of,
+)  # fmt: skip
+from caplora.study import BASELINE, read_study, read_variants
 
 TAKEN = {"study", "variants", "redraw", "pack", "card", "gpu", "threads", "processes"}
 if unknown := sorted(set(config) - TAKEN):
     raise WorkflowError(f"--config takes {', '.join(sorted(TAKEN))}, each as NAME=VALUE, got {', '.join(unknown)}")
+
+
+def number(name, default, least=1):
+    """A whole number of the config."""
+    given = config.get(name, default)
+    if given == default or (type(given) is int and given >= least):
+        return given
+    raise WorkflowError(f"{name} must be a whole number of at least {least}, got {given}")
+
 
 GIVEN = {read_study(name).name: name for name in str(config.get("study", "mini")).split("+")}
 STUDIES = {name: read_study(given) for name, given in GIVEN.items()}
 VARIANTS = str(config.get("variants", "grid"))
 REDRAW = bool(config.get("redraw", False))  # samples drawn with other settings than the study has by now may go
 CARD = config.get("card")  # what the jobs run on: T4, A100 …, which says how many variants fit and how long they take
-THREADS = int(config.get("threads", 8))
-PROCESSES = int(config.get("processes", 1))  # of one training, by accelerate
+THREADS = number("threads", 8)
+PROCESSES = number("processes", 1)  # of one training, by accelerate
+PACK = number("pack", None)  # variants that one job trains
 variants = read_variants(VARIANTS)
 
 roots = {str(study.run.parents[1]) for study in STUDIES.values()}
@@ -55,12 +66,13 @@ def forecast(study, variants):
     """What the planner says of a study's variants on the card."""
     from caplora import planning  # counts on torch, which takes seconds to import
 
-    return planning.forecast_of(study, variants, planning.read_configs(study), planning.card_of(CARD))
+    card = planning.card_of(CARD)
+    return planning.forecast_of(study, variants, planning.read_configs(study), card)
 
 
 def packs(study):
     """Pack → its variants."""
-    size = int(config.get("pack", 0)) or (forecast(study, variants[:64]).needs.variants if CARD else None)
+    size = PACK or (forecast(study, variants[:64]).needs.variants if CARD else None)
     return packs_of(variants, size, read_packs(study))
 
 
@@ -72,63 +84,25 @@ def pack_of(w):
     return PACKS[w.study].get(getattr(w, "part", "").removeprefix("_"), variants)
 
 
-def digest(*texts):
-    """Twelve characters that change when a text changes."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
-
-
-def settings_of(study, *parts):
-    """The parts of the study that a job reads, as text: it runs again when they change."""
-    return STUDIES[study].model_dump_json(include=set(parts))
-
-
-def settings(*parts):
-    """The same in a few characters for each part, by which one sees what has changed."""
-    return lambda w: ", ".join(f"{part} {digest(settings_of(w.study, part))}" for part in parts)
+def settings(notebook):
+    """The settings that a notebook reads, in a few characters for each part."""
+    return lambda w: settings_of(STUDIES[w.study], notebook)
 
 
 @functools.cache
-def models_in(study, paths):
-    folders = [STUDIES[study]._root / path for path in paths]
-    files = sorted(p for folder in folders if folder.is_dir() for p in folder.rglob("*") if p.is_file())
-    return digest(*(hashlib.sha256(p.read_bytes()).hexdigest() for p in files))
+def models_in(study, notebook, part):
+    return models_of(STUDIES[study], notebook, part)
 
 
-def models(*of):
-    """The digest of those models that are folders: a model made anew is another model."""
-    return lambda w: models_in(w.study, tuple(path for find in of for path in find(STUDIES[w.study])))
-
-
-def base(study):
-    return [study.base.path]
-
-
-def captioner(study):
-    return [study.captioning.model.path]
-
-
-def first_clip(study):
-    return [study.scoring.clips[0].name.removeprefix("local-dir:")]
-
-
-def judges(study):
-    others = [study.scoring.identity.path, *([study.scoring.judge.path] if study.scoring.judge else [])]
-    return [*(clip.name.removeprefix("local-dir:") for clip in study.scoring.clips), *others]
+def models(notebook, part=False):
+    """The digest of those models of a notebook that are folders; `part`: of one that chooses nothing."""
+    return lambda w: models_in(w.study, notebook, part)
 
 
 @functools.cache
 def images(study):
     """The digest of the person's images and of how they are made ready: content, and settings."""
-    return digest(settings_of(study, "images", "captioning"), images_digest(STUDIES[study]))
-
-
-@functools.cache
-def code_of(name):
-    """The digest of a notebook's code: outputs, prose and the parameters cell may change without a rerun."""
-    path = PROJECT / "notebooks" / f"{name}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]  # nbformat takes a second to import
-    cells = [c for c in cells if c["cell_type"] == "code" and "parameters" not in c["metadata"].get("tags", [])]
-    return digest(*("".join(c["source"]) for c in cells))
+    return f"{settings_of(STUDIES[study], '01_data_captioning')}, {images_digest(STUDIES[study])}"
 
 
 def run_of(study, job):
@@ -136,21 +110,17 @@ def run_of(study, job):
 
     Snakemake on the node of a job takes it from the one that sent the job, whose number is what is remembered.
     """
-    name = f"CAPLORA_RUN_{digest(study, job)}"
+    name = re.sub(r"\W", "_", f"CAPLORA_RUN_{study}_{job}")
     if name not in os.environ:
         os.environ[name] = str(next_run(record_path(STUDIES[study], job), files_of(study, job)))
     return int(os.environ[name])
 
 
 def files_of(study, job):
-    """The files without which a job is to run again: of training and of drawing, as far as they have been."""
-    own = STUDIES[study]
-    if job.startswith("02"):
-        return [own.adapter(v) / "settings.json" for v in PACKS[study].get(job.rpartition("_")[2], variants)]
-    if job != "03_inference":
+    """The files without which a job is to run again; what a part drew and is gone, the run over all draws."""
+    if job.startswith("03") and job != "03_inference":
         return []
-    trained = [v.name for v in variants if (own.adapter(v) / "settings.json").is_file()]
-    return [own.samples(arm) / "metadata.csv" for arm in (BASELINE, *trained)]
+    return left_by(STUDIES[study], job, PACKS[study].get(job.rpartition("_")[2], variants))
 
 
 def run(job):
@@ -214,7 +184,7 @@ checkpoint captions:
         f"{RUN}/01_data_captioning.ipynb",
     params:
         images=lambda w: images(w.study),
-        models=models(captioner),
+        models=models("01_data_captioning"),
         **notebook("01_data_captioning"),
     threads: THREADS
     resources:
@@ -261,12 +231,12 @@ rule adapters:
     wildcard_constraints:
         part="(_p[0-9a-f]{8})?",
     params:
-        settings=settings("base", "training"),
+        settings=settings("02_train_lora"),
         names=lambda w: [v.name for v in pack_of(w)],
         variants=variants_of,
         part=lambda w: f"--part {w.part[1:]} --go_on" if w.part else "",
         processes=PROCESSES,
-        models=models(base),
+        models=models("02_train_lora"),
         **notebook("02_train_lora"),
     threads: THREADS
     resources:
@@ -291,11 +261,11 @@ rule part:
     wildcard_constraints:
         part="_baseline|_p[0-9a-f]{8}",
     params:
-        settings=settings("base", "sampling"),
+        settings=settings("03_inference"),
         variants=variants_of,
         part=lambda w: f"--part {w.part[1:]}" + " --go_on" * (w.part != "_baseline"),
         redraw="--redraw" if REDRAW else "",
-        models=models(base),
+        models=models("03_inference", part=True),
         **notebook("03_inference"),
     threads: THREADS
     resources:
@@ -315,12 +285,12 @@ rule samples:
     log:
         f"{RUN}/03_inference.ipynb",
     params:
-        settings=settings("base", "sampling"),
-        chooses=lambda w: STUDIES[w.study].scoring.model_dump_json(include={"clips": {0}, "prefix": True}),
+        settings=settings("03_inference"),
+        chooses=lambda w: chooses_by(STUDIES[w.study]),
         names=[v.name for v in variants],
         variants=variants_of,
         redraw="--redraw" if REDRAW else "",
-        models=models(base, first_clip),
+        models=models("03_inference"),
         **notebook("03_inference"),
     threads: THREADS
     resources:
@@ -340,9 +310,9 @@ rule scores:
     log:
         f"{RUN}/04_clipscore.ipynb",
     params:
-        settings=settings("scoring"),
+        settings=settings("04_clipscore"),
         variants=variants_of,
-        models=models(judges),
+        models=models("04_clipscore"),
         **notebook("04_clipscore"),
     threads: THREADS
     resources:
@@ -363,7 +333,7 @@ rule report:
     log:
         f"{RUN}/05_analysis.ipynb",
     params:
-        settings=settings("question", "claims", "captioning", "training", "sampling"),
+        settings=settings("05_analysis"),
         variants=variants_of,
         **notebook("05_analysis"),
     threads: THREADS

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from caplora import __version__
 from caplora.commands.adapters import convert, extract, merge, resize
-from caplora.commands.job import job
+from caplora.commands.job import job, run
 from caplora.commands.pictures import sample, score
 from caplora.commands.plan import plan
 from caplora.commands.publish import publish
@@ -23,7 +23,7 @@ from caplora.commands.watch import watch
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, train, job, watch, rate, report, verify, publish),
+    "Study": (new, captions, plan, run, train, job, watch, rate, report, verify, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }

@@ -1,4 +1,4 @@
-"""Run a notebook of a study as a job, as the graph (Snakefile) does."""
+"""Run one notebook of a study as a job, as the graph (Snakefile) does, or all five without it, as on Colab."""
 
 import sys
 from pathlib import Path
@@ -6,9 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from caplora.commands.say import say
 from caplora.study import BASELINE, read_study, read_variants
-
-DRAWS = "03_inference"
 
 
 def job(
@@ -48,10 +47,7 @@ def job(
 
     own = read_study(study)
     asked = () if variants in ("", BASELINE) else read_variants(variants)
-    given: dict[str, object] = {"study": study}
-    given |= {"variants": variants} if variants else {}
-    if notebook == DRAWS:
-        given |= {"redraw": redraw, "part": bool(part)}
+    given = jobs.parameters_of(notebook, study, variants, redraw=redraw, part=bool(part))
     failed = ""
     try:
         if processes > 1:
@@ -64,5 +60,33 @@ def job(
         sys.stderr.write(f"{error}\n")
         failed = f" failed {run}"
     if made:
-        made.parent.mkdir(parents=True, exist_ok=True)
-        made.write_text(f"{jobs.made_by(own, notebook, [v.name for v in asked])}{failed}\n", encoding="utf-8")
+        jobs.write_made(made, own, notebook, [v.name for v in asked], failed)
+
+
+def run(study: str, /, *, variants: str = "grid", drive: str = "", redraw: bool = False) -> None:
+    """Run the five notebooks of a study one after another, those left out that are done and have nothing new to read.
+
+    ```
+    python -m caplora run mini --drive caplora
+    ```
+
+    It needs papermill and no Snakemake. Executed notebooks and records are in runs/STUDY. The same command goes on
+    where it was cut off, on another machine too if both have the same --drive.
+
+    Args:
+        study: A file of params/studies.
+        variants: A file of params/variants; several are joined by a plus.
+        drive: A mounted folder of Google Drive, or the whole path of any other, that keeps the work.
+        redraw: Samples drawn with settings that the study no longer has may be removed.
+    """
+    from caplora.jobs import run_study
+    from caplora.notebooks import Keeping
+
+    keeping = Keeping.open(study, drive)
+    say(keeping.bring_back())
+    try:
+        for notebook, ran in run_study(study, variants, drive, redraw):
+            say(f"{notebook}: {'done' if ran else 'was done before'}")
+            keeping.keep()
+    finally:
+        keeping.keep()

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,34 +30,41 @@ def visible_gpus() -> list[str]:
 
 
 @contextmanager
-def own_gpu(among: Sequence[str], folder: Path | None = None) -> Iterator[str]:
-    """Hold one of these GPUs that no other job holds, waiting for it; within, it is the only one that torch sees.
+def own_gpu(among: Sequence[str], folder: Path | None = None, count: int = 1) -> Iterator[str]:
+    """Hold one of these GPUs (or `count`) that no other job holds, waiting for it; within, torch sees no other.
 
-    Its number, or nothing where there are none. The lock of a job that died is nobody's. `folder` is where the locks
-    are, which all jobs of a machine share; None: the system's for temporary files.
+    Its number, those of several joined by commas, or nothing where there are none. The lock of a job that died is
+    nobody's. `folder` is where the locks are, which all jobs of a machine share; None: the system's for temporary
+    files. Raises RuntimeError where there are not so many.
     """
     if not among:
         yield ""
         return
+    if count > len(among):
+        raise RuntimeError(f"{count} GPUs are asked for, a process each, and there are {', '.join(among)}")
     folder = folder or Path(tempfile.gettempdir())
     locks = {gpu: FileLock(folder / f"caplora_gpu_{gpu.replace('/', '_')}.lock", mode=0o666) for gpu in among}
-    gpu = _held(locks)
+    held = _held(locks, count)
     before = os.environ.get(VISIBLE)
-    os.environ[VISIBLE] = gpu
+    os.environ[VISIBLE] = ",".join(held)
     try:
-        yield gpu
+        yield os.environ[VISIBLE]
     finally:
-        locks[gpu].release()
+        for gpu in held:
+            locks[gpu].release()
         os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
 
 
-def _held(locks: dict[str, FileLock]) -> str:
-    """The first GPU whose lock can be had, once one can."""
+def _held(locks: dict[str, FileLock], count: int) -> list[str]:
+    """The first GPUs whose locks can be had, once so many can: who has too few lets them go and waits."""
     while True:
+        held: list[str] = []
         for gpu, lock in locks.items():
-            try:
+            with suppress(Timeout):
                 lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            return gpu
+                held.append(gpu)
+            if len(held) == count:
+                return held
+        for gpu in held:
+            locks[gpu].release()
         time.sleep(WAIT)

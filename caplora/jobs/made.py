@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from caplora.study import BASELINE, Study, file_hash, write_text
+from caplora.study import BASELINE, Study, Variant, file_hash, write_text
 
 
 def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
@@ -22,6 +22,21 @@ def made_by(study: Study, notebook: str, variants: Sequence[str] = ()) -> str:
     return _digest(_looks(p) for folder in arms for p in sorted(folder.glob("*.png")))
 
 
+def write_made(path: Path, study: Study, notebook: str, variants: Sequence[str] = (), failed: str = "") -> None:
+    """Write the digest of what a notebook made into a file, behind it what is said of a job that failed."""
+    write_text(path, f"{made_by(study, notebook, variants)}{failed}\n")
+
+
+def left_by(study: Study, notebook: str, variants: Sequence[Variant]) -> list[Path]:
+    """The files by which one sees that what a notebook made of these variants is still there."""
+    if notebook.startswith("03"):
+        trained = [v.name for v in variants if (study.adapter(v) / "settings.json").is_file()]
+        return [study.samples(arm) / "metadata.csv" for arm in (BASELINE, *trained)]
+    if notebook.startswith("02"):
+        return [study.adapter(v) / "settings.json" for v in variants]
+    return [{"01": study.dataset / "metadata.csv", "04": study.scores, "05": study.report}[notebook[:2]]]
+
+
 def images_digest(study: Study) -> str:
     """A digest of a person's images by their content; what was read once is known by size and time from then on."""
     path = study.run / "cache" / "images.json"
@@ -34,7 +49,8 @@ def images_digest(study: Study) -> str:
         found[str(file)] = old if old[:2] == seen else [*seen, file_hash(file)]
     if found != known:
         write_text(path, json.dumps(found) + "\n")
-    return _digest(f"{file} {sha}" for file, (*_, sha) in found.items())
+    own = study.images_folder
+    return _digest(f"{Path(file).relative_to(own).as_posix()} {sha}" for file, (*_, sha) in found.items())
 
 
 def _looks(path: Path) -> str:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,8 @@ from caplora.study import PROJECT, Study, Variant
 
 STARTS = 3  # times that a kernel is started; nothing else is tried again
 LONGEST = 300  # characters of a reason
+# Without --multi_gpu a CPU trains in one process, whatever is asked for; port 0 is any free one: others may train here.
+LAUNCH = "--multi_gpu --main_process_port 0 --num_machines 1 --mixed_precision no --dynamo_backend no"
 
 
 class JobError(RuntimeError):
@@ -54,6 +57,16 @@ def run_notebook(
     return recorded(study, job, copy, [v.name for v in variants], run, work)
 
 
+def parameters_of(
+    notebook: str, study: str, variants: str, drive: str = "", redraw: bool = False, part: bool = False
+) -> dict[str, Any]:
+    """The parameters that a notebook has, of these; no variants and no drive are none."""
+    given: dict[str, Any] = {"study": study}
+    given |= {"variants": variants} if variants and not notebook.startswith("01") else {}
+    given |= {"drive": drive} if drive else {}
+    return given | ({"redraw": redraw, "part": part} if notebook.startswith("03") else {})
+
+
 def one_by_one(source: Path, copy: Path, parameters: Mapping[str, Any], variants: Sequence[Variant]) -> None:
     """Execute a notebook for each variant alone, into a copy of its own; raises RuntimeError naming those that fail."""
     failed = []
@@ -76,20 +89,21 @@ def train_by_accelerate(
     """
     job = f"02_train_lora_{part}" if part else "02_train_lora"
     log = study.run / f"{job}.log"
-    words = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    words = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH.split(), "--num_processes", str(processes)]
     words += ["-m", "caplora", "train", named, "--variants", variants]
-    return recorded(study, job, log, [v.name for v in own], run, lambda: command(words, log))
+    return recorded(study, job, log, [v.name for v in own], run, lambda: command(words, log), processes)
 
 
-def recorded(study: Study, job: str, copy: Path, variants: Sequence[str], run: int, work: Callable[[], None]) -> Record:
-    """Do a job's work on a GPU of its own, and leave word of it; raises JobError where the work fails.
+def recorded(
+    study: Study, job: str, copy: Path, variants: Sequence[str], run: int, work: Callable[[], None], gpus: int = 1
+) -> Record:
+    """Do a job's work on a GPU of its own, or several, and leave word of it; raises JobError where the work fails.
 
     A job that still runs, because whoever began it was killed, is waited for: nothing is done twice at once.
     """
     path = record_path(study, job)
     path.parent.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _stop)
-    with only_run(path.with_suffix(".lock")), own_gpu(visible_gpus()) as gpu:
+    with stopped(), only_run(path.with_suffix(".lock")), own_gpu(visible_gpus(), count=gpus) as gpu:
         host, pid = socket.gethostname(), os.getpid()
         record = Record(job, str(copy), tuple(variants), RUNNING, began=now(), host=host, pid=pid, gpu=gpu, run=run)
         write_record(path, record)
@@ -165,6 +179,18 @@ def last_line(error: BaseException) -> str:
     return said if len(said) <= LONGEST else f"{said[:LONGEST]} …"
 
 
+@contextmanager
+def stopped() -> Iterator[None]:
+    """Within, a job that its scheduler stops (SIGTERM) says so, and takes its kernel with it."""
+    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    """A job that its scheduler stops says so, and takes its kernel with it."""
     raise KeyboardInterrupt(f"stopped by signal {number}")

@@ -136,6 +136,7 @@ def read_variants(variants: str | list[dict[str, Any]]) -> tuple[Variant, ...]:
     """Variants as a notebook is given them: a file of `params/variants` by name, one by its path, or the list it holds.
 
     Several files are joined by a plus, `grid+captions`; a variant that stands in more than one of them counts once.
+    A file that says `seeds: [0, 1, 2]` beside its variants has each of them trained from each of these seeds.
     """
     if not isinstance(variants, str):
         return _variants(variants, "variants")
@@ -150,9 +151,24 @@ def _variants_of_file(name: str) -> tuple[Variant, ...]:
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise StudyError(f"there is no file of variants {path} (there are: {', '.join(known)})")
     content = read_yaml(path)
-    if list(content) != ["variants"]:
-        raise StudyError(f"{path}: the one key must be 'variants', got {sorted(content)}")
-    return _variants(content["variants"], str(path))
+    if "variants" not in content or not set(content) <= {"variants", "seeds"}:
+        raise StudyError(
+            f"{path}: the keys are 'variants' and, where it trains from several, 'seeds', got {list(content)}"
+        )
+    read = _variants(content["variants"], str(path))
+    return _from_seeds(read, content["seeds"], str(path)) if "seeds" in content else read
+
+
+def _from_seeds(variants: Sequence[Variant], seeds: Any, where: str) -> tuple[Variant, ...]:
+    """Each of these variants from each of these training seeds; raises StudyError where one names its own."""
+    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int for seed in seeds):
+        raise StudyError(f"{where}: seeds: a list of at least one whole number is needed, got {seeds!r}")
+    if twice := [seed for seed, n in Counter(seeds).items() if n > 1]:
+        raise StudyError(f"{where}: seeds: {twice[0]} stands twice")
+    for i, variant in enumerate(variants):
+        if variant.seed is not None:
+            raise StudyError(f"{where}[{i}]: seed: seeds of the file says it for all variants, got {variant.seed}")
+    return tuple(v.model_copy(update={"seed": seed}) for v in variants for seed in seeds)
 
 
 def _variants(variants: Any, where: str) -> tuple[Variant, ...]:

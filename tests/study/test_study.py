@@ -277,8 +277,14 @@ def test_a_wrong_variant_is_named(variants: Any, why: str) -> None:
         ("variants: {rank: 4, alpha: 8}", r"bad\.yaml: a list of at least one"),
         ("variants: [4]", r"bad\.yaml\[0\]: .*got 4"),
         ("variants: [{rank: 4, alpha: 8}, {rank: 4.5, alpha: 8}]", r"bad\.yaml\[1\]: rank: .*got 4\.5"),
-        ("variant: [{rank: 4, alpha: 8}]", r"bad\.yaml: the one key must be 'variants', got \['variant'\]"),
-        ("variants: [{rank: 4, alpha: 8}]\nseed: 1", r"bad\.yaml: the one key must be 'variants'"),
+        ("variant: [{rank: 4, alpha: 8}]", r"bad\.yaml: the keys are 'variants' and, .*got \['variant'\]"),
+        ("variants: [{rank: 4, alpha: 8}]\nseed: 1", r"bad\.yaml: the keys are 'variants' and, "),
+        ("variants: [{rank: 4, alpha: 8}]\nseeds: 3", r"bad\.yaml: seeds: a list of .*got 3"),
+        ("variants: [{rank: 4, alpha: 8}]\nseeds: []", r"bad\.yaml: seeds: a list of .*got \[\]"),
+        ("variants: [{rank: 4, alpha: 8}]\nseeds: [0, true]", r"bad\.yaml: seeds: a list of .*got \[0, True\]"),
+        ("variants: [{rank: 4, alpha: 8}]\nseeds: [0, 1, 0]", r"bad\.yaml: seeds: 0 stands twice"),
+        ("variants: [{rank: 4, alpha: 8}, {rank: 4, alpha: 4, seed: 7}]\nseeds: [0]", r"bad\.yaml\[1\]: seed: .*got 7"),
+        ("seeds: [0, 1]", r"bad\.yaml: the keys are 'variants' and, .*got \['seeds'\]"),
     ],
 )
 def test_a_wrong_file_of_variants_is_named(
@@ -289,6 +295,15 @@ def test_a_wrong_file_of_variants_is_named(
     monkeypatch.setattr("caplora.study.variants.PROJECT", tmp_path)
     with pytest.raises(StudyError, match=why):
         read_variants("bad")
+
+
+def test_seeds_of_a_file_train_each_variant_from_each_of_them(tmp_path: Path) -> None:
+    nine = [{"rank": r, "alpha": a} for r in (4, 8, 16) for a in (4, 8, 16)]
+    short, long = tmp_path / "short.yaml", tmp_path / "long.yaml"
+    short.write_text(yaml.safe_dump({"variants": nine, "seeds": [0, 1, -2]}))
+    long.write_text(yaml.safe_dump({"variants": [v | {"seed": s} for v in nine for s in (0, 1, -2)]}))
+    assert read_variants(str(short)) == read_variants(str(long)) and len(read_variants(str(short))) == 27
+    assert [v.name for v in read_variants(str(short))][:3] == ["r4_a4_s0", "r4_a4_s1", "r4_a4_s-2"]
 
 
 def test_variants_come_by_name_or_as_a_list() -> None:
