@@ -134,8 +134,8 @@ def notebook(name):
 
 def gpus(processes=1):
     """How many GPUs a job holds: as `gpu` says, or one for each of several processes; else what the profile says."""
-    each = config.get("gpu", 1 if processes > 1 else None)
-    return {} if each is None else {"gpu": int(each) * processes}
+    each = number("gpu", 1 if processes > 1 else None, least=0)
+    return {} if each is None else {"gpu": each * processes}
 
 
 def minutes(part):
