@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from caplora.commands.app import app
+from caplora.commands.job import run
 from caplora.study.reading import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -202,3 +204,13 @@ def test_the_setup_cell_takes_a_zip_however_its_folder_is_called(tmp_path: Path,
     )
     assert run.stdout.count(f"ready {[drive]}") == 2, run.stdout + run.stderr
     assert run.stdout.count("uploaded") == 1 and (content / "caplora/pyproject.toml").is_file()
+
+
+def test_the_cell_that_runs_a_whole_study_is_set_up_as_the_notebooks_and_gives_a_command_that_there_is() -> None:
+    page = (PROJECT / "params/profiles/colab/README.md").read_text(encoding="utf-8")
+    cell = re.search(r"```python\n(.*?)```", page, re.S)
+    assert cell and "!pip install --quiet papermill\n" in cell[1]
+    command = re.search(r"python -m caplora (run .*)", cell[1])
+    assert command and app.parse_args(command[1].split(), print_error=False, exit_on_error=False)[0] is run
+    unzip = next(line.strip() for line in cell[1].splitlines() if "unzip" in line)
+    assert any(unzip in "".join(c["source"]) for c in json.loads(NOTEBOOKS[1].read_text(encoding="utf-8"))["cells"])
