@@ -38,22 +38,14 @@ def test_a_part_draws_what_comes_before_the_choice_and_writes_no_tables(opened: 
         part.counts()
         assert ran(part) > 0 and part.choose().empty and "left to the run over all variants" in part.chosen()
         assert part.control() == "the control is left to the run over all variants" and part.side_by_side()
-<<<<<<< HEAD
-    assert splits_of(samples) == {key: {"development"} for key in [BASELINE, *NAMES]}
-=======
     assert splits_of(samples) == {arm: {"development"} for arm in (BASELINE, *NAMES)}
->>>>>>> w-rest
     assert not list(samples.study.samples(BASELINE).parent.rglob("metadata.csv")) and not samples.study.choice.exists()
 
 
 def test_a_part_draws_everything_where_there_is_nothing_to_choose_by(opened: Opened) -> None:
     samples = opened()
     ran(part_of(samples, VARIANTS[:1]))
-<<<<<<< HEAD
-    assert splits_of(samples) == {key: {"development", "test", "unrelated"} for key in [BASELINE, NAMES[0]]}
-=======
     assert splits_of(samples) == {arm: {"development", "test", "unrelated"} for arm in (BASELINE, NAMES[0])}
->>>>>>> w-rest
 
 
 def test_a_part_draws_the_baseline_once_and_nothing_a_second_time(opened: Opened) -> None:
