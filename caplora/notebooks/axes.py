@@ -28,6 +28,15 @@ from caplora.training import trained_on
 class Axes(BelievedTables):
     """The tables of a study, and those over images and steps."""
 
+    @property
+    def effects_by_variant(self) -> pd.DataFrame:
+        """The effects on CLIPScore on the test prompts; where those are for finalists, on the development prompts.
+
+        A single development prompt has no intervals: then the finalists' are shown.
+        """
+        early = self.effects_on("development") if self.spared else pd.DataFrame()
+        return early if len(early) else self.effects_on("test")
+
     @cached_property
     def image_arms(self) -> dict[str, dict[float, str]]:
         """Variant → number of images → its arm, the fewest first; empty where no variant was trained on fewer."""

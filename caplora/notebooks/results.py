@@ -88,7 +88,7 @@ class Results(Axes):
     def heat_map(self) -> Figure:
         """The differences over rank and alpha: on the test prompts, or where those are for finalists on development."""
         failed = {v.name: self.failed[v.name] for v in self.chosen.reported if v.name in self.failed}
-        effects = self.effects_on("development" if self.spared else "test")
+        effects = self.effects_by_variant
         table = heat_map_table(effects, failed)
         return self._saved("heatmap", rank_alpha_heat_map(leading_strips(table, self.best), effects, self.best), table)
 

@@ -191,6 +191,17 @@ def test_captions_edited_after_03_are_said_and_05_goes_on_without_them(study: St
         table.to_csv(study.replication, index=False)
 
 
+def test_a_study_of_one_development_prompt_has_a_heat_map_of_its_finalists(study: Study) -> None:
+    table = pd.read_csv(study.scores)
+    try:
+        early = table["split"] == "development"
+        table[~early | (table["prompt"] == table.loc[early, "prompt"].iloc[0])].to_csv(study.scores, index=False)
+        results = Results(study, read_asked(study, VARIANTS))
+        assert results.spared and results.effects_on("development").empty and results.heat_map() is not None
+    finally:
+        table.to_csv(study.scores, index=False)
+
+
 def test_zero_captions_ask_nobody(study: Study) -> None:
     none = study.model_copy(update={"sampling": study.sampling.model_copy(update={"captions": 0})})
     none._root = study._root
