@@ -245,6 +245,7 @@ def test_a_captioner_of_no_known_family_is_an_error_that_lists_them(tmp_path: Pa
         load_captioner(str(tmp_path))
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_code_that_comes_with_a_captioner_is_not_run(folders: dict[str, Path], kind: str, tmp_path: Path) -> None:
     folder = copied(folders[kind], tmp_path / "hostile")
@@ -258,6 +259,7 @@ def test_code_that_comes_with_a_captioner_is_not_run(folders: dict[str, Path], k
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.fault(28)
 def test_pickled_weights_are_not_loaded(tmp_path: Path, blip: Path) -> None:
     folder = copied(blip, tmp_path / "pickled")
     (folder / "model.safetensors").unlink()

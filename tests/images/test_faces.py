@@ -158,6 +158,7 @@ def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(("sent", "says"), [(b"a page", "was thrown away"), (None, "could not be fetched")])
 def test_what_was_sent_is_kept_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes | None, says: str

@@ -24,6 +24,7 @@ class Trap:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.ckpt", "a.safetensors"])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_no_pickle_is_loaded_whatever_its_name(name: str, zipped: bool, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_prompts_that_differ_in_one_word_are_told_apart(study: Study) -> None:
     assert (red - blue).abs().max() > 0.1
 
 
+@pytest.mark.fault(3)
 def test_precision_is_the_studys_or_the_devices() -> None:
     assert precision_of(torch.device("cpu")) == "no"
     assert precision_of(torch.device("cpu"), "bf16") == "bf16"

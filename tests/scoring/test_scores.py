@@ -162,6 +162,7 @@ def test_the_agreement_of_a_caption_is_its_raw_cosine_to_its_image(
     assert caption_agreement(study, {}, CPU) == {}
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("name", "weights", "write"),
     [
@@ -175,6 +176,7 @@ def test_weights_of_another_activation_are_refused(name: str, weights: str, writ
         ClipEncoder(name, weights, "x", CPU)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("name", "weights"),
     [("ViT-B-32-quickgelu", "openai"), ("ViT-B-32", "laion2b_s34b_b79k"), ("ViT-B-32-quickgelu", "my.pt")],
@@ -365,6 +367,7 @@ def test_cell_that_ran_twice_counts_once(clip_folder: Path, samples: list[Sample
     assert len(once) == len(twice) == len(table)
 
 
+@pytest.mark.fault(4)
 def test_study_without_a_whole_baseline_is_not_scored(tmp_path: Path) -> None:
     study = mini_in(tmp_path)
     with pytest.raises(FileNotFoundError, match="03_inference"):

@@ -28,6 +28,7 @@ def test_checkpoint_read_is_the_one_written(tmp_path: Path) -> None:
     assert torch.equal(place.read(5)["flat"], STATE["flat"])
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
 def test_damaged_checkpoint_does_not_count(name: str, damage: str, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_damaged_checkpoint_does_not_count(name: str, damage: str, tmp_path: Pat
     assert place.steps() == [1]
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("failing", range(1, 5))
 def test_full_disk_at_any_write_leaves_the_old_checkpoint(
     failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,6 +87,7 @@ def largest_file(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@pytest.mark.fault(17)
 def test_file_cut_short_by_the_system_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     """A real failing write: the kernel refuses bytes beyond a limit, as a full disk does."""
     place = Checkpoints(tmp_path)
@@ -94,6 +97,7 @@ def test_file_cut_short_by_the_system_leaves_the_old_checkpoint(tmp_path: Path) 
     assert Checkpoints(tmp_path).steps() == [1] and not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.fault(19)
 def test_nothing_is_removed_until_something_newer_is_whole(tmp_path: Path) -> None:
     place = Checkpoints(tmp_path)
     place.write(1, STATE, {})
@@ -125,6 +129,7 @@ with only_writer(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault(22)
 def test_second_writer_is_told_who_is_first_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "r4_a8"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as first:

@@ -159,6 +159,7 @@ def test_padding_stays_exactly_zero(tmp_path: Path) -> None:
         assert layer.down[1].any() and layer.up[1].any()
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 5])
 def test_resumed_training_is_byte_identical(killed_after: int, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"lr_scheduler": "cosine", "lr_warmup_steps": 2, "caption_dropout": 0.3})
@@ -225,6 +226,7 @@ def not_finite_in_the_first(gradient: torch.Tensor) -> torch.Tensor:
     return torch.cat([gradient[:1] * float("nan"), gradient[1:]])
 
 
+@pytest.mark.fault(1)
 def test_variant_that_is_not_finite_stops_and_the_others_go_on(tmp_path: Path) -> None:
     alone = run([R8], tmp_path / "alone")[0]
     pipeline = tiny_pipeline()
@@ -247,6 +249,7 @@ def test_variant_that_is_not_finite_stops_and_the_others_go_on(tmp_path: Path) -
     assert torch.equal(flat(resumed[0]), flat(r4))
 
 
+@pytest.mark.fault(1)
 def test_when_no_variant_is_left_training_ends_and_the_step_is_kept(tmp_path: Path) -> None:
     inputs, settings = tiny_inputs(), SETTINGS.model_copy(update={"steps": 40, "checkpointing_steps": 40})
     steps = steps_of([R4], tmp_path, settings, inputs=inputs)
