@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from caplora.models.base import load_base
-from caplora.models.devices import precision_of
+from caplora.models import base
+from caplora.models.base import load_base, read_pipeline
+from caplora.models.devices import DTYPES, precision_of
 from caplora.models.texts import encode_texts
+from caplora.sampling.drawing import decode
 from caplora.study.study import Study, read_study
 
 
@@ -21,6 +23,22 @@ def test_every_part_is_frozen_and_in_fp32_on_a_cpu(study: Study) -> None:
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         assert {p.dtype for p in part.parameters()} == {torch.float32}
         assert not any(p.requires_grad for p in part.parameters()) and not part.training
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_the_vae_stays_in_fp32_where_all_else_is_in_16_bit(
+    study: Study, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "precision_of", lambda device, asked: precision)
+    pipeline = load_base(study)
+    assert {p.dtype for p in pipeline.vae.parameters()} == {torch.float32}
+    for part in (pipeline.unet, pipeline.text_encoder):
+        assert {p.dtype for p in part.parameters()} == {DTYPES[precision]}
+    shape = (1, pipeline.vae.config.latent_channels, 8, 8)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=DTYPES[precision])
+    [image], [flag] = decode(pipeline, latents.to(pipeline.device))
+    assert flag == "" and image.getbbox() is not None
 
 
 def test_schedule_is_the_models_own(study: Study) -> None:
