@@ -1,5 +1,9 @@
 """base.py: the base model comes frozen, in one precision, with its own noise schedule."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -39,6 +43,65 @@ def test_the_vae_stays_in_fp32_where_all_else_is_in_16_bit(
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=DTYPES[precision])
     [image], [flag] = decode(pipeline, latents.to(pipeline.device))
     assert flag == "" and image.getbbox() is not None
+
+
+def copied(study: Study, folder: Path) -> Path:
+    """The study's base model, to be spoilt."""
+    return Path(shutil.copytree(study.model_path(study.base), folder))
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler", "extra"])
+def test_code_that_comes_with_a_part_of_a_base_is_not_run(study: Study, part: str, tmp_path: Path) -> None:
+    folder = copied(study, tmp_path / "hostile")
+    (folder / part).mkdir(exist_ok=True)
+    (folder / part / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {part: ["evil", "Evil"]}))
+    with pytest.raises(ValueError, match=rf"hostile makes its {part} with 'evil' .*code of its own"):
+        read_pipeline(str(folder), None, torch.float32)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.fault(29)
+def test_code_that_the_configs_of_a_base_name_is_not_run(study: Study, tmp_path: Path) -> None:
+    folder = copied(study, tmp_path / "hostile")
+    for path in (folder / "text_encoder" / "config.json", folder / "tokenizer" / "tokenizer_config.json"):
+        (path.parent / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+        named = {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": named}))
+    assert read_pipeline(str(folder), None, torch.float32).tokenizer("a face").input_ids
+    assert not (tmp_path / "ran").exists()
+
+
+class Trap:
+    """A pickle that leaves a file behind when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize(
+    ("weights", "pickled"),
+    [
+        ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"),
+        ("vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"),
+        ("text_encoder/model.safetensors", "text_encoder/pytorch_model.bin"),
+    ],
+)
+def test_a_base_whose_weights_are_pickles_is_refused_unread(
+    study: Study, weights: str, pickled: str, tmp_path: Path
+) -> None:
+    folder = copied(study, tmp_path / "pickled")
+    (folder / weights).unlink()
+    torch.save(Trap(tmp_path / "sprung"), folder / pickled)
+    with pytest.raises(OSError, match="safetensors"):
+        read_pipeline(str(folder), None, torch.float32)
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_schedule_is_the_models_own(study: Study) -> None:

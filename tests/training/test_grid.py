@@ -24,10 +24,10 @@ from caplora.sampling.training_previews import previews
 from caplora.study.files import BusyError, only_writer
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
-from caplora.study.training_settings import Training
+from caplora.study.training_settings import Prior, Training
 from caplora.study.variants import Variant
 from caplora.training.checkpoints import ChangedError
-from caplora.training.grid import Grid, claim
+from caplora.training.grid import CADENCE, Grid, claim
 from caplora.training.loop import Step
 from caplora.training.packs import plan_packs, train_grid
 from caplora.training.records import read_records
@@ -159,6 +159,14 @@ def test_split_grid_goes_on_as_it_was_split(tmp_path: Path) -> None:
     assert plan_packs(grid, VARIANTS).packs == packs
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    """A training that stopped after two of six steps."""
+    grid = grid_in(tmp_path_factory.mktemp("begun"))
+    run(grid, steps=2)
+    return grid
+
+
 CHANGES = {
     "training.learning_rate: 0.01 → 0.02": {"settings": SETTINGS.model_copy(update={"learning_rate": 0.02})},
     "training.steps: 6 → 8": {"settings": SETTINGS.model_copy(update={"steps": 8})},
@@ -180,6 +188,24 @@ def test_changed_training_refuses_to_go_on_and_loses_nothing(said: str, tmp_path
     aside = changed.study.adapter(VARIANTS[0]).with_name("r2_a2~1")
     assert sorted(p.name for p in (aside / "checkpoints").iterdir()) == before
     assert json.loads((aside / "training.json").read_text())["training"]["steps"] == 6
+
+
+OTHERWISE = {
+    "lr_scheduler": "cosine", "lr_step_rules": "1:3,0.1", "targets": "qkvo", "prediction_type": "v_prediction",
+    "snr_gamma": 5.0, "prior": Prior(prompt="a face"), "mixed_precision": "bf16", "train_text_encoder": True,
+    "random_flip": True, "compile": True,
+}  # fmt: skip
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize("key", [key for key in Training.model_fields if key not in CADENCE])
+def test_each_setting_of_training_refuses_when_it_changes(key: str, begun: Grid) -> None:
+    other = OTHERWISE[key] if key in OTHERWISE else getattr(SETTINGS, key) + 1
+    study = begun.study.model_copy(update={"training": SETTINGS.model_copy(update={key: other})})
+    study._root = begun.study._root
+    with pytest.raises(ChangedError, match=rf"training\.{key}[:.]"):
+        claim(replace(begun, study=study), VARIANTS)
+    assert claim(begun, VARIANTS) == []
 
 
 @pytest.mark.fault(21)
