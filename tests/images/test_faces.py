@@ -150,6 +150,7 @@ def test_a_file_that_is_no_detector_is_a_reason_and_no_error(tmp_path: Path, con
     assert "detector.onnx cannot be used" in absent.reason
 
 
+@pytest.mark.fault(25)
 def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     absent = open_detector(study_with(tmp_path, fetch=True))

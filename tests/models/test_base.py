@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from caplora.models import base
-from caplora.models.base import load_base, read_pipeline
+from caplora.models.base import config_of, load_base, read_pipeline
 from caplora.models.devices import DTYPES, precision_of
 from caplora.models.texts import encode_texts
 from caplora.sampling.drawing import decode
 from caplora.study.study import Study, read_study
+from tests.hostile import Trap, lay_code
+from tests.sending import sending
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +56,7 @@ def copied(study: Study, folder: Path) -> Path:
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler", "extra"])
 def test_code_that_comes_with_a_part_of_a_base_is_not_run(study: Study, part: str, tmp_path: Path) -> None:
     folder = copied(study, tmp_path / "hostile")
-    (folder / part).mkdir(exist_ok=True)
-    (folder / part / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    lay_code(folder / part, tmp_path / "ran")
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {part: ["evil", "Evil"]}))
     with pytest.raises(ValueError, match=rf"hostile makes its {part} with 'evil' .*code of its own"):
@@ -67,21 +68,23 @@ def test_code_that_comes_with_a_part_of_a_base_is_not_run(study: Study, part: st
 def test_code_that_the_configs_of_a_base_name_is_not_run(study: Study, tmp_path: Path) -> None:
     folder = copied(study, tmp_path / "hostile")
     for path in (folder / "text_encoder" / "config.json", folder / "tokenizer" / "tokenizer_config.json"):
-        (path.parent / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+        lay_code(path.parent, tmp_path / "ran")
         named = {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
         path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": named}))
     assert read_pipeline(str(folder), None, torch.float32).tokenizer("a face").input_ids
     assert not (tmp_path / "ran").exists()
 
 
-class Trap:
-    """A pickle that leaves a file behind when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
+@pytest.mark.fault(25)
+def test_a_file_of_a_base_that_is_cut_off_on_its_way_is_an_error_and_none_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, revision = json.dumps({"_class_name": "StableDiffusionPipeline"}).encode(), "b" * 40
+    with sending(content, "cut", tmp_path, monkeypatch), pytest.raises(OSError, match="size"):
+        config_of("owner/base", revision, "model_index.json")
+    with sending(content, "whole", tmp_path, monkeypatch) as server:
+        assert config_of("owner/base", revision, "model_index.json") == json.loads(content)
+    assert server.asked == [f"/owner/base/resolve/{revision}/model_index.json"]
 
 
 @pytest.mark.fault(28)
