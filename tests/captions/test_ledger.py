@@ -1,6 +1,7 @@
 """ledger.py: the ledger loses nothing, refuses what it cannot mean, and a person's word outlives the machine's."""
 
 import csv
+import os
 from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from caplora.captions.ledger import (
     LedgerError,
     Row,
     held_out,
+    leads_out,
     read_ledger,
     trained,
     write_ledger,
@@ -119,6 +121,22 @@ def test_a_file_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, nam
     ledger(folder, f"{name.format(out=tmp_path / 'out.png')},t,m,kept,train,s,")
     with pytest.raises(LedgerError, match=r"row 2 .*must lie in"):
         read_ledger(folder)
+
+
+parts = st.sampled_from(["..", ".", "", "sub", "link", "a.png", "\\", "C:", "~", "..\\", "\0", "．．", "%2e%2e", " "])
+
+
+@pytest.mark.fault(31)
+@given(st.lists(parts | st.text(max_size=4), max_size=6), st.sampled_from(["/", "\\", "//"]))
+def test_whatever_a_file_is_called_it_lies_inside_or_is_refused(pieces: list[str], between: str) -> None:
+    with TemporaryDirectory() as place:
+        folder = Path(place, "in")
+        (folder / "sub").mkdir(parents=True)
+        (folder / "link").symlink_to(place)
+        name = between.join(pieces)
+        inside = "\0" not in name and os.path.realpath(folder / name).startswith(os.path.realpath(folder))
+        assert leads_out(folder, name) or inside
+    assert not leads_out(Path("in"), "sub/a b.png")
 
 
 def test_a_failed_write_leaves_the_ledger_before_it(tmp_path: Path) -> None:
