@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.faults import FAULTS, marked, result_of, table_of
+from tests.faults import FAULTS, TABLE, marked, result_of, table_of
 
 MARKED = marked()
 
@@ -37,3 +37,10 @@ def test_the_table_has_a_line_for_every_fault_and_counts_those_that_passed() -> 
     table = table_of(MARKED, results | {gone: Counter(failed=1)})
     assert "\n33 of 34 faults" in table and table.count("| failed |") == 1
     assert [line.split(" | ")[0] for line in table.splitlines() if line[2:3].isdigit()] == [f"| {n}" for n in FAULTS]
+
+
+def test_the_committed_table_is_of_these_tests_and_each_fault_passed() -> None:
+    wanted = table_of(MARKED, {test: Counter(passed=1) for test in MARKED})
+    committed = TABLE.read_text(encoding="utf-8")
+    assert committed.splitlines()[4:] == wanted.splitlines()[4:], "make faults"
+    assert committed.splitlines()[2].startswith("34 of 34 faults")
