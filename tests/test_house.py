@@ -115,6 +115,35 @@ def test_the_longest_files_of_tests_are_there_and_named_once() -> None:
     assert len({*LONGEST}) == len(LONGEST) and [name for name in LONGEST if not (HERE / name).is_file()] == []
 
 
+def unpickling(path: Path) -> Iterator[str]:
+    """What in a file may run a pickle: the modules that do, and calls that do unless they are told otherwise."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            named = {a.name for a in node.names} | {getattr(node, "module", "")}
+            yield from named & {"pickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
+        if isinstance(node, ast.Call):
+            called, told = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if called == "torch.load" and told.get("weights_only") != "True":
+                yield called
+            if called.endswith("read_pickle") or told.get("allow_pickle") == "True":
+                yield called
+
+
+@pytest.mark.fault(28)
+def test_no_file_of_the_package_runs_a_pickle() -> None:
+    assert {name_of(path): found for path in FILES if (found := [*unpickling(path)])} == {}
+
+
+@pytest.mark.fault(28)
+def test_a_pickle_that_would_be_run_is_found(tmp_path: Path) -> None:
+    bad = ["import pickle", "from dill import load", "torch.load(a)", "torch.load(a, weights_only=False)"]
+    bad += ["np.load(a, allow_pickle=True)", "pd.read_pickle(a)"]
+    good = ["torch.load(a, weights_only=True)", "np.load(a)", "import json"]
+    for number, line in enumerate([*bad, *good]):
+        (tmp_path / f"{number}.py").write_text(line)
+    assert [bool([*unpickling(tmp_path / f"{n}.py")]) for n in range(9)] == [True] * 6 + [False] * 3
+
+
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda p: p.stem)
 def test_notebooks_and_the_workflow_enter_by_the_doors(path: Path) -> None:
     doors = {"caplora", *(name_of(door.parent) for door in DOORS)}

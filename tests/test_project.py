@@ -106,6 +106,14 @@ def test_the_package_asks_for_lower_bounds_only() -> None:
     assert loose == []
 
 
+@pytest.mark.fault(28, 29)
+@pytest.mark.parametrize(("name", "fixed"), [("torch", "2.10"), ("transformers", "5.3")])
+def test_versions_that_run_what_they_should_refuse_are_not_taken(name: str, fixed: str) -> None:
+    """Pickles in spite of weights_only (CVE-2026-24747), code without trust_remote_code (CVE-2026-4372)."""
+    (asked,) = [r for r in CORE if r.name == name]
+    assert min(Version(s.version) for s in asked.specifier) >= Version(fixed)
+
+
 def test_the_lock_is_exact() -> None:
     loose = [str(r) for r in locked() if [s.operator for s in r.specifier] != ["=="]]
     assert loose == []

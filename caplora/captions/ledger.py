@@ -5,7 +5,7 @@ This file reads, checks and writes. To change a ledger, open it with `open_ledge
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PureWindowsPath
 
@@ -92,12 +92,18 @@ def write_ledger(folder: Path, rows: Iterable[Row]) -> None:
     write_text(folder / LEDGER, f"\ufeff{lines.getvalue()}")
 
 
-def trained(rows: Iterable[Row]) -> list[Row]:
-    """The rows to train on: in the train split and not rejected. Raises LedgerError if one has no caption."""
+def trained(rows: Iterable[Row], overruled: Collection[str] = ()) -> list[Row]:
+    """The rows to train on: in the train split and not rejected.
+
+    Raises LedgerError if one has no caption, unless the checklist's item `captions` is overruled.
+    """
     chosen = [row for row in rows if row.split == "train" and row.status != "rejected"]
     for row in chosen:
-        if not row.text.strip():
-            raise LedgerError(f"{row.file_name} has no caption: write one in {LEDGER}, reject it, or run 01 again")
+        if not row.text.strip() and "captions" not in overruled:
+            raise LedgerError(
+                f"{row.file_name} has no caption: write one in {LEDGER}, reject it, or run 01 again; to train on it"
+                " without words, say captioning.overrule: [captions] in the study"
+            )
     return chosen
 
 

@@ -16,6 +16,7 @@ else:
     Pipeline = Any
 
 CLASSES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")  # of diffusers
+LIBRARIES = ("diffusers", "transformers", None)  # that the parts of a pipeline are made with; None: there is none
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,23 @@ SDXL = Family("Stable Diffusion XL", "sdxl_base_v1-0", "stable-diffusion-xl-v1-b
 
 
 def pipeline_class(index: Mapping[str, Any], path: str) -> type[Pipeline]:
-    """The class of the pipeline whose model_index.json this is; raises ValueError for one that is not trained."""
+    """The class of the pipeline whose model_index.json this is.
+
+    Raises ValueError for one that is not trained, or that has a part of its own code: diffusers before 0.42 runs such
+    code where it lies in a folder.
+    """
     name = index["_class_name"]
     if name not in CLASSES:
         raise ValueError(
             f"base.path: {path} is a {name}, and LoRA is trained on {' and '.join(CLASSES)} only: Stable Diffusion 1,"
             " 2 or XL"
         )
+    for part, made in index.items():
+        if isinstance(made, list) and part != "safety_checker" and made[0] not in LIBRARIES:  # which is not loaded
+            raise ValueError(
+                f"base.path: {path} makes its {part} with {made[0]!r} (model_index.json), code of its own, which"
+                " caplora never runs: take a model whose parts are of diffusers and transformers"
+            )
     return getattr(importlib.import_module("diffusers"), name)
 
 

@@ -67,7 +67,7 @@ class Adapters:
     @property
     def captions(self) -> list[tuple[str, str]]:
         """File name and caption of every image that is trained on."""
-        return [(row.file_name, row.text) for row in trained(self.ledger)]
+        return [(row.file_name, row.text) for row in trained(self.ledger, self.study.captioning.overrule)]
 
     @property
     def kept_back(self) -> list[tuple[str, str]]:
@@ -77,7 +77,7 @@ class Adapters:
     @cached_property
     def others(self) -> dict[str, dict[str, str]]:
         """Kind → file name → caption, for the variants of a caption ablation."""
-        return other_captions(self.study, trained(self.ledger), self.variants)
+        return other_captions(self.study, trained(self.ledger, self.study.captioning.overrule), self.variants)
 
     def counts(self) -> str:
         """How many portraits there are, and how many variants; and of which the images cannot be all different."""

@@ -241,7 +241,7 @@ class Portraits:
     def counts(self) -> str:
         """How many images are trained on, held out and refused, and where the ledger is."""
         rows, refused = self.rows, f"{len(self.refused)} files refused"
-        split = f"{len(trained(rows))} train, {len(held_out(rows))} held out, {refused}"
+        split = f"{len(trained(rows, self.overruled))} train, {len(held_out(rows))} held out, {refused}"
         moved = f"\nmoved into the split of their near-duplicates: {', '.join(self.moved)}" if self.moved else ""
         return f"{len(rows)} images: {split}{moved}\nthe ledger: {self.study.dataset / LEDGER}"
 

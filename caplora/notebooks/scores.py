@@ -61,7 +61,7 @@ class Scores:
         self.everything = [s for s in drawn if not s.variant.endswith(CAPTIONED)]  # adapters at other scales among them
         self.samples = [s for s in self.everything if "@" not in s.variant]
         self.arms = list(dict.fromkeys(s.variant for s in self.samples))
-        self.portraits = [study.dataset / row.file_name for row in trained(ledger)]
+        self.portraits = [study.dataset / row.file_name for row in trained(ledger, study.captioning.overrule)]
         self.unseen = [study.dataset / row.file_name for row in held_out(ledger)]
         self.captions = [row.text for row in held_out(ledger) if row.text]
         self.tables: dict[str, list[pd.DataFrame]] = {}  # what was measured → its scores

@@ -227,7 +227,7 @@ class Tables:
     @cached_property
     def trained_rows(self) -> list[Row]:
         """The rows of the ledger that were trained on."""
-        return trained(read_ledger(self.study.dataset))
+        return trained(read_ledger(self.study.dataset), self.study.captioning.overrule)
 
     @cached_property
     def ablation_arms(self) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""A model of transformers that scores pictures: loaded in fp32, from a folder or by a commit of the hub."""
+"""A model of transformers that scores pictures: loaded in fp32, from a folder or by a commit of the hub.
+
+It is read from safetensors, and no code that comes with it is run.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,11 +30,11 @@ class Pretrained:
     def __init__(self, study: Study, model: Model, device: torch.device) -> None:
         import transformers  # seconds, for those who score
 
-        self.path, self.pinned = study.model_path(model), {"revision": model.revision}
+        self.path, self.pinned = study.model_path(model), {"revision": model.revision, "trust_remote_code": False}
         self.device, self.label = device, Path(model.path).name
         with self.loading():
-            kind, told = getattr(transformers, self.kind), {"output_loading_info": True, **self.pinned}
-            loaded, found = kind.from_pretrained(self.path, dtype=torch.float32, **told)
+            kind, told = getattr(transformers, self.kind), {"output_loading_info": True, "use_safetensors": True}
+            loaded, found = kind.from_pretrained(self.path, dtype=torch.float32, **told, **self.pinned)
             if found["missing_keys"]:  # transformers makes them up, at random
                 raise ValueError(f"it lacks weights of {self.kind}: {', '.join(sorted(found['missing_keys'])[:3])}")
             self.processor = transformers.AutoImageProcessor.from_pretrained(self.path, **self.pinned)

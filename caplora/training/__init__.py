@@ -3,8 +3,8 @@
 `inputs` encodes images and captions once. `grid` says what a study's variants train on and gives each a folder,
 `packs` trains them together, and `loop` is the training itself: each step takes its `draws`, weighs the `loss` and
 moves the weights (`optimizer`). `history` is what happened to each variant. `states` takes a pack apart into what the
-`checkpoints` of each variant keep, and `records` writes the adapters and their curves when they are done.
-`caption_kinds` makes the captions of a caption ablation.
+`checkpoints` of each variant keep, and `records` writes the adapters and their curves when they are done. `room` says
+before the first step whether the disk holds all that, and `caption_kinds` makes the captions of a caption ablation.
 """
 
 from caplora.training.caption_kinds import other_captions

@@ -37,8 +37,11 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps whose checkpoints are whole, ascending."""
-        numbers = [int(p.name.removeprefix("step_")) for p in self.folder.glob("step_*") if p.name[5:].isdigit()]
-        return [number for number in sorted(numbers) if self._is_whole(number)]
+        return [number for number in self._numbers() if self._is_whole(number)]
+
+    def _numbers(self) -> list[int]:
+        """The steps of all checkpoints, whole or not, ascending."""
+        return sorted(int(p.name[5:]) for p in self.folder.glob("step_*") if p.name[5:].isdigit())
 
     def _is_whole(self, step: int) -> bool:
         try:
@@ -77,12 +80,13 @@ class Checkpoints:
         shutil.rmtree(self.path(step), ignore_errors=True)
 
     def keep_only(self, steps: Sequence[int]) -> None:
-        """Remove every other checkpoint, once one of `steps` is whole."""
-        whole = self.steps()
-        if any(step in whole for step in steps):
-            for step in whole:
-                if step not in steps:
-                    self.remove(step)
+        """Remove every other checkpoint and what a killed process left of one, once one of `steps` is whole."""
+        if not {*steps} & {*self.steps()}:
+            return
+        for step in {*self._numbers()} - {*steps}:
+            self.remove(step)
+        for part in self.folder.glob(".step_*.part"):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def last_common(places: Sequence[Checkpoints]) -> int | None:

@@ -16,6 +16,7 @@ from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
 from caplora.training.loop import SMALLER, Run, Step, train
 from caplora.training.records import read_records, write_adapter, write_kept
+from caplora.training.room import refuse_full_disk
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,13 @@ def train_grid(
 
     Training that was interrupted goes on; what is finished is only written again. Every process of several runs
     this; the first one writes. `preview` draws what a step shows beside its losses. `settings` are those of the plan;
-    None: the study's. Raises ChangedError where a folder was claimed for another training meanwhile, and
-    FloatingPointError when every variant has stopped.
+    None: the study's. Raises OSError where the disk has no room for all of it, ChangedError where a folder was claimed
+    for another training meanwhile, and FloatingPointError when every variant has stopped.
     """
     settings = settings or grid.study.training
     first = Accelerator(cpu=grid.pipeline.device.type == "cpu").is_main_process
+    if first and packs:
+        refuse_full_disk(grid, [variant for variants in packs for variant in variants])
     for variants in packs:
         with ExitStack() as held:
             for variant in variants if first else ():

@@ -18,6 +18,7 @@ from caplora.captions.ledger import Said
 from caplora.models.devices import DTYPES, precision_of
 from caplora.study.settings import Captioning
 from caplora.study.study import Study, read_study
+from tests.hostile import Trap, lay_code
 from tests.tiny_captioners import MAKERS
 
 SETTINGS = Captioning(batch_size=2, num_beams=2, max_new_tokens=6)
@@ -245,10 +246,11 @@ def test_a_captioner_of_no_known_family_is_an_error_that_lists_them(tmp_path: Pa
         load_captioner(str(tmp_path))
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_code_that_comes_with_a_captioner_is_not_run(folders: dict[str, Path], kind: str, tmp_path: Path) -> None:
     folder = copied(folders[kind], tmp_path / "hostile")
-    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    lay_code(folder, tmp_path / "ran")
     classes = ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoProcessor", "AutoImageProcessor")
     code = {"auto_map": dict.fromkeys(classes, "evil.Evil") | {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
     for path in folder.glob("*config.json"):
@@ -258,9 +260,11 @@ def test_code_that_comes_with_a_captioner_is_not_run(folders: dict[str, Path], k
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.fault(28)
 def test_pickled_weights_are_not_loaded(tmp_path: Path, blip: Path) -> None:
     folder = copied(blip, tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
+    torch.save(Trap(tmp_path / "sprung"), folder / "pytorch_model.bin")
     with pytest.raises(CaptioningError, match="safetensors"):
         load_captioner(str(folder))
+    assert not (tmp_path / "sprung").exists()

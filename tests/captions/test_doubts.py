@@ -90,12 +90,14 @@ def test_only_the_facets_of_the_study_are_asked_for() -> None:
     assert found("a person") == {}
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("text", ["", " \n", "…", ", ,"])
 def test_no_words_is_the_only_finding_of_an_empty_caption(text: str) -> None:
     findings = lint({"a.png": text, "b.png": text}, TOKENIZER, Captioning())
     assert [(finding.file_name, finding.rule) for finding in findings] == [("a.png", "empty"), ("b.png", "empty")]
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("words", [74, 75, 76, 77, 90])
 def test_the_words_that_do_not_fit_are_named(words: int) -> None:
     """Each of these words is one token, and 75 fit between start and end."""
@@ -112,6 +114,7 @@ def test_a_word_that_fits_in_part_is_lost_whole() -> None:
     assert lost_words(text, TOKENIZER) == "xylophones, red"
 
 
+@pytest.mark.fault(11)
 @given(st.text(max_size=200), st.integers(0, 90))
 def test_what_is_not_lost_fits_and_a_word_more_would_not(tail: str, reds: int) -> None:
     text = "red " * reds + tail

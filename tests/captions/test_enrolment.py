@@ -119,6 +119,7 @@ def test_no_usable_image_is_an_error_that_points_at_the_reasons(tmp_path: Path) 
         update_ledger(study_of(tmp_path), {}, ["a.jpg"])
 
 
+@pytest.mark.fault(15)
 def test_captions_json_is_a_persons_own_words_until_the_ledger_has_them(tmp_path: Path) -> None:
     study = study_of(tmp_path, ("배우.jpg", "b.jpg"))
     path = study.images_folder / "captions.json"
@@ -129,6 +130,7 @@ def test_captions_json_is_a_persons_own_words_until_the_ledger_has_them(tmp_path
     assert update_ledger(study, sources("배우.jpg", "b.jpg")) == rows
 
 
+@pytest.mark.fault(13)
 def test_captions_of_images_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     study = study_of(tmp_path, ("a.jpg",))
     (study.images_folder / "captions.json").write_text('{"a.jpg": "me", "z.jpg": "who?"}')
@@ -188,6 +190,7 @@ def test_near_duplicates_are_held_out_together_or_trained_on_together(tmp_path: 
     assert checks.set_index("item").loc["leaks", "state"] == "green"
 
 
+@pytest.mark.fault(10)
 def test_a_leak_in_a_ledger_is_mended_unless_a_person_chose_the_splits(tmp_path: Path) -> None:
     study, names = study_of(tmp_path, tuple(f"{k}.jpg" for k in range(12))), sources(*(f"{k}.jpg" for k in range(12)))
     before = {row.file_name: row.split for row in update_ledger(study, names)}

@@ -56,6 +56,7 @@ def rows_of(pairs: list[tuple[str, str]]) -> list[Row]:
     ]
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("form", FORMS)
 @settings(deadline=None, max_examples=60)
 @given(
@@ -103,6 +104,7 @@ write_ledger(folder, rows)
 """
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("name", "more"), [("배우", {}), ("a", {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})], ids=["C", "ASCII"]
 )
@@ -120,6 +122,7 @@ def test_the_locale_of_the_machine_changes_nothing(tmp_path: Path, name: str, mo
     assert read_ledger(folder) == rows
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_other_peoples_csv_is_read(tmp_path: Path, encoding: str, delimiter: str) -> None:
@@ -166,6 +169,7 @@ def test_an_older_export_undoes_no_decision() -> None:
     assert imported({"a.png": now}, [old | {"text": "new"}], "x") == {"a.png": replace(now, text="new")}
 
 
+@pytest.mark.fault(13)
 def test_what_only_one_side_has_is_listed_both_ways() -> None:
     rows = {name: Row(name) for name in ("a.png", "b.png")}
     given = [{"file_name": "b.png", "text": "b"}, {"file_name": "z.png", "text": "z"}]
@@ -183,6 +187,7 @@ def test_what_only_one_side_has_is_listed_both_ways() -> None:
     assert table.fillna("–").values.tolist() == [["a", "1", "–"], ["b", "2", "3"], ["c", "–", "4"]]
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("name", ["../a.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
 def test_a_name_that_leads_out_finds_only_an_image_of_the_ledger(tmp_path: Path, name: str) -> None:
     with pytest.raises(LedgerError, match="only in x"):

@@ -240,6 +240,7 @@ for i in range(4):
 """
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("syncs", range(0, 12, 2))
 def test_killed_at_any_write_the_ledger_has_every_change_that_was_said_to_be_saved(folder: Path, syncs: int) -> None:
     Ledger(folder)

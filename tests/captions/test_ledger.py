@@ -1,6 +1,7 @@
 """ledger.py: the ledger loses nothing, refuses what it cannot mean, and a person's word outlives the machine's."""
 
 import csv
+import os
 from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from caplora.captions.ledger import (
     LedgerError,
     Row,
     held_out,
+    leads_out,
     read_ledger,
     trained,
     write_ledger,
@@ -42,6 +44,7 @@ names = st.text(st.characters(exclude_characters="/\\\0", exclude_categories=("C
 )
 
 
+@pytest.mark.fault(14)
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(names, words, words, words), max_size=4, unique_by=lambda cells: cells[0]))
 def test_any_text_survives_the_ledger(cells: list[tuple[str, str, str, str]]) -> None:
@@ -58,6 +61,7 @@ def test_any_text_survives_the_ledger(cells: list[tuple[str, str, str, str]]) ->
             assert [list(r.values()) for r in csv.DictReader(file)] == [list(astuple(r)) for r in rows]
 
 
+@pytest.mark.fault(14)
 def test_what_a_spreadsheet_saves_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     text = "source,split,suggestion,status,machine_text,text,file_name\r\na.jpg,train,,kept,m,긴 머리,a.png\r\n\r\n"
@@ -93,6 +97,7 @@ def test_a_missing_unknown_or_repeated_column_is_an_error_that_names_the_columns
         read_ledger(tmp_path)
 
 
+@pytest.mark.fault(14)
 def test_a_ledger_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text(f"{HEADER}\r\na.png,긴 머리,,kept,train,,\r\n", encoding="cp949")
     with pytest.raises(LedgerError, match="save it as “CSV UTF-8”"):
@@ -104,6 +109,7 @@ def test_a_missing_ledger_says_what_makes_it(tmp_path: Path) -> None:
         read_ledger(tmp_path)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "name", ["../out.png", "sub/../../out.png", "{out}", "..\\out.png", "C:\\out.png", "link.png", "a\0.png"]
 )
@@ -115,6 +121,22 @@ def test_a_file_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, nam
     ledger(folder, f"{name.format(out=tmp_path / 'out.png')},t,m,kept,train,s,")
     with pytest.raises(LedgerError, match=r"row 2 .*must lie in"):
         read_ledger(folder)
+
+
+parts = st.sampled_from(["..", ".", "", "sub", "link", "a.png", "\\", "C:", "~", "..\\", "\0", "．．", "%2e%2e", " "])
+
+
+@pytest.mark.fault(31)
+@given(st.lists(parts | st.text(max_size=4), max_size=6), st.sampled_from(["/", "\\", "//"]))
+def test_whatever_a_file_is_called_it_lies_inside_or_is_refused(pieces: list[str], between: str) -> None:
+    with TemporaryDirectory() as place:
+        folder = Path(place, "in")
+        (folder / "sub").mkdir(parents=True)
+        (folder / "link").symlink_to(place)
+        name = between.join(pieces)
+        inside = "\0" not in name and os.path.realpath(folder / name).startswith(os.path.realpath(folder))
+        assert leads_out(folder, name) or inside
+    assert not leads_out(Path("in"), "sub/a b.png")
 
 
 def test_a_failed_write_leaves_the_ledger_before_it(tmp_path: Path) -> None:
@@ -132,6 +154,7 @@ def test_rejected_rows_are_neither_trained_on_nor_held_out() -> None:
     assert [r.file_name for r in held_out(rows)] == ["pending-held_out.png", "kept-held_out.png", "edited-held_out.png"]
 
 
+@pytest.mark.fault(12)
 def test_nothing_is_trained_without_a_caption() -> None:
     with pytest.raises(LedgerError, match=r"a\.png has no caption"):
         trained([Row("a.png", " \n")])

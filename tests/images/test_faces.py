@@ -150,6 +150,7 @@ def test_a_file_that_is_no_detector_is_a_reason_and_no_error(tmp_path: Path, con
     assert "detector.onnx cannot be used" in absent.reason
 
 
+@pytest.mark.fault(25)
 def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     absent = open_detector(study_with(tmp_path, fetch=True))
@@ -158,6 +159,7 @@ def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(("sent", "says"), [(b"a page", "was thrown away"), (None, "could not be fetched")])
 def test_what_was_sent_is_kept_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes | None, says: str

@@ -154,6 +154,7 @@ def test_accepted_images_are_square_rgb_of_the_resolution_and_tell_their_size(tm
         assert (item.image.mode, item.image.size, item.width, item.height) == ("RGB", (64, 64), 100, 70)
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("orientation", STORED_AS)
 def test_each_exif_orientation_comes_out_upright(tmp_path: Path, orientation: int) -> None:
     upright = np.zeros((80, 80, 3), np.uint8)
@@ -166,6 +167,7 @@ def test_each_exif_orientation_comes_out_upright(tmp_path: Path, orientation: in
     assert quarters == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)]
 
 
+@pytest.mark.fault(6)
 def test_a_rotated_portrait_is_cropped_as_a_portrait(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
@@ -174,6 +176,7 @@ def test_a_rotated_portrait_is_cropped_as_a_portrait(tmp_path: Path) -> None:
     assert (item.width, item.height) == (80, 160)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("alpha", [0, 51, 128, 255])
 def test_transparency_shows_the_background(alpha: int) -> None:
     got = np.array(centre(as_srgb(flat("RGBA", (200, 0, 40, alpha)), "#102030")))
@@ -181,6 +184,7 @@ def test_transparency_shows_the_background(alpha: int) -> None:
     assert np.abs(got - over).max() <= 0.6
 
 
+@pytest.mark.fault(7)
 def test_transparent_palette_and_declared_transparent_grey_show_the_background(tmp_path: Path) -> None:
     palette = flat("P", 0)
     palette.putpalette([10, 20, 30, 90, 80, 70])
@@ -192,6 +196,7 @@ def test_transparent_palette_and_declared_transparent_grey_show_the_background(t
         assert centre(as_srgb(image, "#0000ff")) == (0, 0, 255)
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(
     ("inks", "rgb"),
     [
@@ -210,6 +215,7 @@ def test_cmyk_without_a_profile_is_the_complement_less_black(
             assert np.abs(np.subtract(centre(as_srgb(image, WHITE)), rgb)).max() <= 2
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("grey", [0, 128, 257, 32768, 51400, 65535])
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, grey: int, suffix: str) -> None:
@@ -217,6 +223,7 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, grey: int, suffix: st
     assert centre(accepted(tmp_path, f"a.{suffix}").image) == (round(grey / 257),) * 3
 
 
+@pytest.mark.fault(8)
 def test_grey_without_a_known_white_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 0.5, np.float32)).save(tmp_path / "a.tif")
     Image.fromarray(np.full((64, 64), 1 << 20, np.int32)).save(tmp_path / "b.tif")
@@ -225,12 +232,14 @@ def test_grey_without_a_known_white_is_refused(tmp_path: Path) -> None:
     assert "32-bit" in str(found["b.tif"])
 
 
+@pytest.mark.fault(8)
 def test_lab_comes_back_as_the_colour_it_was(tmp_path: Path) -> None:
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     image = ImageCms.profileToProfile(flat("RGB", (180, 90, 40)), srgb, lab, outputMode="LAB")
     assert np.abs(np.subtract(centre(as_srgb(image, WHITE)), (180, 90, 40))).max() <= 3
 
 
+@pytest.mark.fault(8)
 def test_a_colour_profile_is_applied() -> None:
     image = flat("RGB", (200, 60, 10))
     image.info["icc_profile"] = red_and_green_swapped()
@@ -377,6 +386,7 @@ def test_the_table_has_a_row_per_image_and_reads_back(tmp_path: Path) -> None:
     assert image_table([], study.images.curation).columns.equals(table.columns)
 
 
+@pytest.mark.fault(5)
 def test_truncated_files_are_refused_as_truncated(tmp_path: Path) -> None:
     formats = {"a.jpg": {}, "b.png": {}, "c.webp": {"lossless": True}, "d.tif": {}, "e.bmp": {}, "f.gif": {}}
     for seed, (name, options) in enumerate(formats.items()):
@@ -399,6 +409,7 @@ def test_text_named_jpg_is_no_image(tmp_path: Path) -> None:
     assert str(found["c.heic"]).startswith("HEIC")
 
 
+@pytest.mark.fault(9)
 def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_header(20_000, 20_000))
     limit = Image.MAX_IMAGE_PIXELS
@@ -434,6 +445,7 @@ def test_a_tiff_of_several_pages_is_refused(tmp_path: Path) -> None:
     assert scanned(tmp_path)["a.tif"] == "several pages: 2"
 
 
+@pytest.mark.fault(10)
 def test_a_copy_is_refused_by_the_name_of_the_earlier_file(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "a.png")
     picture(0).save(tmp_path / "b.bmp")
@@ -443,6 +455,7 @@ def test_a_copy_is_refused_by_the_name_of_the_earlier_file(tmp_path: Path) -> No
     assert isinstance(found["b.png"], Accepted)
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("second", ["a.png", "A.png", "sub/a.jpg"])
 def test_the_same_stem_is_refused_by_the_name_of_the_earlier_file(tmp_path: Path, second: str) -> None:
     (tmp_path / "sub").mkdir()
@@ -453,6 +466,7 @@ def test_the_same_stem_is_refused_by_the_name_of_the_earlier_file(tmp_path: Path
     assert list(reasons.values()) == [f"the same name, apart from folder, ending and case, as {first}"]
 
 
+@pytest.mark.fault(15)
 def test_korean_names_become_nfc_and_both_forms_are_one_name(tmp_path: Path) -> None:
     composed, decomposed = (unicodedata.normalize(form, "배우") for form in ("NFC", "NFD"))
     picture(0).save(tmp_path / f"{decomposed}.jpg")
@@ -481,6 +495,7 @@ def test_a_missing_or_empty_folder_is_an_error_that_names_it(tmp_path: Path, mak
         next(scan(folder, SETTINGS))
 
 
+@pytest.mark.fault(24)
 def test_import_writes_the_dataset_leaves_the_source_alone_and_repeats_itself(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     for seed in range(3):

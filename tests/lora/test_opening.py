@@ -11,19 +11,11 @@ import torch
 
 from caplora.lora.adapter_files import write_weights
 from caplora.lora.reading import read_adapter
+from tests.hostile import Trap
 from tests.tiny import host_of, tiny_unet, trained_like
 
 
-class Trap:
-    """A pickle that leaves a file behind when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
-
-
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.ckpt", "a.safetensors"])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_no_pickle_is_loaded_whatever_its_name(name: str, zipped: bool, tmp_path: Path) -> None:

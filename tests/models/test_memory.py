@@ -51,6 +51,7 @@ def test_even_packs_hold_everything_in_order_and_differ_by_one_at_most(count: in
     assert max(map(len, packs), default=0) - min(map(len, packs), default=0) <= 1
 
 
+@pytest.mark.fault(27)
 def test_out_of_memory_names_what_did_not_fit_and_the_setting_to_change() -> None:
     with (
         pytest.raises(torch.OutOfMemoryError, match=r"^a step of 6 .* lower training\.batch_size; what is") as raised,

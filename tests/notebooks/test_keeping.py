@@ -255,6 +255,7 @@ def test_a_copy_that_was_cut_short_is_made_whole_by_the_next(
     assert contents(drive) == contents(first)
 
 
+@pytest.mark.fault(23)
 def test_a_long_work_keeps_as_it_goes_and_goes_on_where_that_fails(first: Path, drive: Path) -> None:
     def work() -> object:
         for step in (200, 300):

@@ -32,6 +32,7 @@ def test_notebook_that_papermill_gave_nothing_is_taken() -> None:
     check_injected(["", OWN, "check_parameters()", "studdy = 1"])
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -56,6 +56,7 @@ def test_the_page_is_there_before_anything_is_made(study: Study) -> None:
     assert refreshes(page) and "img" not in [tag for tag, _ in page.tags]
 
 
+@pytest.mark.fault(30)
 def test_captions_and_prompts_are_text_and_pictures_lie_in_the_page(study: Study) -> None:
     caption(study)
     picture(study.samples("r4_a8") / drawn(study, "development"))

@@ -130,6 +130,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+@pytest.mark.fault(30)
 def test_hostile_text_stays_text(study: Study) -> None:
     page = Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0}))
     assert [attributes for _, attributes in page.tags if any(name.startswith("on") for name in attributes)] == []
@@ -195,6 +196,7 @@ def test_the_table_of_variants_holds_the_numbers_of_the_effects(study: Study) ->
     assert "12,345" in text
 
 
+@pytest.mark.fault(34)
 def test_a_variant_without_scores_is_shown_as_missing(study: Study) -> None:
     assert "r8_a8 – no scores: this variant is missing" in Page(report(study, {"r4_a8": 0.05})).text
     assert "no scores" not in Page(report(study, {"r4_a8": 0.05, "r8_a8": 0.0})).text

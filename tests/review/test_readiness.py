@@ -63,6 +63,7 @@ def test_a_good_ledger_is_green_throughout() -> None:
     assert ready(table) == "ready to train"
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize(
     ("item", "change"),
     [
@@ -92,6 +93,7 @@ def test_what_lint_finds_turns_items_red(rule: str, item: str) -> None:
     assert table.loc[table["state"] == "red", ["item", "found"]].values.tolist() == [[item, "1: 1.png"]]
 
 
+@pytest.mark.fault(10)
 def test_near_duplicates_on_both_sides_are_a_leak_and_on_one_side_none() -> None:
     leaky = checklist(good(), [], {"0.png": 1, "1.png": 1, "2.png": 2, "3.png": 2})
     assert leaky.loc[leaky["state"] == "red", ["item", "found"]].values.tolist() == [["leaks", "1: 0.png"]]

@@ -125,6 +125,7 @@ def test_opening_it_again_in_one_kernel_hands_the_ledger_on(studio: Studio) -> N
     assert do(again, "keep", "a.png", text="me, smiling")["saved"].startswith("saved")
 
 
+@pytest.mark.fault(31)
 def test_pictures_are_sent_small_and_large_and_only_of_the_ledger(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_missing_ledger_says_what_makes_it(tmp_path: Path) -> None:
         Studio(tmp_path, checks())
 
 
+@pytest.mark.fault(30)
 def test_captions_and_file_names_stay_text_in_the_static_table(folder: Path) -> None:
     table = Tags(html_table(folder))
     assert [tag for tag, _ in table.tags].count("img") == 3  # the thumbnails and nothing else

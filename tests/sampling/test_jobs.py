@@ -106,6 +106,7 @@ def test_small_change_is_not_rounded_away_in_half_precision() -> None:
     assert isinstance(wear(tiny_pipeline(), [adapter]), Merged)
 
 
+@pytest.mark.fault(11)
 def test_prompt_that_does_not_fit_is_named_before_anything_is_drawn(study: Study) -> None:
     long = " ".join(["word"] * 90)
     settings = study.sampling.model_copy(update={"edits": (long, "short")})
@@ -286,6 +287,7 @@ def test_picture_says_its_arm_and_its_adapter(study: Study) -> None:
     assert (sample_of.variant, sample_of.prompt, sample_of.seed) == ("r4_a8@0.5", said["prompt"], said["seed"])
 
 
+@pytest.mark.fault(4)
 def test_what_is_not_finite_is_flagged_and_spoils_no_other() -> None:
     pipeline = tiny_pipeline()
     good = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -296,6 +298,7 @@ def test_what_is_not_finite_is_flagged_and_spoils_no_other() -> None:
     assert images[1].tobytes() == decode(pipeline, good)[0][1].tobytes()
 
 
+@pytest.mark.fault(4)
 def test_black_picture_is_flagged_and_a_dark_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = tiny_pipeline()
     dark = torch.full((2, 3, 32, 32), -1.0)

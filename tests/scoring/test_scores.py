@@ -41,6 +41,7 @@ from caplora.study.reading import PROJECT
 from caplora.study.settings import Clip, Model, Scoring
 from caplora.study.study import Study, read_study
 from caplora.study.variants import Variant
+from tests.hostile import Trap, lay_code
 from tests.tiny import tiny_clip
 
 CPU = torch.device("cpu")
@@ -162,6 +163,52 @@ def test_the_agreement_of_a_caption_is_its_raw_cosine_to_its_image(
     assert caption_agreement(study, {}, CPU) == {}
 
 
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("model", ["ViT-B-32", "tiny"])
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_a_text_too_long_for_clip_keeps_its_end_token(clip_folder: Path, model: str, beyond: int) -> None:
+    """Of ViT-B-32, which reads 77, the texts are of 76, 77 and 78 tokens; CLIP pools where it finds the end."""
+    tokenize = open_clip.get_tokenizer(model if model != "tiny" else f"local-dir:{clip_folder}")
+    [start, red, end, *rest] = tokenize(["red"])[0].tolist()
+    read = len([start, red, end, *rest])
+    words = read - 2 + beyond
+    ids = tokenize([" ".join(["red"] * words)])[0].tolist()
+    assert ids[: min(words + 2, read)] == [start, *[red] * min(words, read - 2), end]
+    assert read == 77 or model == "tiny"
+
+
+@pytest.mark.fault(28)
+def test_pickled_weights_of_a_clip_run_nothing(clip_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(clip_folder, tmp_path / "clip"))
+    (folder / "open_clip_model.safetensors").unlink()
+    torch.save(Trap(tmp_path / "sprung"), folder / "open_clip_pytorch_model.bin")
+    with pytest.raises(Exception, match=r"[Ww]eights"):
+        ClipEncoder(f"local-dir:{folder}", None, "x", CPU)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.fault(28, 29)
+@pytest.mark.parametrize("weights", ["safetensors", "pickle"])
+def test_an_identity_encoder_brings_neither_code_nor_pickles(weights: str, tmp_path: Path) -> None:
+    folder = tmp_path / "identity"
+    new_encoder().save_pretrained(folder)
+    processor().save_pretrained(folder)
+    lay_code(folder, tmp_path / "ran")
+    named = dict.fromkeys(("AutoConfig", "AutoModel", "AutoImageProcessor"), "evil.Evil")
+    for path in (folder / "config.json", folder / "preprocessor_config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": named}))
+    study, model = read_study("mini"), Model(path=str(folder))
+    if weights == "pickle":
+        (folder / "model.safetensors").unlink()
+        torch.save(Trap(tmp_path / "ran"), folder / "pytorch_model.bin")
+        with pytest.raises(OSError, match=r"scoring\.identity: .*safetensors"):
+            IdentityEncoder(study, model, CPU)
+    else:
+        assert IdentityEncoder(study, model, CPU).model.config.model_type == "dinov2"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("name", "weights", "write"),
     [
@@ -175,6 +222,7 @@ def test_weights_of_another_activation_are_refused(name: str, weights: str, writ
         ClipEncoder(name, weights, "x", CPU)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("name", "weights"),
     [("ViT-B-32-quickgelu", "openai"), ("ViT-B-32", "laion2b_s34b_b79k"), ("ViT-B-32-quickgelu", "my.pt")],
@@ -365,6 +413,7 @@ def test_cell_that_ran_twice_counts_once(clip_folder: Path, samples: list[Sample
     assert len(once) == len(twice) == len(table)
 
 
+@pytest.mark.fault(4)
 def test_study_without_a_whole_baseline_is_not_scored(tmp_path: Path) -> None:
     study = mini_in(tmp_path)
     with pytest.raises(FileNotFoundError, match="03_inference"):

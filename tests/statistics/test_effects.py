@@ -270,6 +270,7 @@ def test_a_cell_that_cannot_be_compared_is_named(how: str, why: str) -> None:
         effects(spoiled(how), "clip_score", "clip_a", "test")
 
 
+@pytest.mark.fault(34)
 def test_a_variant_that_lacks_a_metric_is_missing_from_it_not_averaged_away() -> None:
     table = pd.concat([rows(GAINS), rows({k: v for k, v in GAINS.items() if k != "r8_a8"}, metric="identity")])
     with pytest.raises(ScoreError, match=r"identity by clip_a of r8_a8 .* and 31 more cells, is missing"):

@@ -39,6 +39,7 @@ def write(tmp_path: Path) -> Write:
     return lay
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     ("parts", "key", "value"),
     [
@@ -145,6 +146,7 @@ def test_a_study_is_named_after_its_file(tmp_path: Path, monkeypatch: pytest.Mon
         read_study("mine")
 
 
+@pytest.mark.fault(25)
 def test_a_hub_model_without_a_revision_is_refused(write: Write) -> None:
     study = read_study(write(base={"path": "some/model"}))
     with pytest.raises(StudyError, match=r"'some/model' is no folder.*needs a revision"):
@@ -156,6 +158,7 @@ def test_a_missing_study_names_the_file_and_those_there_are() -> None:
         read_study("nope")
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -319,6 +322,7 @@ def test_a_variant_is_named_by_rank_and_alpha() -> None:
     assert [Variant(rank=r, alpha=a).name for r, a in ((4, 8.0), (16, 0.5))] == ["r4_a8", "r16_a0.5"]
 
 
+@pytest.mark.fault(32)
 def test_a_key_that_stands_twice_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("name: a\nname: b\n", encoding="utf-8")

@@ -28,6 +28,7 @@ def test_checkpoint_read_is_the_one_written(tmp_path: Path) -> None:
     assert torch.equal(place.read(5)["flat"], STATE["flat"])
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
 def test_damaged_checkpoint_does_not_count(name: str, damage: str, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_damaged_checkpoint_does_not_count(name: str, damage: str, tmp_path: Pat
     assert place.steps() == [1]
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("failing", range(1, 5))
 def test_full_disk_at_any_write_leaves_the_old_checkpoint(
     failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,6 +87,7 @@ def largest_file(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@pytest.mark.fault(17)
 def test_file_cut_short_by_the_system_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     """A real failing write: the kernel refuses bytes beyond a limit, as a full disk does."""
     place = Checkpoints(tmp_path)
@@ -94,6 +97,7 @@ def test_file_cut_short_by_the_system_leaves_the_old_checkpoint(tmp_path: Path) 
     assert Checkpoints(tmp_path).steps() == [1] and not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.fault(19)
 def test_nothing_is_removed_until_something_newer_is_whole(tmp_path: Path) -> None:
     place = Checkpoints(tmp_path)
     place.write(1, STATE, {})
@@ -103,6 +107,66 @@ def test_nothing_is_removed_until_something_newer_is_whole(tmp_path: Path) -> No
     place.write(3, STATE, {})
     place.keep_only([3, 1])
     assert place.steps() == [1, 3]
+
+
+SAVES = """
+import os, sys
+from itertools import count
+from pathlib import Path
+import torch
+from caplora.training.checkpoints import Checkpoints
+
+TOUCHED = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}  # what Python tells before it touches a file
+
+def save(folder):
+    Checkpoints(folder).write(2, {"flat": torch.ones(9)}, {"pack": ["a"]})
+    Checkpoints(folder).keep_only([2])
+
+def killed(folder, left):
+    child = os.fork()
+    if not child:
+        def hook(event, found, left=[left]):
+            left[0] -= event in TOUCHED
+            if left[0] < 0:
+                os._exit(9)
+        sys.addaudithook(hook)
+        save(folder)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+root = Path(sys.argv[1])
+save(root / "first")  # imports what is imported late
+for number in count():
+    folder = root / str(number)
+    Checkpoints(folder).write(1, {"flat": torch.zeros(9)}, {"pack": ["a"]})
+    died = killed(folder, number)
+    print(died, *Checkpoints(folder).steps(), flush=True)
+    for step in Checkpoints(folder).steps():
+        assert torch.equal(Checkpoints(folder).read(step)["flat"], torch.full((9,), step - 1.0))
+    save(folder)
+    assert Checkpoints(folder).steps() == [2] and len(list(folder.iterdir())) == 1
+    if not died:
+        break
+"""
+
+
+@pytest.mark.fault(18, 19)
+def test_killed_at_any_write_the_last_checkpoint_or_the_new_one_is_whole(tmp_path: Path) -> None:
+    """One checkpoint is kept, and the process is gone before each touch of the disk in turn."""
+    done = subprocess.run([sys.executable, "-c", SAVES, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *killed, whole = [line.split() for line in done.stdout.splitlines()]
+    assert whole == ["0", "2"] and {tuple(steps) for _, *steps in killed} == {("1",), ("1", "2"), ("2",)}
+
+
+@pytest.mark.fault(19)
+def test_a_new_checkpoint_that_is_damaged_does_not_cost_the_old_one(tmp_path: Path) -> None:
+    place = Checkpoints(tmp_path)
+    for step in (1, 2):
+        place.write(step, STATE, {})
+    (place.path(2) / "state.safetensors").write_bytes(b"")
+    place.keep_only([2])
+    assert place.steps() == [1]
 
 
 def test_last_common_step_counts_whole_checkpoints_alone(tmp_path: Path) -> None:
@@ -125,6 +189,7 @@ with only_writer(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault(22)
 def test_second_writer_is_told_who_is_first_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "r4_a8"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True) as first:

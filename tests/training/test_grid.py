@@ -24,10 +24,10 @@ from caplora.sampling.training_previews import previews
 from caplora.study.files import BusyError, only_writer
 from caplora.study.reading import PROJECT
 from caplora.study.study import read_study
-from caplora.study.training_settings import Training
+from caplora.study.training_settings import Prior, Training
 from caplora.study.variants import Variant
 from caplora.training.checkpoints import ChangedError
-from caplora.training.grid import Grid, claim
+from caplora.training.grid import CADENCE, Grid, claim
 from caplora.training.loop import Step
 from caplora.training.packs import plan_packs, train_grid
 from caplora.training.records import read_records
@@ -114,6 +114,7 @@ def test_grid_becomes_adapters_that_are_proven(tmp_path: Path) -> None:
     assert read_curves(grid.study, VARIANTS, "validation").step.tolist() == [3, 6, 3, 6]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("steps", [1, 3, 5])
 def test_interrupted_grid_ends_with_the_same_bytes(steps: int, tmp_path: Path) -> None:
     whole, cut = grid_in(tmp_path / "whole"), grid_in(tmp_path / "cut")
@@ -158,6 +159,14 @@ def test_split_grid_goes_on_as_it_was_split(tmp_path: Path) -> None:
     assert plan_packs(grid, VARIANTS).packs == packs
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Grid:
+    """A training that stopped after two of six steps."""
+    grid = grid_in(tmp_path_factory.mktemp("begun"))
+    run(grid, steps=2)
+    return grid
+
+
 CHANGES = {
     "training.learning_rate: 0.01 → 0.02": {"settings": SETTINGS.model_copy(update={"learning_rate": 0.02})},
     "training.steps: 6 → 8": {"settings": SETTINGS.model_copy(update={"steps": 8})},
@@ -165,6 +174,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("said", CHANGES)
 def test_changed_training_refuses_to_go_on_and_loses_nothing(said: str, tmp_path: Path) -> None:
     run(grid_in(tmp_path), steps=4)
@@ -180,6 +190,25 @@ def test_changed_training_refuses_to_go_on_and_loses_nothing(said: str, tmp_path
     assert json.loads((aside / "training.json").read_text())["training"]["steps"] == 6
 
 
+OTHERWISE = {
+    "lr_scheduler": "cosine", "lr_step_rules": "1:3,0.1", "targets": "qkvo", "prediction_type": "v_prediction",
+    "snr_gamma": 5.0, "prior": Prior(prompt="a face"), "mixed_precision": "bf16", "train_text_encoder": True,
+    "random_flip": True, "compile": True,
+}  # fmt: skip
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize("key", [key for key in Training.model_fields if key not in CADENCE])
+def test_each_setting_of_training_refuses_when_it_changes(key: str, begun: Grid) -> None:
+    other = OTHERWISE[key] if key in OTHERWISE else getattr(SETTINGS, key) + 1
+    study = begun.study.model_copy(update={"training": SETTINGS.model_copy(update={key: other})})
+    study._root = begun.study._root
+    with pytest.raises(ChangedError, match=rf"training\.{key}[:.]"):
+        claim(replace(begun, study=study), VARIANTS)
+    assert claim(begun, VARIANTS) == []
+
+
+@pytest.mark.fault(21)
 def test_changed_base_or_caption_refuses_too(tmp_path: Path) -> None:
     run(grid_in(tmp_path), steps=2)
     captions = grid_in(tmp_path)
@@ -212,6 +241,7 @@ def test_how_often_checkpoints_are_written_changes_nothing(tmp_path: Path) -> No
     assert files_of(grid_in(tmp_path / "a")) == files_of(other)
 
 
+@pytest.mark.fault(22)
 def test_two_processes_cannot_train_one_variant(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     with only_writer(grid.study.adapter(VARIANTS[1])), pytest.raises(BusyError, match="r4_a8 is being written by"):
@@ -236,6 +266,7 @@ def test_previews_are_what_the_saved_adapter_draws(tmp_path: Path) -> None:
 BAD = Variant(rank=4, alpha=8, learning_rate=1e30)
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize("free", [None, 1], ids=["one pack", "a pack each"])
 def test_stopped_variant_is_written_with_its_last_good_weights_and_says_why(free: int | None, tmp_path: Path) -> None:
     grid = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 1}))
@@ -276,6 +307,7 @@ def test_part_of_a_pack_goes_on_alone(tmp_path: Path) -> None:
         assert all(torch.allclose(a.delta(layer), b.delta(layer), rtol=1e-3, atol=1e-5) for layer in a.weights)
 
 
+@pytest.mark.fault(24)
 def test_cells_run_again_in_one_kernel_do_no_harm(tmp_path: Path) -> None:
     grid = grid_in(tmp_path)
     run(grid)
@@ -293,6 +325,7 @@ def test_a_grid_is_claimed_whole_or_not_at_all(tmp_path: Path) -> None:
     assert run(grid_in(tmp_path), variants=VARIANTS[:1]) == []
 
 
+@pytest.mark.fault(21)
 def test_changed_held_out_images_refuse_too(tmp_path: Path) -> None:
     run(grid_in(tmp_path), steps=2)
     with pytest.raises(ChangedError, match=r"held_out\.0\.png\.pixels"):
@@ -307,6 +340,7 @@ def test_folder_claimed_for_another_training_meanwhile_is_left_to_it(tmp_path: P
         list(train_grid(mine, [VARIANTS]))
 
 
+@pytest.mark.fault(18, 20, 23)
 def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL at thirty random moments, of steps and of checkpoints being written."""
     env = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -318,6 +352,7 @@ def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
     assert all(files_of(grid_in(tmp_path / f"cut{number}")) == expected for number in range(trainings))
 
 
+@pytest.mark.fault(23)
 def test_polite_stop_keeps_the_step_it_is_at(tmp_path: Path) -> None:
     slow = grid_in(tmp_path, SETTINGS.model_copy(update={"checkpointing_steps": 100}))
     claim(slow, VARIANTS)

@@ -60,6 +60,7 @@ def test_nothing_is_encoded_twice(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(first.moments, again.moments) and torch.equal(first.texts, again.texts)
 
 
+@pytest.mark.fault(16)
 def test_an_edited_pixel_or_caption_is_another_input(folder: Path) -> None:
     pipeline = tiny_pipeline()
     encoders = Encoders(pipeline, folder / "cache", PLAIN)
@@ -73,6 +74,7 @@ def test_an_edited_pixel_or_caption_is_another_input(folder: Path) -> None:
     assert before.sources["0.png"]["pixels"] != after.sources["0.png"]["pixels"]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("part", ["vae", "text_encoder"])
 def test_another_model_or_precision_is_another_cache(part: str, folder: Path) -> None:
     pipeline = tiny_pipeline()
@@ -88,6 +90,7 @@ def test_another_model_or_precision_is_another_cache(part: str, folder: Path) ->
     assert (hashes.vae_hash, hashes.text_hash) != (halved.vae_hash, halved.text_hash)
 
 
+@pytest.mark.fault(16)
 def test_flips_add_the_mirror_image(folder: Path) -> None:
     pipeline = tiny_pipeline()
     inputs = Encoders(pipeline, folder / "cache", Training(random_flip=True)).inputs(folder, CAPTIONS.items())
@@ -116,6 +119,7 @@ def test_pixels_run_from_minus_one_to_one() -> None:
     assert pixels_hash(Image.new("RGB", (2, 3))) != pixels_hash(Image.new("RGB", (3, 2)))
 
 
+@pytest.mark.fault(11)
 def test_text_that_does_not_fit_shows_what_would_be_lost() -> None:
     pipeline = tiny_pipeline()
     fits = "hair " * 75

@@ -159,6 +159,7 @@ def test_padding_stays_exactly_zero(tmp_path: Path) -> None:
         assert layer.down[1].any() and layer.up[1].any()
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 5])
 def test_resumed_training_is_byte_identical(killed_after: int, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"lr_scheduler": "cosine", "lr_warmup_steps": 2, "caption_dropout": 0.3})
@@ -225,6 +226,7 @@ def not_finite_in_the_first(gradient: torch.Tensor) -> torch.Tensor:
     return torch.cat([gradient[:1] * float("nan"), gradient[1:]])
 
 
+@pytest.mark.fault(1)
 def test_variant_that_is_not_finite_stops_and_the_others_go_on(tmp_path: Path) -> None:
     alone = run([R8], tmp_path / "alone")[0]
     pipeline = tiny_pipeline()
@@ -247,16 +249,41 @@ def test_variant_that_is_not_finite_stops_and_the_others_go_on(tmp_path: Path) -
     assert torch.equal(flat(resumed[0]), flat(r4))
 
 
-def test_when_no_variant_is_left_training_ends_and_the_step_is_kept(tmp_path: Path) -> None:
+@pytest.mark.fault(1)
+@pytest.mark.parametrize("injected", ["nan", "inf"])
+def test_when_no_variant_is_left_training_ends_and_the_step_is_kept(injected: str, tmp_path: Path) -> None:
     inputs, settings = tiny_inputs(), SETTINGS.model_copy(update={"steps": 40, "checkpointing_steps": 40})
     steps = steps_of([R4], tmp_path, settings, inputs=inputs)
     next(steps), next(steps)
-    inputs.texts.fill_(float("nan"))
+    inputs.texts.fill_(float(injected))
     last = list(steps)[-1]
     assert last.number == REPORTED + 1 and last.stopped == {
         "r4_a8": "the loss of r4_a8 is nan at step 3: lower its learning_rate; its weights of step 1 are kept"
     }
     assert Checkpoints(tmp_path / R4.name).steps() == [last.number] and len(losses_of(tmp_path, R4)) == 2
+
+
+@pytest.mark.fault(27)
+def test_out_of_memory_names_the_settings_changes_none_and_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed, real = [], Run.accumulate
+
+    def full(self: Run, *drawn: torch.Tensor) -> torch.Tensor:
+        passed.append(len(drawn[0]))
+        if len(passed) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, *drawn)
+
+    whole = run([R4, R8], tmp_path / "whole")
+    monkeypatch.setattr(Run, "accumulate", full)
+    with pytest.raises(torch.OutOfMemoryError, match=r"a step of 2 variants .*set training\.gradient_checkpointing"):
+        run([R4, R8], tmp_path / "cut")
+    assert passed == [4] * 4, "batches of two images for each of two variants, the one that failed too, and no other"
+    monkeypatch.undo()
+    assert Checkpoints(tmp_path / "cut" / R4.name).steps() == [2]
+    resumed = run([R4, R8], tmp_path / "cut")
+    assert all(torch.equal(flat(a), flat(b)) for a, b in zip(whole, resumed, strict=True))
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7])

@@ -97,6 +97,7 @@ def test_fp16_that_overflows_at_every_scale_ends_the_variant() -> None:
     assert torch.equal(optimizer.state.weights[0], torch.ones(3))
 
 
+@pytest.mark.fault(1)
 def test_a_loss_that_is_not_finite_puts_back_the_weights_of_the_last_finite_one() -> None:
     optimizer = two_rows()
     for _ in range(2):
