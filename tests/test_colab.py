@@ -148,7 +148,7 @@ def test_every_core_dependency_is_on_colab_or_installed() -> None:
     there = {r.name for r in core if canonicalize_name(r.name) in COLAB}
     added = {Requirement(line).name for line in ready.lacking(core, COLAB)}
     assert there | added == {r.name for r in core}
-    assert added == {"ImageHash", "choix", "cyclopts", "jaxtyping", "krippendorff", "open_clip_torch"}
+    assert added == {"ImageHash", "choix", "cyclopts", "jaxtyping", "krippendorff", "open_clip_torch", "rich"}
 
 
 def test_a_new_core_dependency_is_installed_and_one_that_is_too_old_too() -> None:

@@ -98,7 +98,7 @@ def scored(study: Study) -> Tables:
     """Notebook 04, the CLIP alone, and what 05 holds then."""
     asked = read_asked(study, VARIANTS)
     clip = load_clip(study, study.scoring.clips[0], device_of())
-    write_scores([clip_table(clip, scorable_samples(study, asked)[0], study.scoring.prefix)], study)
+    write_scores([clip_table(clip, scorable_samples(study, asked)[0], clip.prefix)], study)
     return Tables(study, asked)
 
 
