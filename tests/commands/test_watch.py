@@ -36,7 +36,9 @@ def test_watching_ends_with_the_study(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_interrupt_ends_it_quietly(tmp_path: Path) -> None:
     write(small_study(tmp_path), record("02_train_lora"))
     env = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    line = [sys.executable, "-m", "caplora", "watch", str(tmp_path / "small.yaml"), "--seconds", "0.1"]
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell may have it ignored
+    line = [sys.executable, "-c", f"{heard}; from caplora.commands.app import main; raise SystemExit(main())"]
+    line += ["watch", str(tmp_path / "small.yaml"), "--seconds", "0.1"]
     with subprocess.Popen(line, cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
         assert watching.stdout and watching.stderr
         seen = b""
