@@ -35,7 +35,8 @@ def bytes_to_come(grid: Grid, variant: Variant) -> int:
 def refuse_full_disk(grid: Grid, variants: Sequence[Variant]) -> None:
     """Raise OSError (ENOSPC) where the variants' checkpoints and adapters will not fit on the disk."""
     folder = grid.study.adapter(variants[0]).parent
-    needed, free = sum(bytes_to_come(grid, variant) for variant in variants), shutil.disk_usage(folder).free
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())  # it may be made only now
+    needed, free = sum(bytes_to_come(grid, variant) for variant in variants), shutil.disk_usage(there).free
     if needed > free:
         raise OSError(
             errno.ENOSPC,
