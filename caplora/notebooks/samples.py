@@ -214,8 +214,8 @@ class Part(Samples):
     @property
     def arms(self) -> dict[str, Arm]:
         """All arms by name, as they draw before the choice; with every prompt where there is nothing to choose by."""
-        settings = self.study
-        return self.first if settings.sampling.finalists or settings.training.kept_steps else self.everyone
+        chosen_from = self.study.sampling.finalists or self.study.training.kept_steps
+        return self.first if chosen_from else self.everyone
 
     @property
     def columns(self) -> list[str]:
