@@ -47,7 +47,8 @@ NEXT = """([key, before]) => new Promise((done) => {
 })"""
 DRAWN = """() => {
   const strip = document.querySelector(".caplora-strip"), right = strip?.getBoundingClientRect().right;
-  const seen = [...(strip?.querySelectorAll(".caplora-thumb") ?? [])].filter((thumb) => thumb.getBoundingClientRect().right <= right);
+  const thumbs = [...(strip?.querySelectorAll(".caplora-thumb") ?? [])];
+  const seen = thumbs.filter((thumb) => thumb.getBoundingClientRect().right <= right);
   return seen.length > 0 && seen.every((thumb) => thumb.firstChild.complete && thumb.firstChild.naturalWidth);
 }"""
 

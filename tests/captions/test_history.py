@@ -129,7 +129,7 @@ def test_a_write_that_fails_is_not_remembered(folder: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("caplora.captions.open_ledger.write_ledger", full)
+    monkeypatch.setattr("caplora.captions.open_ledger.write_lines", full)
     for deed in (ledger.undo, lambda: write(ledger, "b.png", "more")):
         with pytest.raises(OSError, match="No space"):
             deed()
