@@ -1,7 +1,8 @@
 """Images of a size, scanned, measured and captioned as notebook 01 does it, in this process: seconds and memory.
 
-The pictures are the mini portraits in grey under noise, each another one, as JPEG. Every tenth has a face in the eyes of
-the detector of the tests, which looks for red squares and is cheap; `--yunet` names a real detector.
+The pictures are mini portraits under noise, every tenth the photograph of Grace Hopper that comes with matplotlib, each
+another one, as JPEG. Faces are looked for where `--yunet` names the detector, which takes seven times as long as all
+the rest of a scan; the encoder is then that of the tests, a small one.
 """
 
 import argparse
@@ -12,9 +13,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from resources_memory import Peak, resident
 
@@ -24,7 +27,7 @@ from caplora.images.persons import Persons
 from caplora.mini.world.portraits import PORTRAITS
 from caplora.notebooks.portraits import Portraits
 from caplora.study.study import read_study
-from tests.detector import colour_encoder, red_square_detector
+from tests.detector import colour_encoder
 
 SIDE = 384  # pixels
 FACE = 10  # every so many pictures have one
@@ -34,33 +37,35 @@ def write_pictures(folder: Path, count: int) -> None:
     """So many different JPEGs of SIDE pixels."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    grey = (Image.open(path).convert("L").convert("RGB") for path in sorted(PORTRAITS.glob("*.png")))
-    known = [np.asarray(image.resize((SIDE, SIDE))) for image in grey]
+    known = [np.asarray(Image.open(p).convert("RGB").resize((SIDE, SIDE))) for p in sorted(PORTRAITS.glob("*.png"))]
+    with get_sample_data("grace_hopper.jpg") as file:
+        photograph = np.asarray(Image.open(file).convert("RGB").crop((0, 0, 512, 512)).resize((SIDE, SIDE)))
     noise = rng.integers(-24, 25, (2 * SIDE, 2 * SIDE, 1), np.int16)
     for i in range(count):
         x, y = rng.integers(0, SIDE, 2)
-        shifted = np.roll(known[i % len(known)], rng.integers(-60, 61, 2), (0, 1))
+        shifted = np.roll(known[i % len(known)] if i % FACE else photograph, rng.integers(-60, 61, 2), (0, 1))
         pixels = np.clip(shifted + noise[y : y + SIDE, x : x + SIDE], 0, 255).astype(np.uint8)
-        if i % FACE == 0:  # as the detector scales it, a cell of its grid
-            cell = SIDE * 32 // 576
-            pixels[5 * cell : 6 * cell, 7 * cell : 8 * cell] = 255, 0, 0
         Image.fromarray(pixels).save(folder / f"picture_{i:05d}.jpg", quality=85)
 
 
 def write_study(folder: Path, yunet: Path | None) -> Path:
-    """A study of the pictures in `folder`, with the mini models and one of the two detectors."""
-    detector, encoder = folder / "detector.onnx", folder / "encoder.onnx"
-    detector.write_bytes(yunet.read_bytes() if yunet else red_square_detector())
-    encoder.write_bytes(colour_encoder())
+    """A study of the pictures in `folder`, with the mini models and maybe the two networks for faces."""
     content = yaml.safe_load((Path(__file__).parents[1] / "params/studies/mini.yaml").read_text(encoding="utf-8"))
-    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (detector, encoder)]
-    faces = {"model": str(detector), "sha256": hashes[0], "encoder": {"model": str(encoder), "sha256": hashes[1]}}
-    content["images"] |= {"folder": str(folder / "pictures"), "photographs": True, "faces": faces}
+    content["images"] |= {"folder": str(folder / "pictures"), "photographs": bool(yunet)}
+    if yunet:
+        (folder / "encoder.onnx").write_bytes(colour_encoder())
+        faces = {"encoder": _pinned(folder / "encoder.onnx")} | _pinned(yunet)
+        content["images"] |= {"faces": faces}
     models = Path(__file__).parents[1]
     content["base"]["path"] = str(models / content["base"]["path"])
     content["captioning"]["model"]["path"] = str(models / content["captioning"]["model"]["path"])
     (folder / "many.yaml").write_text(yaml.safe_dump(content | {"name": "many"}), encoding="utf-8")
     return folder / "many.yaml"
+
+
+def _pinned(path: Path) -> dict[str, Any]:
+    """A network as a study names it."""
+    return {"model": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def shown(part: str, items: Iterable[object], count: int) -> Iterator[object]:
@@ -95,8 +100,8 @@ def measured(folder: Path, count: int, yunet: Path | None) -> dict[str, object]:
     return {
         "images": count,
         "used": len(portraits.used),
+        "looked": bool(yunet),
         "faces": len(portraits.persons.faces) if isinstance(portraits.persons, Persons) else None,
-        "detector": "yunet" if yunet else "red squares",
         "pixels_mb": round(count * SIDE * SIDE * 3 / 2**20, 1),
         "before_mb": round(before, 1),
         "parts": {part: {"cpu_seconds": p.seconds, "peak_mb": round(p.most - before, 1)} for part, p in parts.items()},
@@ -132,7 +137,7 @@ def main() -> None:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("count", type=int)
     top.add_argument("folder", type=Path)
-    top.add_argument("--yunet", type=Path)
+    top.add_argument("--yunet", type=Path, help="face_detection_yunet_2023mar.onnx")
     top.add_argument("--persons", action="store_true", help="so many faces instead, as embeddings")
     asked = top.parse_args()
     began = time.monotonic()
