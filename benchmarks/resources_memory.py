@@ -9,9 +9,9 @@ from pathlib import Path
 STATUS, FILES, FORGET = Path("/proc/self/status"), Path("/proc/self/fd"), Path("/proc/self/clear_refs")
 
 
-def _said(key: str) -> float:
-    """A line of /proc/self/status, in MB."""
-    [line] = [line for line in STATUS.read_text().splitlines() if line.startswith(f"{key}:")]
+def said(file: Path, key: str) -> float:
+    """A line of a file such as /proc/self/status, in MB."""
+    [line] = [line for line in file.read_text().splitlines() if line.startswith(f"{key}:")]
     return int(line.split()[1]) / 1024
 
 
@@ -19,7 +19,7 @@ def resident() -> float:
     """Resident memory in MB, once what nobody holds is gone and the C library has given its free pages back."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    return _said("VmRSS")
+    return said(STATUS, "VmRSS")
 
 
 def open_files() -> int:
@@ -38,4 +38,4 @@ class Peak:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = round(time.process_time() - self._began, 2)
-        self.most = _said("VmHWM")
+        self.most = said(STATUS, "VmHWM")

@@ -37,7 +37,7 @@ function imageStrip(send, chosen) {
   const rail = node("div", { class: "caplora-rail", style: `height: ${TALL}px` }); // as long as all images need
   const strip = node("div", { class: "caplora-strip", role: "listbox", "aria-label": "images" }, rail);
   const sized = new ResizeObserver(() => { centre(); draw(); });
-  let length = 0, current = null;
+  let length = 0, current = null, asked = "";
 
   function tileAt(place, [name, status, doubt]) {
     const own = tiles.get(place) ?? node("div", { class: "caplora-thumb", role: "option", style: `left: ${place * STEP}px`, "aria-posinset": place + 1, onclick: () => chosen(own.name) }, node("img", { alt: "" }));
@@ -55,7 +55,10 @@ function imageStrip(send, chosen) {
     const from = Math.max(0, Math.floor(strip.scrollLeft / STEP) - BEYOND);
     const to = Math.min(length, Math.ceil((strip.scrollLeft + strip.clientWidth) / STEP) + BEYOND);
     const places = Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i), known = places.filter((place) => marks.has(place));
-    if (known.length < places.length) send({ do: "marks", from, to });
+    if (known.length < places.length && asked !== `${from} ${to}`) {
+      asked = `${from} ${to}`;
+      send({ do: "marks", from, to });
+    }
     for (const place of tiles.keys()) if (place < from || place >= to || !marks.has(place)) tiles.delete(place);
     const drawn = known.map((place) => tileAt(place, marks.get(place)));
     if (drawn.length !== rail.children.length || drawn.some((own, i) => own !== rail.children[i])) rail.replaceChildren(...drawn);
@@ -75,7 +78,7 @@ function imageStrip(send, chosen) {
   return {
     strip,
     show(view, name) { // everything that was known may have changed
-      [length, current] = [view.shown, name];
+      [length, current, asked] = [view.shown, name, ""];
       rail.style.width = `${length * STEP}px`;
       marks.clear();
       learn(view);

@@ -59,14 +59,20 @@ class Studio(anywidget.AnyWidget):
         self.on_msg(self._received)
 
     def shut(self, why: str) -> None:
-        """Stop changing anything, and say why."""
+        """Do nothing any more, and say why; the page keeps a widget for good, but not the rows that it held."""
         self.held.close()
         self.told = why
         self.view = self._view()
+        del self.review
 
     def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message asks. An error is shown in the studio, because nobody sees one raised in a callback."""
         answers = {"pictures": self._pictures, "marks": self._strip, "count": self._count, "find": self._find}
+        if not hasattr(self, "review"):
+            if message["do"] not in answers:
+                self.answers += 1
+                self.view = self.view | {"answers": self.answers, "failed": True, "saved": f"not done: {self.told}"}
+            return
         try:
             if answer := answers.get(message["do"]):
                 answer(message)
