@@ -1,9 +1,9 @@
 """The same work again and again in this process: does its resident memory grow, and do its open files?
 
-    training    one long training of two tiny variants with a checkpoint at every second step; a round is ten steps
-    sampling    three arms of a tiny Stable Diffusion draw three prompts into a new folder
-    scoring     new pictures are embedded and scored by a tiny CLIP
-    studio      the studio is opened anew, and a caption kept
+training    one long training of two tiny variants with a checkpoint at every second step; a round is ten steps
+sampling    three arms of a tiny Stable Diffusion draw three prompts into a new folder
+scoring     new pictures are embedded and scored by a tiny CLIP
+studio      the studio is opened anew, and a caption kept
 """
 
 import argparse

@@ -154,3 +154,12 @@ def test_the_square_is_cut_around_the_folders_person_and_others_are_flagged(tmp_
     assert without[["person", "likeness"]].isna().all(axis=None)
     assert not without["flagged"].str.contains("other_person").any()
     assert list(look_at_faces(study, 0, detector, Absent("gone"))) == []
+
+
+def test_a_face_is_kept_as_a_tenth_of_its_pixels_and_looks_as_it_did() -> None:
+    across, down = np.meshgrid(np.arange(112), np.arange(112))
+    smooth = np.stack([across, down, 160 - across // 2 - down // 2], -1).astype(np.uint8)
+    one = Sighting.of(sighting([1]).face, smooth, np.eye(128)[0])
+    assert len(one.jpeg) < smooth.nbytes / 10
+    assert abs(one.aligned.astype(int) - smooth).mean() < 3
+    assert not [value for value in vars(one).values() if isinstance(value, np.ndarray) and value.size > 128]
