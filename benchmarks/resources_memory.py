@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import os
 import time
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def resident() -> float:
 
 def open_files() -> int:
     """How many file descriptors are open."""
-    return len(os.listdir(FILES)) - 1  # the list's own
+    return len([*FILES.iterdir()]) - 1  # the list's own
 
 
 class Peak:
