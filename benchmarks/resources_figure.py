@@ -32,7 +32,8 @@ def _memory(axes: Axes, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         place = (row["images"], row["beyond_mb"])
         axes.annotate(f"{row['beyond_mb']:.0f}", place, (0, 6), textcoords="offset points", ha="center", fontsize=8)
-    axes.set(title="Memory", xlabel="images", ylabel="MB", xscale="log", yscale="log", ylim=(10, 20_000))
+    axes.set(title="Memory", xlabel="images", ylabel="MB", xscale="log", yscale="log", ylim=(10, 60_000))
+    _plain(axes, (100, 1000, 10_000), (10, 100, 1000, 10_000))
     axes.legend(loc="upper left", fontsize=7.5)
 
 
@@ -40,8 +41,16 @@ def _seconds(axes: Axes, rows: list[dict[str, Any]]) -> None:
     counts = [row["images"] for row in rows]
     for (part, name), color in zip(PARTS.items(), (RANKS[16], RANKS[8], MUTED), strict=True):
         axes.plot(counts, [row["parts"][part]["cpu_seconds"] for row in rows], "o-", color=color, label=name)
-    axes.set(title="Time on one core", xlabel="images", ylabel="processor seconds", xscale="log", yscale="log")
+    axes.set(title="Time on one core", xlabel="images", ylabel="processor seconds", xscale="log", yscale="log", ylim=(0.03, 1500))
+    _plain(axes, (100, 1000, 10_000), (0.1, 1, 10, 100))
     axes.legend(loc="upper left", fontsize=7.5)
+
+
+def _plain(axes: Axes, across: tuple[float, ...], up: tuple[float, ...]) -> None:
+    """Numbers as people write them, at these places."""
+    axes.set_xticks(across, [f"{x:,}" for x in across])
+    axes.set_yticks(up, [f"{y:,}" for y in up])
+    axes.minorticks_off()
 
 
 def _loops(axes: Axes, loops: list[dict[str, Any]]) -> None:
