@@ -32,7 +32,7 @@ def test_a_training_of_two_processes_through_slurm_loses_what_one_does(
     asked = "processes=2", "gpu=0"
     finish(begin(tmp_path, nodes, first_pack(study), config=asked), tmp_path)
     [record] = trainings(study)
-    assert record.state == "done" and "2 processes" in Path(record.notebook).read_text(encoding="utf-8")
+    assert record.state == "done" and "in 2 processes" in Path(record.notebook).read_text(encoding="utf-8")
     for variant in record.variants:
         one, two = (pd.read_csv(s.run / "adapters" / variant / "losses.csv").loss for s in (alone, study))
         assert len(two) == STEPS and one.tolist() == pytest.approx(two.tolist(), rel=1e-4)
