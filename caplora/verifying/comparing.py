@@ -1,0 +1,141 @@
+"""Two runs of a study, the second's files beside the first's → identical, within tolerance, or different; how far.
+
+Bits are promised on one machine with the same libraries and as many threads. Elsewhere sums are taken in another order
+and a result is another one in its last bits, which training carries further: there a tolerance is what can be said.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from safetensors.torch import load_file
+
+from caplora.study import Study, counted
+from caplora.verifying.manifest import Manifest, located
+
+IDENTICAL, WITHIN, DIFFERENT, GONE = "identical", "within tolerance", "different", "not made"
+COMPARED = ("images", "captions", "adapters", "samples", "scores", "tables")
+PASSING = ("versions",)  # columns that say with what libraries a number was made: said beside, and no result
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How far two files of a kind may be apart: benchmarks/determinism.json has what was measured."""
+
+    what: str
+    tolerance: float
+    distance: Callable[[Path, Path], float]
+
+
+def adapters_apart(one: Path, other: Path) -> float:
+    """‖W − W′‖ / ‖W‖ over all tensors of two adapters; infinite where names or shapes differ, or one is not finite."""
+    a, b = load_file(one), load_file(other)
+    if {k: v.shape for k, v in a.items()} != {k: v.shape for k, v in b.items()}:
+        return math.inf
+    apart = math.sqrt(sum(float((a[k].double() - b[k].double()).square().sum()) for k in a))
+    whole = math.sqrt(sum(float(v.double().square().sum()) for v in a.values()))
+    return apart / (whole or 1.0) if math.isfinite(apart) else math.inf
+
+
+def pictures_apart(one: Path, other: Path) -> float:
+    """The mean difference of two pictures in levels of 255; infinite where their sizes differ."""
+    a, b = (np.asarray(Image.open(path).convert("RGB"), dtype=np.float64) for path in (one, other))
+    return float(np.abs(a - b).mean()) if a.shape == b.shape else math.inf
+
+
+def tables_apart(one: Path, other: Path) -> float:
+    """The largest difference of two numbers in the same place; infinite where rows, columns or words differ.
+
+    Of numbers above 1 the difference is relative, so that steps, counts and loss curves do not decide alone.
+    """
+    a, b = (pd.read_csv(path).drop(columns=list(PASSING), errors="ignore") for path in (one, other))
+    if list(a) != list(b) or len(a) != len(b):
+        return math.inf
+    return max((_columns_apart(a[name], b[name]) for name in a), default=0.0)
+
+
+def _columns_apart(a: "pd.Series", b: "pd.Series") -> float:
+    if not all(pd.api.types.is_numeric_dtype(c) and not pd.api.types.is_bool_dtype(c) for c in (a, b)):
+        return 0.0 if (a.eq(b) | (a.isna() & b.isna())).all() else math.inf
+    x, y = a.to_numpy(float), b.to_numpy(float)
+    if not (np.isnan(x) == np.isnan(y)).all():
+        return math.inf
+    apart = np.abs(x - y) / np.maximum(1.0, np.abs(x))
+    return float(np.nanmax(np.where(x == y, 0.0, apart), initial=0.0))
+
+
+MEASURES = {  # end of a file's name → how far apart
+    ".safetensors": Measure("‖ΔW‖ / ‖W‖", 1e-2, adapters_apart),
+    ".png": Measure("mean difference in levels of 255", 2.0, pictures_apart),
+    ".csv": Measure("difference of a number", 5e-2, tables_apart),
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One file of the first run, and what the second has in its place."""
+
+    kind: str
+    path: str
+    state: str  # identical, within tolerance, different or not made
+    apart: float | None = None  # by its measure; None where the first run's file is gone, or the second's
+    new: bool = False  # the second run made it, and the first did not
+
+    def said(self) -> str:
+        """In a sentence."""
+        if self.new:
+            return f"{self.kind}: {self.path} is new: the first run has no such file"
+        measure = MEASURES[Path(self.path).suffix]
+        far = "" if self.apart is None else f": {measure.what} {self.apart:.3g}, tolerance {measure.tolerance:g}"
+        alone = "" if far or self.state == GONE else ": how far apart is not known, the first run's file is gone"
+        return f"{self.kind}: {self.path} is {self.state}{far}{alone}"
+
+
+def compared(first: Study, was: Manifest, second: Study, now: Manifest) -> Iterator[Compared]:
+    """Every result that the first run's manifest names, beside what the second run has; then what is new."""
+    for kind in COMPARED:
+        before, after = was.files.get(kind, {}), now.files.get(kind, {})
+        for path, digest in before.items():
+            if after.get(path) == digest:
+                yield Compared(kind, path, IDENTICAL, 0.0)
+            elif path not in after:
+                yield Compared(kind, path, GONE)
+            else:
+                yield _apart(kind, path, located(first, kind, path), located(second, kind, path))
+        yield from (Compared(kind, path, DIFFERENT, new=True) for path in after if before and path not in before)
+
+
+def _apart(kind: str, path: str, one: Path | None, other: Path | None) -> Compared:
+    if one is None or other is None:
+        return Compared(kind, path, DIFFERENT)
+    measure = MEASURES[Path(path).suffix]
+    apart = measure.distance(one, other)
+    return Compared(kind, path, WITHIN if apart <= measure.tolerance else DIFFERENT, apart)
+
+
+def summary(found: Sequence[Compared]) -> list[str]:
+    """A sentence for each kind of files and of measure, and one for each file that is not within tolerance."""
+    groups: dict[tuple[str, str], list[Compared]] = {}
+    for one in found:
+        groups.setdefault((one.kind, Path(one.path).suffix), []).append(one)
+    lines = [_group_said(kind, MEASURES[suffix], group) for (kind, suffix), group in groups.items()]
+    return [*lines, *(one.said() for one in found if one.state not in (IDENTICAL, WITHIN))]
+
+
+def _group_said(kind: str, measure: Measure, group: Sequence[Compared]) -> str:
+    counts = {state: sum(one.state == state for one in group) for state in (IDENTICAL, WITHIN, DIFFERENT, GONE)}
+    said = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+    largest = max((one.apart for one in group if one.apart is not None), default=0.0)
+    far = f"; largest {measure.what} {largest:.3g}, tolerance {measure.tolerance:g}" if largest else ""
+    return f"{kind}: {counted(len(group), 'file')}, {said}{far}"
+
+
+def as_json(found: Sequence[Compared], surroundings: Sequence[str]) -> str:
+    """All of it for scripts."""
+    rows = [asdict(one) | {"apart": str(one.apart) if one.apart == math.inf else one.apart} for one in found]
+    return json.dumps({"surroundings": list(surroundings), "files": rows}, indent=1, ensure_ascii=False) + "\n"
