@@ -2,7 +2,7 @@
 
 A small study of the miniature models (three variants, 60 steps of four portraits; four prompts × two seeds; two CLIPs)
 is run once as a reference, with one thread, and then in other ways, each in a process of its own. Adapters are compared
-by ‖ΔW‖ / ‖W‖, samples by their pixels, scores by their largest difference. A way that only draws or scores otherwise
+by ‖ΔW − ΔW′‖ / ‖ΔW‖, samples by pixels, scores by their largest difference. A way that only draws or scores otherwise
 takes the adapters (and samples) of the reference. What is done is kept in `--folder`: the same command goes on.
 """
 
@@ -117,7 +117,7 @@ def table(rows: list[dict]) -> str:
         a, s, c = row["adapters"], row["samples"], row["scores"]
         cells = [
             "the reference’s" if a is None else "identical" if a["identical"] == a["files"]
-            else f"‖ΔW‖ / ‖W‖ up to {a['largest_relative_norm']:.1g}",
+            else f"‖ΔW − ΔW′‖ / ‖ΔW‖ up to {a['largest_relative_norm']:.1g}",
             "the reference’s" if s is None else "identical" if s["identical"] == s["pictures"]
             else f"{s['identical']} of {s['pictures']} identical; a picture’s mean up to {s['largest_mean_level']:.2g}"
             f" of 255, a pixel up to {s['largest_level']}",

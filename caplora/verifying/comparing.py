@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from safetensors.torch import load_file
 
+from caplora.lora import read_adapter
 from caplora.study import Study, counted
 from caplora.verifying.manifest import Manifest, located
 
@@ -33,13 +33,19 @@ class Measure:
 
 
 def adapters_apart(one: Path, other: Path) -> float:
-    """‖W − W′‖ / ‖W‖ over all tensors of two adapters; infinite where names or shapes differ, or one is not finite."""
-    a, b = load_file(one), load_file(other)
-    if {k: v.shape for k, v in a.items()} != {k: v.shape for k, v in b.items()}:
+    """‖ΔW − ΔW′‖ / ‖ΔW‖ over all layers, where ΔW is what an adapter adds to the weights of its base model.
+
+    Infinite where layers or shapes differ, or a file cannot be read.
+    """
+    try:
+        a, b = read_adapter(one), read_adapter(other)
+    except ValueError:
         return math.inf
-    apart = math.sqrt(sum(float((a[k].double() - b[k].double()).square().sum()) for k in a))
-    whole = math.sqrt(sum(float(v.double().square().sum()) for v in a.values()))
-    return apart / (whole or 1.0) if math.isfinite(apart) else math.inf
+    if {k: up.shape for k, (_, up) in a.weights.items()} != {k: up.shape for k, (_, up) in b.weights.items()}:
+        return math.inf
+    apart = math.sqrt(sum(float((a.delta(k) - b.delta(k)).square().sum()) for k in a.weights))
+    whole = math.sqrt(sum(float(a.delta(k).square().sum()) for k in a.weights))
+    return apart / (whole or 1.0)
 
 
 def pictures_apart(one: Path, other: Path) -> float:
@@ -70,7 +76,7 @@ def _columns_apart(a: "pd.Series", b: "pd.Series") -> float:
 
 
 MEASURES = {  # end of a file's name → how far apart
-    ".safetensors": Measure("‖ΔW‖ / ‖W‖", 1e-2, adapters_apart),
+    ".safetensors": Measure("‖ΔW − ΔW′‖ / ‖ΔW‖", 1e-2, adapters_apart),
     ".png": Measure("mean difference in levels of 255", 2.0, pictures_apart),
     ".csv": Measure("difference of a number", 5e-2, tables_apart),
 }

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
+from caplora.lora.adapter import Adapter
+from caplora.lora.adapter_files import write_weights
 from caplora.study.study import Study, read_study
+from caplora.study.variants import Variant
 from caplora.verifying.comparing import (
     MEASURES,
     adapters_apart,
@@ -24,9 +26,13 @@ from caplora.verifying.comparing import (
 from caplora.verifying.manifest import manifest_of
 from tests.watching.small import small_study
 
+LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
-def adapter(path: Path, *numbers: float) -> Path:
-    save_file({"a": torch.tensor(numbers[:1]), "b": torch.tensor(numbers[1:])}, path)
+
+def adapter(path: Path, *up: float) -> Path:
+    """An adapter of rank 1 and alpha 2 that adds 2·B·A, where A is (1, 0)."""
+    down, rows = torch.tensor([[1.0, 0.0]]), torch.tensor(up)[:, None]
+    write_weights(Adapter(Variant(rank=1, alpha=2), {LAYER: (down, rows)}), path, "kohya", {})
     return path
 
 
@@ -40,12 +46,16 @@ def table(path: Path, text: str) -> Path:
     return path
 
 
-def test_adapters_are_as_far_apart_as_their_norms_say(tmp_path: Path) -> None:
-    one = adapter(tmp_path / "one", 3.0, 4.0)
+def test_adapters_are_as_far_apart_as_what_they_add_to_the_weights(tmp_path: Path) -> None:
+    one = adapter(tmp_path / "one.safetensors", 3.0, 4.0)
     assert adapters_apart(one, one) == 0
-    assert adapters_apart(one, adapter(tmp_path / "other", 3.0, 4.5)) == 0.1  # 0.5 / 5
-    assert adapters_apart(one, adapter(tmp_path / "longer", 3.0, 4.0, 0.0)) == math.inf
-    assert adapters_apart(one, adapter(tmp_path / "none", 3.0, math.nan)) == math.inf
+    assert adapters_apart(one, adapter(tmp_path / "other.safetensors", 3.0, 4.5)) == 0.1  # 0.5 / 5
+    turned = Adapter(Variant(rank=1, alpha=2), {LAYER: (torch.tensor([[-1.0, 0.0]]), torch.tensor([[-3.0], [-4.0]]))})
+    write_weights(turned, tmp_path / "turned.safetensors", "kohya", {})
+    assert adapters_apart(one, tmp_path / "turned.safetensors") == 0  # other matrices, the same change
+    assert adapters_apart(one, adapter(tmp_path / "longer.safetensors", 3.0, 4.0, 0.0)) == math.inf
+    torn = table(tmp_path / "torn.safetensors", "no adapter")
+    assert adapters_apart(one, torn) == adapters_apart(torn, one) == math.inf
 
 
 def test_pictures_are_as_far_apart_as_their_pixels_on_average(tmp_path: Path) -> None:
