@@ -15,7 +15,7 @@ from caplora.lora.adapter_files import write_weights
 from caplora.study.study import Study, read_study
 from caplora.study.variants import Variant
 from caplora.verifying.comparing import (
-    MEASURES,
+    WITHIN,
     adapters_apart,
     as_json,
     compared,
@@ -109,7 +109,9 @@ def test_a_run_that_came_out_the_same_is_identical(tmp_path: Path) -> None:
 
 def test_what_came_out_otherwise_is_within_tolerance_different_or_not_made(tmp_path: Path) -> None:
     first, second = run_in(tmp_path / "first"), run_in(tmp_path / "second")
-    picture(second.samples("baseline") / "0.png", 101)
+    own = np.full((4, 4, 3), 100, dtype=np.uint8)
+    own[0, 0] = 104  # a sixteenth of the pixels, 0.25 on average
+    Image.fromarray(own).save(second.samples("baseline") / "0.png")
     (second.samples("baseline") / "1.png").unlink()
     picture(second.samples("baseline") / "2.png", 100)
     table(second.scores, "value\n0.9\n")
@@ -118,16 +120,24 @@ def test_what_came_out_otherwise_is_within_tolerance_different_or_not_made(tmp_p
     assert found["runs/small/samples/baseline/2.png"] == "different"
 
 
+def test_the_tolerance_is_wider_where_one_run_was_on_a_gpu_or_does_not_say(tmp_path: Path) -> None:
+    first, second = run_in(tmp_path / "first"), run_in(tmp_path / "second")
+    table(second.scores, "value\n0.52\n")
+    was, now = manifest_of(first, ()), manifest_of(second, ())
+    for machine, state in (({"device": "CPU"}, "different"), ({"device": "a card"}, WITHIN), ({}, WITHIN)):
+        found = compared(first, replace(was, machine=machine), second, now)
+        assert {one.path: one.state for one in found}["runs/small/scores.csv"] == state
+
+
 def test_what_is_different_is_said_with_how_far_and_the_tolerance(tmp_path: Path) -> None:
     first, second = run_in(tmp_path / "first"), run_in(tmp_path / "second")
     table(second.scores, "value\n0.9\n")
     was, now = manifest_of(first, ()), manifest_of(second, ())
     found = list(compared(first, was, second, now))
-    tolerance = f"tolerance {MEASURES['.csv'].tolerance:g}"
     assert summary(found) == [
-        "samples: 2 files, 2 identical",
-        f"scores: 1 file, 1 different; largest difference of a number 0.4, {tolerance}",
-        f"scores: runs/small/scores.csv is different: difference of a number 0.4, {tolerance}",
+        "samples: 2 pictures, 2 identical",
+        "scores: 1 table, 1 different; difference of a number up to 0.4, tolerance 0.01",
+        "scores: runs/small/scores.csv is different: difference of a number 0.4, tolerance 0.01",
     ]
     rows = json.loads(as_json(found, ["torch 2 → 3"]))
     assert rows["surroundings"] == ["torch 2 → 3"] and rows["files"][2]["apart"] == pytest.approx(0.4)

@@ -84,7 +84,7 @@ def test_a_study_is_run_again_elsewhere_and_what_differs_then_is_named(
     said = capsys.readouterr().out
     assert "the same code, libraries and machine" in said or "another machine: threads" in said
     assert all(f"{name}: done" in said for name in STORY[1:]) and STORY[0] not in said
-    assert "adapters: 2 files, 2 identical" in said and "samples: 3 files, 3 identical" in said
+    assert "adapters: 2 tables, 2 identical" in said and "samples: 3 pictures, 3 identical" in said
     assert contents(study) == before
     scores = again / "runs/small/scores.csv"
     scores.write_text("value\n0.8\n")
