@@ -1,0 +1,203 @@
+"""Runs a stage in a forked child with a fault, looks at what it left, and runs it again to its end.
+
+A process that carries the layer makes a `Bench` once: what each stage begins with and what it gives when nothing
+happens. Every case starts from a copy of that, in the same folder, because results may name it.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.kills.layer import Fault, Told, arm
+from tests.kills.people import Say
+from tests.kills.stages import STAGES, Contents, Stage, files_in, made_in, shell
+from tests.kills.tiny_study import write_models, write_study
+from tests.kills.whole import broken
+
+MIDDLES = ("write", "pwrite", "pwrite64", "writev", "sendfile", "sendfile64", "copy_file_range")
+PARTS = "*.part*"  # files and folders that are being written
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a child ended."""
+
+    status: str  # done, failed or killed
+    said: int  # how far it said that it is; 0 where it says nothing
+    error: str  # the kind of error and its message
+    traceback: str
+    touches: int
+    last: str  # the call and the file at the chosen touch
+
+    @property
+    def writing(self) -> bool:
+        """Whether the fault met a call that had bytes to write."""
+        return self.last.split(" ")[0] in MIDDLES
+
+
+@dataclass
+class Case:
+    """What became of a stage that met a fault, and of its second run."""
+
+    stage: str
+    fault: str
+    number: int
+    seed: int
+    status: str = ""
+    last: str = ""
+    writing: bool = False  # it was killed while it wrote a file
+    error: str = ""
+    traceback: str = ""
+    touches: int = 0
+    damaged: list[str] = field(default_factory=list)  # files that are not whole after the fault
+    wrong: list[str] = field(default_factory=list)  # what was lost of what was said to be saved
+    ended: str = ""  # how the run after it ended
+    differs: list[str] = field(default_factory=list)  # files that are not as without a fault
+    left: list[str] = field(default_factory=list)  # parts that nobody removed
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was lost and the second run made what a run without a fault makes."""
+        return self.ended == "done" and not (self.damaged or self.wrong or self.differs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The case as a line of a log."""
+        return asdict(self)
+
+
+def forked(work: Callable[[Say], None], armed: Callable[[], None], told: Told, kill_after: float | None = None) -> Ran:
+    """Run some work in a child, killed after so many seconds if it runs so long."""
+    reads, writes = os.pipe()
+    told.clear()
+    child = os.fork()
+    if not child:
+        os.close(reads)
+        _in_child(work, armed, writes)
+    os.close(writes)
+    timer = threading.Timer(kill_after, os.kill, (child, signal.SIGKILL)) if kill_after is not None else None
+    if timer:
+        timer.start()
+    with open(reads, encoding="utf-8", errors="replace") as pipe:
+        lines = pipe.read().split("\0")
+    if timer:
+        timer.cancel()
+        timer.join()
+    _, status = os.waitpid(child, 0)
+    said = [line[2:] for line in lines if line.startswith("n ")]
+    failed = next((line[2:].split("\1") for line in lines if line.startswith("e ")), ["", ""])
+    ended = "killed" if os.WIFSIGNALED(status) else "done" if status == 0 else "failed"
+    return Ran(ended, int(said[-1]) if said else 0, failed[0], failed[1], told.touches, told.last)
+
+
+def _in_child(work: Callable[[Say], None], armed: Callable[[], None], writes: int) -> None:
+    """Work in this process, which ends here; nothing is printed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    try:
+        armed()
+        work(lambda number: void(os.write(writes, f"n {number}\0".encode())))
+    except BaseException as error:
+        text = f"e {type(error).__name__}: {error}\1{''.join(traceback.format_exception(error))}\0"
+        os.write(writes, text.encode(errors="replace"))
+        os._exit(1)
+    os._exit(0)
+
+
+def void(value: object) -> None:
+    """Nothing of a value."""
+
+
+class Bench:
+    """The tiny study at each stage: what it begins with, what it gives, how many touches and seconds it takes."""
+
+    def __init__(self, root: Path, stages: dict[str, Stage] = STAGES) -> None:
+        self.root, self.case, self.stages = root, root / "case", stages
+        self.told = Told()
+        self.given: dict[str, Contents] = {}
+        self.unsteady: dict[str, list[str]] = {}  # files that differ between any two runs: they hold the time
+        self.touches: dict[str, dict[str, int]] = {}  # stage → of writes, of reads
+        shell()
+
+    def prepare(self, wanted: set[str]) -> None:
+        """Make what the wanted stages begin with, and run each twice without a fault."""
+        write_models(self.root / "models")
+        write_study(self.case, self.root / "models")
+        self._store("")
+        for name, stage in self.stages.items():
+            if name in wanted or any(self._leads_to(name, other) for other in wanted):
+                self._whole(name, stage)
+
+    def _leads_to(self, name: str, other: str) -> bool:
+        after = self.stages[other].after
+        return bool(after) and (after == name or self._leads_to(name, after))
+
+    def _whole(self, name: str, stage: Stage) -> None:
+        found = []
+        for fault in (Fault.COUNT, Fault.BAD_READ):
+            self.begin(stage)
+            ran = self.run(stage, fault, 0)
+            assert ran.status == "done", f"{name}: {ran.error}\n{ran.traceback}"
+            self.touches.setdefault(name, {})[fault.name] = ran.touches
+            found.append(stage.result(self.case))
+        self._store(name)
+        self.given[name] = found[0]
+        assert found[0].keys() == found[1].keys()
+        self.unsteady[name] = sorted(key for key in found[0] if found[0][key] != found[1][key])
+
+    def _store(self, name: str) -> None:
+        shutil.rmtree(self.root / "after" / name, ignore_errors=True) if name else None
+        shutil.copytree(self.case, self.root / "after" / (name or "nothing"), symlinks=True)
+
+    def begin(self, stage: Stage) -> None:
+        """Lay the folder as it is before a stage."""
+        shutil.rmtree(self.case, ignore_errors=True)
+        shutil.copytree(self.root / "after" / (stage.after or "nothing"), self.case, symlinks=True)
+
+    def run(self, stage: Stage, fault: Fault, touch: int, kill_after: float | None = None) -> Ran:
+        """Run a stage on what lies in the folder, with a fault."""
+        work = lambda say: stage.work(self.case, say)  # noqa: E731
+        return forked(work, lambda: arm(self.case, fault, touch, self.told), self.told, kill_after)
+
+    def chosen(self, name: str, fault: Fault, rng: random.Random, share: tuple[int, int]) -> int:
+        """A touch of a stage in the given part of so many, so that cases spread over all of it."""
+        count = self.touches[name]["BAD_READ" if fault == Fault.BAD_READ else "COUNT"]
+        number, parts = share
+        return 1 + int((number % parts + rng.random()) / parts * count)
+
+    def tried(self, name: str, fault: Fault | None, number: int, parts: int, seed: int, seconds: float = 0.0) -> Case:
+        """One case: a fault at a touch, or with None a kill at a random moment within `seconds`; then to the end."""
+        stage, rng = self.stages[name], random.Random(f"{name} {fault} {number} {seed}")
+        case = Case(name, fault.name if fault else "KILL_AT_RANDOM", number, seed)
+        self.begin(stage)
+        if fault:
+            ran = self.run(stage, fault, self.chosen(name, fault, rng, (number, parts)))
+        else:
+            ran = self.run(stage, Fault.COUNT, 0, rng.uniform(0, seconds))
+        parts_left = [p for p in self.case.rglob(PARTS) if "models" not in p.parts]
+        case.status, case.last, case.error, case.touches = ran.status, ran.last, ran.error, ran.touches
+        case.traceback = ran.traceback
+        case.writing = ran.status == "killed" and (ran.writing or bool(parts_left))
+        case.damaged = [why for path in files_in(self.case).values() if (why := broken(path))]
+        case.wrong = stage.wrong(self.case, ran.said)
+        self._finish(name, stage, case)
+        return case
+
+    def _finish(self, name: str, stage: Stage, case: Case) -> None:
+        """Run the stage again without a fault, and compare."""
+        again = self.run(stage, Fault.COUNT, 0)
+        case.ended = again.status if again.status == "done" else f"{again.status}: {again.error}"
+        found, given = stage.result(self.case), self.given[name]
+        keys = {*found, *given} - {*self.unsteady[name]}
+        case.differs = sorted(key for key in keys if found.get(key) != given.get(key))
+        case.damaged += [f"at the end {why}" for path in files_in(self.case).values() if (why := broken(path))]
+        case.left = sorted(p.relative_to(self.case).as_posix() for p in self.case.rglob(PARTS))
