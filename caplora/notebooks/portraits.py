@@ -62,7 +62,7 @@ from caplora.review import (
     ready,
 )
 from caplora.scoring import caption_agreement
-from caplora.study import Study, read_study
+from caplora.study import Study, read_study, write_text
 
 CAPTIONING = "1 of 5: your images are made safe and captioned"
 
@@ -111,7 +111,7 @@ class Portraits:
             yield item
         self.used, self.refused, self.table = used, refused, image_table(used, self.study.images.curation)
         write_refused(refused, self.study.dataset / "refused.csv")
-        self.table.to_csv(self.study.dataset / "images.csv", index=False)
+        write_text(self.study.dataset / "images.csv", self.table.to_csv(index=False))
 
     def found(self) -> str:
         """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""

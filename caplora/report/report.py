@@ -27,6 +27,7 @@ from caplora.study import (
     Training,
     Variant,
     counted,
+    disk_errors_name,
     number,
     p_number,
     percent,
@@ -122,9 +123,10 @@ def _counts(ledger: pd.DataFrame, column: str) -> dict[Hashable, int]:
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of text; one that is not there has no rows."""
-    return (
-        pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=list(columns))
-    )
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    with disk_errors_name(path, "read"):
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from caplora.sampling.a1111 import read_written, written
-from caplora.study import BASELINE, Sampling, replacing, write_text
+from caplora.study import BASELINE, Sampling, disk_errors_name, read_text, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
@@ -166,7 +166,7 @@ def asked_of(path: Path) -> str:
 def read_made(folder: Path) -> dict[str, Any]:
     """What the pictures of a folder were drawn with, as it was claimed; empty if it was not."""
     path = folder / KEY
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json.loads(read_text(path)) if path.is_file() else {}
 
 
 def lacking(folder: Path, wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -183,7 +183,7 @@ def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     path = folder / TABLE
-    if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
+    if not path.is_file() or read_text(path) != text.getvalue():
         write_text(path, text.getvalue())
 
 
@@ -192,7 +192,7 @@ def read_samples(folder: Path) -> list[Sample]:
     table = folder / TABLE
     if not table.is_file():
         raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
-    with open(table, newline="", encoding="utf-8") as file:
+    with disk_errors_name(table, "read"), open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     samples = [
         Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"], r.get("flag", ""))

@@ -25,7 +25,7 @@ from caplora.statistics.intervals import (
     relative_interval,
     sign_flips,
 )
-from caplora.study import BASELINE
+from caplora.study import BASELINE, disk_errors_name
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
 CELL = ["variant", "prompt", "seed"]
@@ -84,7 +84,8 @@ def read_scores(path: Path, variants: Sequence[str] = (), whole: bool = True) ->
     if not path.is_file():
         raise ScoreError(f"{path} does not exist: score the samples first (notebook 04)")
     own = None if whole else {*COLUMNS}.__contains__
-    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
+    with disk_errors_name(path, "read"):
+        scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
     if not set(COLUMNS) <= set(scores):
         raise ScoreError(f"{path} must have the columns {', '.join(COLUMNS)}, got {list(scores)}")
     return scores[scores["variant"].isin([BASELINE, *variants])] if variants else scores

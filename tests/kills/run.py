@@ -39,7 +39,11 @@ def main(folder: Path, plan: Path, log: Path) -> None:
                 case = bench.tried(name, chosen, number, count, wanted["seed"], seconds.get(name, 0.0))
                 file.write(json.dumps(case.as_dict()) + "\n")
                 file.flush()
-    facts = {"unsteady": bench.unsteady, "touches": bench.touches, "given": {k: sorted(v) for k, v in bench.given.items()}}
+    facts = {
+        "unsteady": bench.unsteady,
+        "touches": bench.touches,
+        "given": {k: sorted(v) for k, v in bench.given.items()},
+    }
     (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
