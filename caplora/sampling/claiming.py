@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from caplora.sampling.samples import KEY, TABLE, Wanted, read_made, said_of, save_sample
+from caplora.sampling.samples import KEY, TABLE, UNDER_WAY, Wanted, read_made, said_of, save_sample
 from caplora.study import read_text, write_text
 
 
@@ -25,6 +25,7 @@ def claim_folder(folder: Path, wanted: Iterable[Wanted], made: Mapping[str, Any]
     if not _is_claimed(folder, made):
         for old in folder.glob("*.png"):
             _remove(old)
+        (folder / UNDER_WAY).unlink(missing_ok=True)
         write_text(folder / KEY, _written(made))
         return
     own = {(w.prompt, w.seed): w for w in wanted}

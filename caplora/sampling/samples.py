@@ -20,6 +20,7 @@ from caplora.sampling.a1111 import read_written, written
 from caplora.study import BASELINE, Sampling, disk_errors_name, read_text, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
+UNDER_WAY = ".drawing.json"  # in the folder of a job's first arm: what is being drawn, with whom
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
 CAPTIONED = "@captions"  # after the name of an arm: its samples of captions, in a folder of their own

@@ -15,6 +15,7 @@ from caplora.study.files import (
     file_hash,
     only_writer,
     read_text,
+    refuse_full_disk,
     replacing,
     synced,
     write_text,
@@ -47,6 +48,6 @@ __all__ = [
     "StudyError", "Training", "Variant", "asked_with_captions", "candidates", "counted", "current_model",
     "disk_errors_name", "drawn_images", "drop_dead_parts", "file_hash",
     "image_arms", "may_be_retrained", "metric_of", "moved_notice", "new_study", "number", "only_writer", "p_number",
-    "p_value", "percent", "read_aside", "read_study", "read_text", "read_variants", "recipes_again", "replacing",
-    "signed", "synced", "towards", "validated", "why_once", "write_text",
+    "p_value", "percent", "read_aside", "read_study", "read_text", "read_variants", "recipes_again", "refuse_full_disk",
+    "replacing",    "signed", "synced", "towards", "validated", "why_once", "write_text",
 ]  # fmt: skip

@@ -105,6 +105,18 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
+def refuse_full_disk(folder: Path, needed: int, work: str, way_out: str) -> None:
+    """Raise DiskError (ENOSPC) where some work needs more bytes than are free where `folder` is, or will be."""
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())  # it may be made only now
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise DiskError(
+            errno.ENOSPC,
+            f"{work} takes {needed / 2**20:,.1f} MB of the disk and {free / 2**20:,.1f} MB are free in {folder}:"
+            f" make room, {way_out}",
+        )
+
+
 def drop_dead_parts(folder: Path) -> None:
     """Remove what killed processes left half written in a folder and below: parts that nobody wrote to for an hour."""
     for part in (found for pattern in PARTS for found in folder.rglob(pattern)):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -23,7 +24,8 @@ from tests.kills.tiny_study import write_models, write_study
 from tests.kills.whole import broken
 
 MIDDLES = ("write", "pwrite", "pwrite64", "writev", "sendfile", "sendfile64", "copy_file_range")
-PARTS = "*.part*"  # files and folders that are being written
+PARTS = ("*.part", ".tmp??????")  # files and folders that are being written, and those of safetensors
+LATER = 7200  # seconds after which a person comes back
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class Case:
     ended: str = ""  # how the run after it ended
     differs: list[str] = field(default_factory=list)  # files that are not as without a fault
     left: list[str] = field(default_factory=list)  # parts that nobody removed
+    clear: bool = False  # its error named a file of the study and a way out
 
     @property
     def good(self) -> bool:
         """Whether nothing was lost and the second run made what a run without a fault makes."""
-        return self.ended == "done" and not (self.damaged or self.wrong or self.differs)
+        return self.ended == "done" and not (self.damaged or self.wrong or self.differs or self.left)
 
     def as_dict(self) -> dict[str, Any]:
         """The case as a line of a log."""
@@ -183,9 +186,10 @@ class Bench:
             ran = self.run(stage, fault, self.chosen(name, fault, rng, (number, parts)))
         else:
             ran = self.run(stage, Fault.COUNT, 0, rng.uniform(0, seconds))
-        parts_left = [p for p in self.case.rglob(PARTS) if "models" not in p.parts]
+        parts_left = self.parts()
         case.status, case.last, case.error, case.touches = ran.status, ran.last, ran.error, ran.touches
-        case.traceback = ran.traceback
+        case.traceback, case.clear = ran.traceback, str(self.case) in ran.error and "run" in ran.error
+        self._age(parts_left)
         case.writing = ran.status == "killed" and (ran.writing or bool(parts_left))
         case.damaged = [why for path in files_in(self.case).values() if (why := broken(path))]
         case.wrong = stage.wrong(self.case, ran.said)
@@ -200,4 +204,14 @@ class Bench:
         keys = {*found, *given} - {*self.unsteady[name]}
         case.differs = sorted(key for key in keys if found.get(key) != given.get(key))
         case.damaged += [f"at the end {why}" for path in files_in(self.case).values() if (why := broken(path))]
-        case.left = sorted(p.relative_to(self.case).as_posix() for p in self.case.rglob(PARTS))
+        case.left = sorted(p.relative_to(self.case).as_posix() for p in self.parts())
+
+    def parts(self) -> list[Path]:
+        """What is half written."""
+        return [found for pattern in PARTS for found in self.case.rglob(pattern)]
+
+    def _age(self, parts: list[Path]) -> None:
+        """Have a person come back later: nobody has written to these parts for long."""
+        then = time.time() - LATER
+        for part in parts:
+            os.utime(part, (then, then))

@@ -1,4 +1,4 @@
-"""The layer of faults in `layer.c`: compiled once, preloaded into a process, and armed in the children that it forks."""
+"""The layer of faults in `layer.c`: compiled once, preloaded into a process, and armed in its children."""
 
 import ctypes
 import mmap
@@ -33,9 +33,10 @@ def compiled(folder: Path) -> Path:
     return library
 
 
-def preloaded(library: Path) -> dict[str, str]:
-    """The environment of a process that carries the layer."""
-    return os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+def preloaded(folder: Path) -> dict[str, str]:
+    """The environment of a process that carries the layer, compiled into a folder; or not, where no compiler is."""
+    layer = {"LD_PRELOAD": str(compiled(folder))} if COMPILER else {}
+    return os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | layer
 
 
 class Told:
@@ -60,7 +61,12 @@ class Told:
 
 
 def arm(folder: Path, fault: Fault, touch: int, told: Told) -> None:
-    """Have the fault come at the touch of that number in this process, from 1; touches are counted from now on."""
+    """Have the fault come at the touch of that number in this process, from 1; touches are counted from now on.
+
+    A process without the layer can be killed at random moments alone, and touches are not counted.
+    """
+    layer = ctypes.CDLL(None)
+    if fault == Fault.COUNT and not hasattr(layer, "fault_arm"):
+        return
     shared = ctypes.addressof(ctypes.c_char.from_buffer(told.page))
-    layer = ctypes.CDLL(None)  # it was preloaded
     layer.fault_arm(str(folder).encode(), int(fault), ctypes.c_long(touch), ctypes.c_void_p(shared))

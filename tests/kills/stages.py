@@ -16,7 +16,7 @@ from tests.kills import people
 from tests.kills.people import Say
 from tests.kills.tiny_study import NAME, VARIANTS
 
-PASSING = (".part", ".lock", ".writer.json")  # ends of names of files that belong to a process
+PASSING = (".part", "/.tmp", ".lock", ".writer.json", "/cache/work/")  # in names of files that belong to a process
 FOLDERS = ("datasets", "runs", "figures")
 Contents = dict[str, object]
 
@@ -50,7 +50,7 @@ def files_in(folder: Path) -> dict[str, Path]:
     """All files that a study has made in its folder, those that belong to a process aside, by their names in it."""
     found = [path for part in FOLDERS for path in (folder / part).rglob("*") if path.is_file()]
     parts = {p.relative_to(folder).as_posix(): p for p in found}
-    return {name: path for name, path in parts.items() if ".part" not in name and not name.endswith(PASSING)}
+    return {name: path for name, path in parts.items() if not any(mark in name for mark in PASSING)}
 
 
 def made_in(folder: Path) -> Contents:

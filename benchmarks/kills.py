@@ -1,0 +1,145 @@
+"""Kill every stage, and let the disk fail under it, many times: `python benchmarks/kills.py --folder KEPT --rounds 3`.
+
+A tiny study with real models goes through the five notebooks, the studio and the rating widget in a process that
+carries a layer of faults (tests/kills/layer.c). Each case meets a fault at one touch of the disk, or a kill at a random
+moment; then the stage runs again to its end, and all that it made is compared with what a run without a fault makes.
+In a folder that is kept the command goes on where it was stopped. It writes benchmarks/results/kills.json.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from caplora import __version__
+from tests.kills.layer import COMPILER, preloaded
+
+PROJECT = Path(__file__).parents[1]
+RESULT = PROJECT / "benchmarks" / "results" / "kills.json"
+KILLS = ("KILL_TORN", "KILL_BEFORE", "KILL_AT_RANDOM")
+FAULTS = ("FULL", "BAD_READ", "READ_ONLY")
+ROUND = {  # cases of a round: of each kind of kill, and of each other fault
+    "training": ((20, 15, 15), (6, 6, 1)), "captioning": ((8, 4, 4), (5, 5, 1)), "studio": ((8, 4, 4), (6, 3, 1)),
+    "sampling": ((8, 4, 4), (6, 6, 1)), "rating": ((8, 4, 4), (6, 3, 1)), "scoring": ((6, 3, 3), (4, 6, 1)),
+    "analysis": ((2, 1, 1), (2, 2, 1)),
+}  # fmt: skip
+Case = dict[str, Any]
+
+
+def plan(seed: int) -> dict[str, Any]:
+    """The cases of a round."""
+    kinds = {stage: zip((*KILLS, *FAULTS), (*kills, *faults), strict=True) for stage, (kills, faults) in ROUND.items()}
+    return {"seed": seed, "cases": [[stage, fault, count] for stage, own in kinds.items() for fault, count in own]}
+
+
+def run(folder: Path, seed: int) -> None:
+    """Try the cases of a round that the folder's log does not have, saying how far it is."""
+    place, log, own = folder / "work", folder / "log", plan(seed)
+    (folder / "plan.json").write_text(json.dumps(own), encoding="utf-8")
+    subprocess.run(["rm", "-rf", place], check=True)
+    place.mkdir(parents=True)
+    command = [sys.executable, "-m", "tests.kills.run", str(place), str(folder / "plan.json"), str(log)]
+    total, env = sum(count for *_, count in own["cases"]), preloaded(folder) | {"PYTHONPATH": str(PROJECT)}
+    with open(folder / "said", "w", encoding="utf-8") as said:
+        process = subprocess.Popen(command, cwd=PROJECT, env=env, stdout=said, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            time.sleep(5)
+            cases = [case for case in read(log) if case["seed"] == seed]
+            print(f"\rround {seed}: {len(cases)} of {total} cases", end="", flush=True)
+    print()
+    if process.returncode:
+        raise SystemExit((folder / "said").read_text(encoding="utf-8")[-2000:])
+
+
+def read(log: Path) -> list[Case]:
+    """The cases of a log."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+
+
+def good(case: Case) -> bool:
+    """Whether the run after the fault ended, with what a run without a fault makes, and nothing was lost before."""
+    return case["ended"] == "done" and not any(case[key] for key in ("damaged", "wrong", "differs", "left"))
+
+
+def kills_of(cases: list[Case]) -> dict[str, Any]:
+    """What became of a stage that was killed."""
+    tried = [case for case in cases if case["fault"] in KILLS]
+    killed = [case for case in tried if case["status"] == "killed"]
+    kinds = Counter(case["fault"] for case in killed)
+    return {
+        "kills": len(killed),
+        "of them": {kind.lower(): kinds[kind] for kind in KILLS},
+        "in the midst of a write": sum(case["writing"] for case in killed),
+        "ended before the kill came": len(tried) - len(killed),
+        "runs to the end": sum(case["ended"] == "done" for case in tried),
+        "identical": sum(good(case) for case in tried) == len(tried),
+    }
+
+
+def fault_of(cases: list[Case], fault: str) -> dict[str, Any]:
+    """What became of a stage on a disk that failed."""
+    tried = [case for case in cases if case["fault"] == fault]
+    failed = [case for case in tried if case["status"] == "failed"]
+    return {
+        "cases": len(tried),
+        "ended in an error": len(failed),
+        "went on without harm": sum(case["status"] == "done" for case in tried),
+        "error names the file and the way out": sum(case["clear"] for case in failed),
+        "others": sorted({case["error"].split(": ")[0] for case in failed if not case["clear"]}),
+        "older files whole": not any(case["damaged"] or case["wrong"] for case in tried),
+        "finished after, identical": sum(good(case) for case in tried),
+    }
+
+
+def summary(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """All rounds in numbers."""
+    cases = [case for case in read(folder / "log") if case["seed"] < rounds]
+    facts = json.loads((folder / "log").with_suffix(".facts.json").read_text(encoding="utf-8"))
+    stages = {}
+    for name in ROUND:
+        own = [case for case in cases if case["stage"] == name]
+        touches = {"writes": facts["touches"][name]["COUNT"], "reads": facts["touches"][name]["BAD_READ"]}
+        compared = {"compared": facts["compared"][name], "not compared, hold the time": facts["unsteady"][name]}
+        faults = {fault.lower(): fault_of(own, fault) for fault in FAULTS}
+        stages[name] = {"touches of the disk": touches, **compared, **kills_of(own), **faults}
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "safetensors", "pillow", "pandas")}
+    versions |= {"python": platform.python_version(), "caplora": __version__, "commit": commit()}
+    total = {"cases": len(cases), "kills": sum(stage["kills"] for stage in stages.values())}
+    total["not as without a fault"] = sum(not good(case) for case in cases)
+    return {"versions": versions, "rounds": rounds, "seconds": round(seconds), "total": total, "stages": stages}
+
+
+def commit() -> str:
+    """The commit that was run."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="keeps the log, so that the command can go on; default: none")
+    parser.add_argument("--rounds", type=int, default=3, help="of about 240 cases each, a quarter of an hour")
+    parser.add_argument("--show", action="store_true", help="try nothing: write the results of what the folder has")
+    given = parser.parse_args()
+    if not COMPILER:
+        raise SystemExit("the layer of faults is compiled here: install a C compiler")
+    with tempfile.TemporaryDirectory() as passing:
+        folder, began = given.folder or Path(passing), time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in range(0 if given.show else given.rounds):
+            run(folder, seed)
+        found = summary(folder.resolve(), given.rounds, time.monotonic() - began)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(found["total"]))
+
+
+if __name__ == "__main__":
+    main()
