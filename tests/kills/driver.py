@@ -25,6 +25,8 @@ from tests.kills.whole import broken
 
 MIDDLES = ("write", "pwrite", "pwrite64", "writev", "sendfile", "sendfile64", "copy_file_range")
 PARTS = ("*.part", ".tmp??????")  # files and folders that are being written, and those of safetensors
+KILLS = 3  # in a row, before a stage runs to its end
+AT_RANDOM = "KILL_AT_RANDOM"  # at moments, without regard to what is being done
 LATER = 7200  # seconds after which a person comes back
 
 
@@ -54,8 +56,9 @@ class Case:
     number: int
     seed: int
     status: str = ""
-    last: str = ""
-    writing: bool = False  # it was killed while it wrote a file
+    lasts: list[str] = field(default_factory=list)  # the call and the file at each fault's touch
+    kills: int = 0  # in a row
+    writing: int = 0  # of them while a file was being written
     error: str = ""
     traceback: str = ""
     touches: int = 0
@@ -171,37 +174,53 @@ class Bench:
         work = lambda say: stage.work(self.case, say)  # noqa: E731
         return forked(work, lambda: arm(self.case, fault, touch, self.told), self.told, kill_after)
 
-    def chosen(self, name: str, fault: Fault, rng: random.Random, share: tuple[int, int]) -> int:
-        """A touch of a stage in the given part of so many, so that cases spread over all of it."""
-        count = self.touches[name]["BAD_READ" if fault == Fault.BAD_READ else "COUNT"]
-        number, parts = share
-        return 1 + int((number % parts + rng.random()) / parts * count)
+    def chosen(self, case: Case, fault: Fault, parts: int, rng: random.Random) -> int:
+        """The touch at which a fault comes: each case has its part of the stage, and later kills the first third.
 
-    def tried(self, name: str, fault: Fault | None, number: int, parts: int, seed: int, seconds: float = 0.0) -> Case:
-        """One case: a fault at a touch, or with None a kill at a random moment within `seconds`; then to the end."""
-        stage, rng = self.stages[name], random.Random(f"{name} {fault} {number} {seed}")
-        case = Case(name, fault.name if fault else "KILL_AT_RANDOM", number, seed)
+        A run that goes on where another was killed has less to do.
+        """
+        count = self.touches[case.stage]["BAD_READ" if fault == Fault.BAD_READ else "COUNT"]
+        if case.kills:
+            return 1 + int(rng.random() * count / 3)
+        return 1 + int((case.number % parts + rng.random()) / parts * count)
+
+    def tried(self, case: Case, parts: int, seconds: float = 0.0) -> Case:
+        """The case with what became of it: the fault, or up to `KILLS` kills in a row, then a run to the end.
+
+        A kill at a random moment comes within `seconds`. The touches of the stage are shared by so many `parts`.
+        """
+        stage, rng = self.stages[case.stage], random.Random(f"{case.stage} {case.fault} {case.number} {case.seed}")
         self.begin(stage)
-        if fault:
-            ran = self.run(stage, fault, self.chosen(name, fault, rng, (number, parts)))
-        else:
-            ran = self.run(stage, Fault.COUNT, 0, rng.uniform(0, seconds))
-        parts_left = self.parts()
-        case.status, case.last, case.error, case.touches = ran.status, ran.last, ran.error, ran.touches
-        case.traceback, case.clear = ran.traceback, str(self.case) in ran.error and "run" in ran.error
-        self._age(parts_left)
-        case.writing = ran.status == "killed" and (ran.writing or bool(parts_left))
-        case.damaged = [why for path in files_in(self.case).values() if (why := broken(path))]
-        case.wrong = stage.wrong(self.case, ran.said)
-        self._finish(name, stage, case)
+        for _ in range(KILLS if case.fault.startswith("KILL") else 1):
+            if case.fault == AT_RANDOM:
+                ran = self.run(stage, Fault.COUNT, 0, rng.uniform(0, seconds))
+            else:
+                fault = Fault[case.fault]
+                ran = self.run(stage, fault, self.chosen(case, fault, parts, rng))
+            self._look(stage, case, ran)
+            if ran.status != "killed":
+                break
+        self._finish(stage, case)
         return case
 
-    def _finish(self, name: str, stage: Stage, case: Case) -> None:
+    def _look(self, stage: Stage, case: Case, ran: Ran) -> None:
+        """Look at what a fault has left."""
+        parts = self.parts()
+        case.status, case.error, case.traceback, case.touches = ran.status, ran.error, ran.traceback, ran.touches
+        case.lasts.append(ran.last)
+        case.clear = str(self.case) in ran.error and "run" in ran.error
+        case.kills += ran.status == "killed"
+        case.writing += ran.status == "killed" and (ran.writing or bool(parts))
+        case.damaged += [why for path in files_in(self.case).values() if (why := broken(path))]
+        case.wrong += stage.wrong(self.case, ran.said)
+        self._age(parts)
+
+    def _finish(self, stage: Stage, case: Case) -> None:
         """Run the stage again without a fault, and compare."""
         again = self.run(stage, Fault.COUNT, 0)
         case.ended = again.status if again.status == "done" else f"{again.status}: {again.error}"
-        found, given = stage.result(self.case), self.given[name]
-        keys = {*found, *given} - {*self.unsteady[name]}
+        found, given = stage.result(self.case), self.given[case.stage]
+        keys = {*found, *given} - {*self.unsteady[case.stage]}
         case.differs = sorted(key for key in keys if found.get(key) != given.get(key))
         case.damaged += [f"at the end {why}" for path in files_in(self.case).values() if (why := broken(path))]
         case.left = sorted(p.relative_to(self.case).as_posix() for p in self.parts())

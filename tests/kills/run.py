@@ -1,6 +1,6 @@
 """Try faults on stages, a line of a log for each case: `python -m tests.kills.run FOLDER PLAN.json LOG`, preloaded.
 
-The plan has `seed` and `cases`, a list of [stage, fault, how many]; a case that the log has is not tried again.
+The plan has `seeds` and `cases`, a list of [stage, fault, how many] for each; what the log has is not tried again.
 """
 
 import importlib
@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.kills.careless import TRIALS
-from tests.kills.driver import Bench
+from tests.kills.driver import AT_RANDOM, Bench, Case
 from tests.kills.layer import Fault
 from tests.kills.stages import STAGES
 
 HELD = ("adapters", "card", "finalists", "keeping", "people", "portraits", "results", "samples", "scores")
-AT_RANDOM = "KILL_AT_RANDOM"  # moments, without regard to what is being done
 
 
-def wanted(plan: dict[str, Any], log: Path) -> list[tuple[str, str, int, int]]:
-    """The cases that the log does not have: stage, fault, number, of how many."""
+def wanted(plan: dict[str, Any], log: Path) -> list[tuple[Case, int]]:
+    """The cases that the log does not have, each with how many there are of its kind."""
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    known = {(c["stage"], c["fault"], c["number"]) for c in map(json.loads, lines) if c["seed"] == plan["seed"]}
-    asked = [(stage, fault, number, count) for stage, fault, count in plan["cases"] for number in range(count)]
-    return [case for case in asked if case[:3] not in known]
+    known = {(c["stage"], c["fault"], c["number"], c["seed"]) for c in map(json.loads, lines)}
+    asked = [(Case(s, f, n, seed), c) for seed in plan["seeds"] for s, f, c in plan["cases"] for n in range(c)]
+    return [(c, count) for c, count in asked if (c.stage, c.fault, c.number, c.seed) not in known]
 
 
 def seconds_of(bench: Bench, name: str) -> float:
@@ -41,20 +40,16 @@ def main(folder: Path, plan: dict[str, Any], log: Path) -> None:
         importlib.import_module(f"caplora.notebooks.{name}")
     cases = wanted(plan, log)
     bench, seconds = Bench(folder, STAGES | TRIALS), dict[str, float]()
-    bench.prepare({stage for stage, *_ in cases})
-    facts = {
-        "unsteady": bench.unsteady,
-        "touches": bench.touches,
-        "compared": {k: len(v) for k, v in bench.given.items()},
-    }
+    bench.prepare({case.stage for case, _ in cases})
+    compared = {name: len(given) - len(bench.unsteady[name]) for name, given in bench.given.items()}
+    facts = {"unsteady": bench.unsteady, "touches": bench.touches, "compared": compared}
     log.with_suffix(".facts.json").write_text(json.dumps(facts), encoding="utf-8")
     with log.open("a", encoding="utf-8") as file:
-        for name, fault, number, count in cases:
-            chosen = None if fault == AT_RANDOM else Fault[fault]
-            if not chosen and name not in seconds:
-                seconds[name] = seconds_of(bench, name)
-            case = bench.tried(name, chosen, number, count, plan["seed"], seconds.get(name, 0.0))
-            file.write(json.dumps(case.as_dict()) + "\n")
+        for case, count in cases:
+            if case.fault == AT_RANDOM and case.stage not in seconds:
+                seconds[case.stage] = seconds_of(bench, case.stage)
+            done = bench.tried(case, count, seconds.get(case.stage, 0.0))
+            file.write(json.dumps(done.as_dict()) + "\n")
             file.flush()
 
 

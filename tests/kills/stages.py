@@ -1,6 +1,7 @@
 """What is killed: the five notebooks cell by cell as a person runs them, the studio, and the rating widget."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from tests.kills.tiny_study import NAME, VARIANTS
 
 PASSING = (".part", "/.tmp", ".lock", ".writer.json", "/cache/work/")  # in names of files that belong to a process
 FOLDERS = ("datasets", "runs", "figures")
+TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 Contents = dict[str, object]
 
 
@@ -54,9 +56,11 @@ def files_in(folder: Path) -> dict[str, Path]:
 
 
 def made_in(folder: Path) -> Contents:
-    """The bytes of all files; of an adapter's settings what they say, but for the seconds."""
+    """The bytes of all files, those of a dataset without the times of day; of an adapter's settings all but seconds."""
     found: Contents = {name: path.read_bytes() for name, path in files_in(folder).items()}
-    for name in found:
+    for name, path in files_in(folder).items():
+        if name.startswith("datasets/") and path.suffix in (".csv", ".json", ".jsonl"):
+            found[name] = TIME.sub(b"", path.read_bytes())
         if "/adapters/" in name and name.endswith(("settings.json", "manifest.json")):
             found[name] = {k: v for k, v in json.loads((folder / name).read_bytes()).items() if k != "seconds"}
     return found
