@@ -1,8 +1,7 @@
 """Scores → paired effects: all arms draw the same prompts from the same noise, so they are compared pair by pair.
 
 The prompt is the unit. Samples of one prompt resemble each other, so they are averaged before anything is tested
-(Miller, arXiv 2411.00640). A cell that is missing or not finite is an error, never averaged away. This file knows
-the table of scores and nothing of pictures or models.
+(Miller, arXiv 2411.00640). A cell that is missing or not finite is an error, never averaged away.
 """
 
 from collections.abc import Mapping, Sequence

@@ -161,8 +161,6 @@ class Run:
             return 0
         for row, place in enumerate(self.places):
             self.histories[row] = take_up(self.pack, self.optimizer, row, place.read(done), place.manifest(done))
-        if done == self.settings.steps:  # nothing will be kept any more, and a killed process may have left some over
-            self.tidy(done)
         return done
 
     def optimise(self, done: int) -> None:
@@ -245,12 +243,6 @@ class Run:
         names = [variant.name for variant in self.variants]
         for row, (history, place) in enumerate(zip(self.histories, self.places, strict=True)):
             place.write(done, kept_of(self.pack, self.optimizer, row, history), history.facts() | {"pack": names})
-        self.tidy(done)
-
-    def tidy(self, done: int) -> None:
-        """Remove all checkpoints but the last, the best by validation, and `keep`'s."""
-        if not self.accelerator.is_main_process:
-            return
         for history, place in zip(self.histories, self.places, strict=True):
             best = history.best()
             place.keep_only([done, *self.settings.kept_steps, *([] if best is None else [best])])

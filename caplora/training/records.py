@@ -33,6 +33,8 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), variant.step or place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
+    if not variant.step:  # a killed process may not have come to it
+        place.keep_only([last, *grid.settings(variant).kept_steps, *filter(None, [history.best()])])
     count = variant.images or len(grid.inputs)
     captions = [source["caption"] for source in list(now["images"].values())[:count]]
     family = family_of(grid.pipeline)

@@ -14,8 +14,8 @@ import pytest
 from safetensors.torch import save_file
 
 from caplora.study.reading import PROJECT
-from tests.kills.layer import COMPILER, Fault, preloaded
 from tests.kills.driver import AT_RANDOM
+from tests.kills.layer import COMPILER, Fault, preloaded
 
 Cases = list[dict[str, Any]]
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="the layer of faults is compiled here: install a C compiler")
