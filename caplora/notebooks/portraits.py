@@ -49,7 +49,7 @@ from caplora.images import (
     write_refused,
 )
 from caplora.models import device_of
-from caplora.report import progress_page, write_progress
+from caplora.report import progress_page, tidy, write_progress
 from caplora.review import (
     Checks,
     Studio,
@@ -102,6 +102,7 @@ class Portraits:
 
     def scan(self) -> Iterator[Stored | Refused]:
         """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
+        tidy(self.study)
         if self.persons is None:
             deque(self.look(), maxlen=0)
         used: list[Stored] = []

@@ -223,7 +223,8 @@ class Bench:
         keys = {*found, *given} - {*self.unsteady[case.stage]}
         case.differs = sorted(key for key in keys if found.get(key) != given.get(key))
         case.damaged += [f"at the end {why}" for path in files_in(self.case).values() if (why := broken(path))]
-        case.left = sorted(p.relative_to(self.case).as_posix() for p in self.parts())
+        tidies = stage.result is made_in  # a person's deeds are no long work, which begins by removing such parts
+        case.left = sorted(p.relative_to(self.case).as_posix() for p in self.parts() if tidies)
 
     def parts(self) -> list[Path]:
         """What is half written."""

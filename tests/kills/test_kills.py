@@ -20,14 +20,13 @@ from tests.kills.layer import COMPILER, Fault, preloaded
 Cases = list[dict[str, Any]]
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="the layer of faults is compiled here: install a C compiler")
 KILLS = [
-    ["captioning", "KILL_TORN", 1], ["studio", "KILL_TORN", 2], ["training", "KILL_TORN", 3],
-    ["sampling", "KILL_TORN", 2], ["rating", "KILL_TORN", 2],
+    ["captioning", "KILL_TORN", 1], ["studio", "KILL_TORN", 2], ["training", "KILL_TORN", 2],
+    ["sampling", "KILL_TORN", 1],
 ]  # fmt: skip
 FAULTS = [
-    ["studio", "FULL", 1], ["training", "FULL", 1], ["rating", "FULL", 1], ["captioning", "BAD_READ", 1],
-    ["training", "READ_ONLY", 1],
+    ["studio", "FULL", 1], ["training", "FULL", 1], ["captioning", "BAD_READ", 1], ["training", "READ_ONLY", 1],
 ]  # fmt: skip
-RANDOM = [["training", AT_RANDOM, 5]]
+RANDOM = [["training", AT_RANDOM, 3]]
 TRIALS = [[name, "KILL_TORN", 4] for name in ("careless", "careful")] + [["boastful", "KILL_BEFORE", 4]]
 
 
@@ -63,8 +62,8 @@ def lost(case: dict[str, Any]) -> list[str]:
 @pytest.mark.fault(18, 20, 23)
 def test_training_killed_at_random_moments_ends_with_the_same_bytes(tried: Callable[..., Cases]) -> None:
     cases = tried(RANDOM)
-    assert len(cases) == 5 and {case["status"] for case in cases} <= {"killed", "done"}
-    assert [lost(case) for case in cases] == [[]] * 5
+    assert len(cases) == 3 and {case["status"] for case in cases} <= {"killed", "done"}
+    assert [lost(case) for case in cases] == [[]] * 3
 
 
 @needs_compiler
