@@ -49,7 +49,7 @@ from caplora.images import (
     write_refused,
 )
 from caplora.models import device_of
-from caplora.report import progress_page, tidy, write_progress
+from caplora.report import progress_page, write_progress
 from caplora.review import (
     Checks,
     Studio,
@@ -62,7 +62,7 @@ from caplora.review import (
     ready,
 )
 from caplora.scoring import caption_agreement
-from caplora.study import Study, read_study, write_text
+from caplora.study import Study, drop_dead_parts, read_study, write_text
 
 CAPTIONING = "1 of 5: your images are made safe and captioned"
 
@@ -102,9 +102,8 @@ class Portraits:
 
     def scan(self) -> Iterator[Stored | Refused]:
         """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
-        tidy(self.study)
-        if self.persons is None:
-            deque(self.look(), maxlen=0)
+        drop_dead_parts(self.study.run, self.study.dataset)
+        deque(self.look() if self.persons is None else (), maxlen=0)
         used: list[Stored] = []
         refused: list[Refused] = []
         for item in import_images(self.study, self.limit, self.detector, self.persons):

@@ -49,7 +49,7 @@ from caplora.figures import (
 )
 from caplora.notebooks.axes import Axes
 from caplora.rating import people_figure, people_table
-from caplora.report import FIGURES, read_table, tidy, write_pdf, write_progress, write_report
+from caplora.report import FIGURES, read_table, write_pdf, write_progress, write_report
 from caplora.statistics import fidelity_metrics, tradeoff_table
 from caplora.study import BASELINE, CAPTIONS
 from caplora.verifying import write_manifest
@@ -74,7 +74,6 @@ class Results(Axes):
 
     def forecast(self) -> str:
         """How long figures and report take, from the first figure, which needs no scores and is drawn now."""
-        tidy(self.study)
         began = time.monotonic()
         self.lora()
         seconds = (time.monotonic() - began) * len(FIGURES)

@@ -12,7 +12,7 @@ from caplora.report.drift import with_nulls
 from caplora.report.findings import Findings
 from caplora.report.pdf import write_pdf
 from caplora.report.power import interest_sentence
-from caplora.report.progress import growing, keep_curve, progress_page, tidy, write_progress
+from caplora.report.progress import growing, keep_curve, progress_page, write_progress
 from caplora.report.provenance import address, hashes, read_json, versions
 from caplora.report.report import as_run, data_facts, limits, write_report
 from caplora.report.secondary import (
@@ -36,6 +36,6 @@ __all__ = [
     "believed", "copied_sentence", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences",
     "growing", "hashes", "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence",
     "power_sentence", "progress_page", "read_closest", "read_json", "read_table", "rows_of", "secondary_sentences",
-    "steps_sentences", "suite_sentences", "tidy", "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress",
-    "write_report",
+    "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf",
+    "write_progress", "write_report",
 ]  # fmt: skip

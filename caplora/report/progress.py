@@ -47,12 +47,6 @@ def write_progress(study: Study, doing: str = "") -> Path:
     return page
 
 
-def tidy(study: Study) -> None:
-    """Remove what processes that were killed left half written in the folders of a study, an hour ago or more."""
-    for folder in (study.run, study.dataset, study.figures):
-        drop_dead_parts(folder)
-
-
 def keep_curve(study: Study, png: bytes) -> None:
     """Keep a picture of the losses so far for the page, until the next."""
     path = study.run / CURVE
@@ -78,7 +72,7 @@ def growing(
 
     How far it is, and the losses so far of a training, are kept for those who watch the study, until the work ends.
     """
-    tidy(study)
+    drop_dead_parts(study.run, study.dataset, study.figures)
     write_progress(study, doing)
     here, kept = work_here(doing, unit, total), time.monotonic()
     began = last = kept

@@ -28,6 +28,7 @@ from caplora.study import (
     Variant,
     counted,
     disk_errors_name,
+    drop_dead_parts,
     number,
     p_number,
     percent,
@@ -165,8 +166,10 @@ def write_report(
     """Writes the report to `path`, whole or not at all, with the PNG files of `figures` inside it; `path`.
 
     `variants` are the candidates asked for, judged or not. `figures` is name → file: those of FIGURES stand in their
-    sections, any other at the end under its name, and one that is not given is left out.
+    sections, any other at the end under its name, and one that is not given is left out. What processes that were
+    killed left half written goes.
     """
+    drop_dead_parts(study.run, study.figures)
     rows = variant_rows(study, variants, found)
     shown = leading_rows(rows, found.best)
     names = dict.fromkeys([*(row["variant"] for row in shown), *found.ablation.get("variant", [])])  # have hashes

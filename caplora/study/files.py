@@ -117,9 +117,9 @@ def refuse_full_disk(folder: Path, needed: int, work: str, way_out: str) -> None
         )
 
 
-def drop_dead_parts(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder and below: parts that nobody wrote to for an hour."""
-    for part in (found for pattern in PARTS for found in folder.rglob(pattern)):
+def drop_dead_parts(*folders: Path) -> None:
+    """Remove what killed processes left half written in folders and below: parts that nobody wrote to for an hour."""
+    for part in (found for folder in folders for pattern in PARTS for found in folder.rglob(pattern)):
         with suppress(OSError):  # another process may be faster
             if time.time() - part.stat().st_mtime > DEAD:
                 shutil.rmtree(part) if part.is_dir() else part.unlink()

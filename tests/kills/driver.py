@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.kills.layer import Fault, Told, arm
 from tests.kills.people import Say
-from tests.kills.stages import STAGES, Contents, Stage, files_in, shell
+from tests.kills.stages import STAGES, Contents, Stage, files_in, made_in, shell
 from tests.kills.tiny_study import write_models, write_study
 from tests.kills.whole import broken
 
