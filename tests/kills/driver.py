@@ -27,6 +27,7 @@ MIDDLES = ("write", "pwrite", "pwrite64", "writev", "sendfile", "sendfile64", "c
 PARTS = ("*.part", ".tmp??????")  # files and folders that are being written, and those of safetensors
 KILLS = 3  # in a row, before a stage runs to its end
 AT_RANDOM = "KILL_AT_RANDOM"  # at moments, without regard to what is being done
+WAYS_OUT = ("run", "replace it", "delete it", "restore it", "make room")  # words of an error that says what to do
 LATER = 7200  # seconds after which a person comes back
 
 
@@ -208,7 +209,7 @@ class Bench:
         parts = self.parts()
         case.status, case.error, case.traceback, case.touches = ran.status, ran.error, ran.traceback, ran.touches
         case.lasts.append(ran.last)
-        case.clear = str(self.case) in ran.error and "run" in ran.error
+        case.clear = str(self.case) in ran.error and any(word in ran.error for word in WAYS_OUT)
         case.kills += ran.status == "killed"
         case.writing += ran.status == "killed" and (ran.writing or bool(parts))
         case.damaged += [why for path in files_in(self.case).values() if (why := broken(path))]

@@ -95,7 +95,7 @@ def test_driver_catches_a_file_that_is_not_written_whole_and_a_word_that_is_not_
     found = {name: [lost(case | {"left": []}) for case in tried([[name, fault, 0]])] for name, fault, _ in TRIALS}
     assert ["table.csv is cut off", "runs/table.csv"] in [one[:1] + one[-1:] for one in found["careless"] if one]
     assert [one for one in found["careful"] if one] == []
-    assert ["said, and not saved"] in found["boastful"]
+    assert any("said, and not saved" in one for one in found["boastful"])
 
 
 SAVES = """
