@@ -17,7 +17,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from caplora.captions import LEDGER, LedgerError, later_ledger
-from caplora.study import PROJECT, write_text
+from caplora.study import PROJECT, replacing, write_text
 
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts it
 OFF = "drive is not set: what is made here stays on this machine alone"
@@ -204,12 +204,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its time: beside, then in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with replacing(target) as part:
         shutil.copyfile(source, part)
         with suppress(OSError):  # a file system may keep times of its own
             os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from caplora.sampling.a1111 import read_written, written
-from caplora.study import BASELINE, Sampling, disk_errors_name, read_text, replacing, write_text
+from caplora.study import BASELINE, DiskError, Sampling, disk_errors_name, read_text, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
 UNDER_WAY = ".drawing.json"  # in the folder of a job's first arm: what is being drawn, with whom
@@ -118,7 +118,7 @@ def save_picture(image: Image.Image, path: Path, words: str, said: dict[str, Any
 
 
 def said_of(path: Path) -> dict[str, Any]:
-    """What a picture says of itself; empty for one that is not there or is none of ours."""
+    """What a picture says of itself; empty for one that is not there or is none of ours; DiskError as `texts_in`."""
     try:
         return json.loads(texts_in(path).get("caplora", "{}"))
     except ValueError:
@@ -126,10 +126,15 @@ def said_of(path: Path) -> dict[str, Any]:
 
 
 def texts_in(path: Path) -> dict[str, str]:
-    """The texts in a picture by their keys; none for one that is not there or cannot be read."""
+    """The texts in a picture by their keys; none for one that is not there or is none.
+
+    Raises DiskError for one that the disk does not give, which may well be one of ours.
+    """
     try:
-        with Image.open(path) as image:
+        with disk_errors_name(path, "read"), Image.open(path) as image:
             return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
+    except DiskError:
+        raise
     except (OSError, ValueError, SyntaxError):
         return {}
 
