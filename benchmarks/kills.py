@@ -28,7 +28,7 @@ FAULTS = ("FULL", "BAD_READ", "READ_ONLY")
 ROUND = {  # cases of a round: of each kind of kill, and of each other fault
     "training": ((5, 4, 4), (3, 3, 1)), "captioning": ((2, 1, 1), (2, 3, 1)), "studio": ((2, 1, 1), (3, 1, 1)),
     "sampling": ((2, 1, 1), (3, 3, 1)), "rating": ((2, 1, 1), (3, 1, 1)), "scoring": ((1, 1, 1), (2, 3, 1)),
-    "analysis": ((1, 0, 0), (1, 1, 1)),
+    "analysis": ((1, 1, 0), (1, 2, 1)),
 }  # fmt: skip
 Case = dict[str, Any]
 
