@@ -53,7 +53,7 @@ def disk_errors_name(path: Path, done: str = "written") -> Iterator[None]:
         if (number := _number_of(error)) not in WAYS_OUT:
             raise
         kept = ": what was there before is whole" if done == "written" else ""
-        why = f"{path} could not be {done}: {os.strerror(number)}. {WAYS_OUT[number].capitalize()}, then run it again"
+        why = f"{path} could not be {done}: {os.strerror(number)}. {WAYS_OUT[number].capitalize()}, and run it again"
         raise DiskError(number, f"{why}{kept}") from error
 
 

@@ -38,7 +38,7 @@ def test_what_a_disk_refuses_is_named_with_the_way_out_and_the_old_file_is_whole
     with pytest.raises(DiskError) as error, replacing(path) as part:
         fails_after("ne", part, number)
     assert error.value.errno == number and f"{path} could not be written: {os.strerror(number)}." in str(error.value)
-    assert str(error.value).endswith("then run it again: what was there before is whole")
+    assert str(error.value).endswith("and run it again: what was there before is whole")
     assert read_text(path) == "old" and [p.name for p in tmp_path.iterdir()] == ["scores.csv"]
 
 
