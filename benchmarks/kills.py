@@ -37,7 +37,7 @@ def plan(rounds: int) -> dict[str, Any]:
     """The cases of some rounds; in each, those of a kind spread over all that a stage does."""
     kinds = {stage: zip((*KILLS, *FAULTS), (*kills, *faults), strict=True) for stage, (kills, faults) in ROUND.items()}
     cases = [[stage, fault, count] for stage, own in kinds.items() for fault, count in own]
-    return {"seeds": list(range(rounds)), "cases": cases}
+    return {"commit": commit(), "seeds": list(range(rounds)), "cases": cases}
 
 
 def run(folder: Path, rounds: int) -> None:
@@ -101,7 +101,7 @@ def fault_of(cases: list[Case], fault: str) -> dict[str, Any]:
 
 def summary(folder: Path, seconds: float) -> dict[str, Any]:
     """All that was tried, in numbers."""
-    cases = read(folder / "log")
+    cases, asked = read(folder / "log"), json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     facts = json.loads((folder / "log").with_suffix(".facts.json").read_text(encoding="utf-8"))
     stages = {}
     for name in ROUND:
@@ -111,7 +111,7 @@ def summary(folder: Path, seconds: float) -> dict[str, Any]:
         faults = {fault.lower(): fault_of(own, fault) for fault in FAULTS}
         stages[name] = {"touches of the disk": touches, **compared, **kills_of(own), **faults}
     versions = {name: importlib.metadata.version(name) for name in ("torch", "safetensors", "pillow", "pandas")}
-    versions |= {"python": platform.python_version(), "caplora": __version__, "commit": commit()}
+    versions |= {"python": platform.python_version(), "caplora": __version__, "commit": asked["commit"]}
     total = {"cases": len(cases), "kills": sum(stage["kills"] for stage in stages.values())}
     total["not as without a fault"] = sum(not good(case) for case in cases)
     return {"versions": versions, "seconds": round(seconds), "total": total, "stages": stages}
