@@ -7,45 +7,21 @@ happens. Every case starts from a copy of that, in the same folder, because resu
 import os
 import random
 import shutil
-import signal
-import sys
-import threading
 import time
-import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from tests.kills.children import Ran, forked
 from tests.kills.layer import Fault, Told, arm
-from tests.kills.people import Say
 from tests.kills.stages import STAGES, Contents, Stage, files_in, made_in, shell
 from tests.kills.tiny_study import write_models, write_study
 from tests.kills.whole import broken
 
-MIDDLES = ("write", "pwrite", "pwrite64", "writev", "sendfile", "sendfile64", "copy_file_range")
 PARTS = ("*.part", ".tmp??????")  # files and folders that are being written, and those of safetensors
 KILLS = 3  # in a row, before a stage runs to its end
 AT_RANDOM = "KILL_AT_RANDOM"  # at moments, without regard to what is being done
 WAYS_OUT = ("run", "replace it", "delete it", "restore it", "make room")  # words of an error that says what to do
 LATER = 7200  # seconds after which a person comes back
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a child ended."""
-
-    status: str  # done, failed or killed
-    said: int  # how far it said that it is; 0 where it says nothing
-    error: str  # the kind of error and its message
-    traceback: str
-    touches: int
-    last: str  # the call and the file at the chosen touch
-
-    @property
-    def writing(self) -> bool:
-        """Whether the fault met a call that had bytes to write."""
-        return self.last.split(" ")[0] in MIDDLES
 
 
 @dataclass
@@ -69,59 +45,6 @@ class Case:
     differs: list[str] = field(default_factory=list)  # files that are not as without a fault
     left: list[str] = field(default_factory=list)  # parts that nobody removed
     clear: bool = False  # its error named a file of the study and a way out
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing was lost and the second run made what a run without a fault makes."""
-        return self.ended == "done" and not (self.damaged or self.wrong or self.differs or self.left)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The case as a line of a log."""
-        return asdict(self)
-
-
-def forked(work: Callable[[Say], None], armed: Callable[[], None], told: Told, kill_after: float | None = None) -> Ran:
-    """Run some work in a child, killed after so many seconds if it runs so long."""
-    reads, writes = os.pipe()
-    told.clear()
-    child = os.fork()
-    if not child:
-        os.close(reads)
-        _in_child(work, armed, writes)
-    os.close(writes)
-    timer = threading.Timer(kill_after, os.kill, (child, signal.SIGKILL)) if kill_after is not None else None
-    if timer:
-        timer.start()
-    with open(reads, encoding="utf-8", errors="replace") as pipe:
-        lines = pipe.read().split("\0")
-    if timer:
-        timer.cancel()
-        timer.join()
-    _, status = os.waitpid(child, 0)
-    said = [line[2:] for line in lines if line.startswith("n ")]
-    failed = next((line[2:].split("\1") for line in lines if line.startswith("e ")), ["", ""])
-    ended = "killed" if os.WIFSIGNALED(status) else "done" if status == 0 else "failed"
-    return Ran(ended, int(said[-1]) if said else 0, failed[0], failed[1], told.touches, told.last)
-
-
-def _in_child(work: Callable[[Say], None], armed: Callable[[], None], writes: int) -> None:
-    """Work in this process, which ends here; nothing is printed."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    try:
-        armed()
-        work(lambda number: void(os.write(writes, f"n {number}\0".encode())))
-    except BaseException as error:
-        text = f"e {type(error).__name__}: {error}\1{''.join(traceback.format_exception(error))}\0"
-        os.write(writes, text.encode(errors="replace"))
-        os._exit(1)
-    os._exit(0)
-
-
-def void(value: object) -> None:
-    """Nothing of a value."""
 
 
 class Bench:

@@ -2,7 +2,9 @@
 
    A touch is a call that changes what lies under the folder (open to write, write, rename, unlink, mkdir, truncate,
    fsync, ...) or, where reads are to fail, one that reads a file there. What a library writes from C or Rust is seen
-   too: it comes through libc. The page that is shared with the parent says how many touches there were, and the last. */
+   too: it comes through libc, but for the rename with which safetensors ends a file (a system call of its own; checked
+   with strace: nothing else is missed), and reads of mapped memory. The page that is shared with the parent says how
+   many touches there were, and the last. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

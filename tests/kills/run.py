@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main(folder: Path, plan: dict[str, Any], log: Path) -> None:
             if case.fault == AT_RANDOM and case.stage not in seconds:
                 seconds[case.stage] = seconds_of(bench, case.stage)
             done = bench.tried(case, count, seconds.get(case.stage, 0.0))
-            file.write(json.dumps(done.as_dict()) + "\n")
+            file.write(json.dumps(asdict(done)) + "\n")
             file.flush()
 
 
