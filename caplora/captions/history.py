@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from caplora.captions.ledger import LEDGER, LedgerError, Row
+from caplora.study import disk_errors_name
 
 HISTORY = "history.jsonl"
 MACHINE, UNKNOWN = "caplora itself", "another hand"  # who made a change that no person made through caplora
@@ -41,7 +42,8 @@ def read_history(folder: Path) -> list[Change]:
     Raises LedgerError naming the line that cannot be read.
     """
     path = folder / HISTORY
-    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+    with disk_errors_name(path, "read"):
+        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
     changes = []
     for number, line in enumerate(lines, 1):
         try:

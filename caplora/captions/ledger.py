@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PureWindowsPath
 
-from caplora.study import write_text
+from caplora.study import DiskError, disk_errors_name, write_text
 
 LEDGER = "metadata.csv"
 STATUSES = ("pending", "kept", "edited", "rejected")
@@ -113,10 +113,12 @@ def held_out(rows: Iterable[Row]) -> list[Row]:
 
 
 def _cells(path: Path) -> list[list[str]]:
-    """The rows of a CSV file as lists of cells; raises LedgerError if it cannot be read."""
+    """The rows of a CSV file as lists of cells; raises LedgerError if it cannot be read, DiskError if a disk fails."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with disk_errors_name(path, "read"), path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.reader(file, strict=True))
+    except DiskError:
+        raise
     except FileNotFoundError as error:
         raise LedgerError(f"{path} does not exist: run 01_data_captioning first") from error
     except UnicodeDecodeError as error:

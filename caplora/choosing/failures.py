@@ -12,7 +12,7 @@ import pandas as pd
 from caplora.jobs import FAILED, Record, read_records
 from caplora.sampling import TABLE, read_samples
 from caplora.statistics import CELL, Row
-from caplora.study import BASELINE, Study, Variant
+from caplora.study import BASELINE, Study, Variant, read_text
 
 MOST = 20  # variants whose failures are told
 KIND = ["metric", "model", "split"]
@@ -52,7 +52,7 @@ def absent(study: Study, variant: Variant, failed_jobs: Sequence[Record]) -> str
     if not record.is_file():
         first = "run 03_inference, which trains it" if variant.retrained else "run 02_train_lora with it, then 03"
         return f"was not trained: {record} does not exist; {first}, then 04"
-    stopped = json.loads(record.read_text(encoding="utf-8")).get("stopped")
+    stopped = json.loads(read_text(record)).get("stopped")
     if stopped:
         return f"has no scores; its training stopped early: {stopped}"
     if not samples.is_file():

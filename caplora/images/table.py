@@ -7,7 +7,7 @@ import pandas as pd
 
 from caplora.images.curation import clusters
 from caplora.images.intake import Stored
-from caplora.study import Curation
+from caplora.study import Curation, disk_errors_name
 
 ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")
 MEASURES = (
@@ -30,7 +30,8 @@ def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
 def near_duplicates(dataset: Path) -> dict[str, int]:
     """File name → the number that it shares with its near-duplicates, of those in `images.csv`; none without it."""
     file = dataset / "images.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    with disk_errors_name(file, "read"):
+        table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
     return clusters_of(table) if "cluster" in table else {}
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from caplora.captions import LEDGER, LedgerError, later_ledger
-from caplora.study import PROJECT, write_text
+from caplora.study import PROJECT, disk_errors_name, write_text
 
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts it
 OFF = "drive is not set: what is made here stays on this machine alone"
@@ -204,12 +204,14 @@ def _same(one: Path, other: Path) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its time: beside, then in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, part)
-        with suppress(OSError):  # a file system may keep times of its own
-            os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with disk_errors_name(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source, part)
+            with suppress(OSError):  # a file system may keep times of its own
+                os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+            part.replace(target)  # not synced: Drive cannot say when it has a file
+        finally:
+            with suppress(OSError):  # the first error is the one to tell
+                part.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from caplora.publishing.facts import Facts
 from caplora.publishing.pictures import chosen_pictures, save_bare
 from caplora.publishing.words import plain
 from caplora.sampling import read_made
-from caplora.study import Study, Variant, file_hash, only_writer, write_text
+from caplora.study import Study, Variant, disk_errors_name, file_hash, only_writer, write_text
 
 CARD, SUMS = "README.md", "SHA256SUMS"
 
@@ -55,7 +55,7 @@ def write_folder(facts: Facts, repository: str = "") -> Folder:
     check_adapter(facts)
     path = card_folder(facts.study, facts.variant)
     part = path.with_name(f".{path.name}.part")
-    with only_writer(path):
+    with only_writer(path), disk_errors_name(path):
         shutil.rmtree(part, ignore_errors=True)
         pictures = chosen_pictures(facts.study, facts.variant.name)
         for pair in pictures.pairs:

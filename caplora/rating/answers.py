@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from caplora.rating.design import QUESTIONS, Comparison, RatingError
-from caplora.study import Study, synced
+from caplora.study import Study, disk_errors_name, synced
 
 ANSWERS = ("left", "right", "equal", "skipped")
 Line = dict[str, Any]
@@ -90,13 +90,14 @@ def rater_file(study: Study, rater: str) -> Path:
 
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Write lines behind what is there; the disk has them when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.is_file() and (old := path.read_bytes()) and not old.endswith(b"\n")
-    with open(path, "a", encoding="utf-8", newline="") as file:
-        file.write(("\n" if torn else "") + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
-    synced(path.parent)
+    with disk_errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torn = path.is_file() and (old := path.read_bytes()) and not old.endswith(b"\n")
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            file.write(("\n" if torn else "") + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        synced(path.parent)
 
 
 def written(answer: Answer) -> Line:
@@ -114,7 +115,9 @@ def read_lines(path: Path) -> list[Line]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    with disk_errors_name(path, "read"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    for line in text.split("\n"):
         try:
             read = json.loads(line)
         except ValueError:

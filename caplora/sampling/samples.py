@@ -17,9 +17,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from caplora.sampling.a1111 import read_written, written
-from caplora.study import BASELINE, Sampling, replacing, write_text
+from caplora.study import BASELINE, DiskError, Sampling, disk_errors_name, read_text, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
+UNDER_WAY = ".drawing.json"  # in the folder of a job's first arm: what is being drawn, with whom
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
 CAPTIONED = "@captions"  # after the name of an arm: its samples of captions, in a folder of their own
@@ -117,7 +118,7 @@ def save_picture(image: Image.Image, path: Path, words: str, said: dict[str, Any
 
 
 def said_of(path: Path) -> dict[str, Any]:
-    """What a picture says of itself; empty for one that is not there or is none of ours."""
+    """What a picture says of itself; empty for one that is not there or is none of ours; DiskError as `texts_in`."""
     try:
         return json.loads(texts_in(path).get("caplora", "{}"))
     except ValueError:
@@ -125,10 +126,15 @@ def said_of(path: Path) -> dict[str, Any]:
 
 
 def texts_in(path: Path) -> dict[str, str]:
-    """The texts in a picture by their keys; none for one that is not there or cannot be read."""
+    """The texts in a picture by their keys; none for one that is not there or is none.
+
+    Raises DiskError for one that the disk does not give, which may well be one of ours.
+    """
     try:
-        with Image.open(path) as image:
+        with disk_errors_name(path, "read"), Image.open(path) as image:
             return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
+    except DiskError:
+        raise
     except (OSError, ValueError, SyntaxError):
         return {}
 
@@ -166,7 +172,7 @@ def asked_of(path: Path) -> str:
 def read_made(folder: Path) -> dict[str, Any]:
     """What the pictures of a folder were drawn with, as it was claimed; empty if it was not."""
     path = folder / KEY
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json.loads(read_text(path)) if path.is_file() else {}
 
 
 def lacking(folder: Path, wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -183,7 +189,7 @@ def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     path = folder / TABLE
-    if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
+    if not path.is_file() or read_text(path) != text.getvalue():
         write_text(path, text.getvalue())
 
 
@@ -192,7 +198,7 @@ def read_samples(folder: Path) -> list[Sample]:
     table = folder / TABLE
     if not table.is_file():
         raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
-    with open(table, newline="", encoding="utf-8") as file:
+    with disk_errors_name(table, "read"), open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     samples = [
         Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
