@@ -11,7 +11,6 @@ import yaml
 from PIL import Image, ImageCms
 
 from caplora.captions.ledger import COLUMNS, Row
-from caplora.study.reading import PROJECT
 from tests.fuzzing.formats import filled, safetensors_of, with_texts
 
 LAYERS = (
@@ -85,15 +84,15 @@ def histories() -> list[bytes]:
 
 
 def studies() -> list[bytes]:
-    """The study files of the project, and one with every kind of value in it."""
-    own = [(PROJECT / "params" / "studies" / f"{name}.yaml").read_bytes() for name in ("mini_steps", "mini_seeds")]
+    """A study with every kind of value in it, and one that is like it (base.yaml)."""
     small = (
         "name: x\nimages: {folder: own, resolution: 64, accept: [a.png], curation: {cast: {flag: 45, refuse: null}}}\n"
         "base: {path: owner/name, revision: abc}\ntraining:\n  steps: 20\n  keep: [10]\n  learning_rate: 1e-4\n"
         "  targets: attn2\\.to_q$\nsampling: {development: [a], test: [b, c], seeds: [0, 1], scales: [0.5]}\n"
         "scoring: {clips: [{name: ViT-B-32}], extra: [vqa]}\nclaims: {margin: {kid: 0.1}}\n"
     )
-    return [small.encode(), b"like: mini\nname: x\ntraining: {steps: 7, prior: {prompt: a}}\nscoring: null\n", *own]
+    like = "like: base.yaml\nname: x\ntraining: {steps: 70, prior: {prompt: a}}\nscoring: null\nbase: {path: own}\n"
+    return [small.encode(), like.encode()]
 
 
 def variants() -> list[bytes]:
