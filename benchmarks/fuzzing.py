@@ -95,7 +95,7 @@ def fuzz(name: str, folder: Path, cases: int, seconds: int, seed: int) -> None:
         return data[:most]
 
     earlier = [str(own)] if (own := CORPUS / name).is_dir() else []
-    options = [f"-runs={cases}", f"-max_total_time={seconds}", f"-max_len={parser.longest}", f"-seed={seed}", "-timeout=0"]
+    options = [f"-runs={cases}", f"-max_total_time={seconds}", f"-max_len={parser.longest}", f"-seed={seed}", "-timeout=100"]
     options += [f"-artifact_prefix={folder}/", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-reload=0"]
     kept = folder / "kept"
     kept.mkdir()
@@ -139,7 +139,7 @@ def _run(name: str, cases: int, seconds: int, seed: int) -> dict:
             raise SystemExit(f"{name}: the process ended with {ran.returncode}")
         said = json.loads((folder / "tally.json").read_text(encoding="utf-8")) | {"deaths": int(ran.returncode != 0)}
         for lethal in folder.glob("crash-*"):
-            sys.stderr.write(f"{name} died with {ran.returncode} of {lethal.name}\n{words[-6000:]}\n")
+            sys.stderr.write(f"{name} died with {ran.returncode} of {lethal.name}\n{words[-3000:]}\n")
             shutil.copy(lethal, PROJECT / f"died-{name}-{lethal.name[6:18]}")
         reached = COVERED.findall(words)
         edges, features, kept = map(int, reached[-1]) if reached else (0, 0, 0)

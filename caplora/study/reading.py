@@ -25,7 +25,7 @@ class StudyError(ValueError):
 class _Loader(yaml.SafeLoader):
     """YAML as people write numbers (`1e-4` is one), in which a key that stands twice is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key in (self.construct_object(key, deep=True) for key, _ in _pairs(node)):
             if isinstance(key, Hashable):  # what is none is an error of its own

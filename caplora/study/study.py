@@ -41,7 +41,10 @@ class Study(Part):
 
     def path(self, path: str) -> Path:
         """A path as the study file writes it, made absolute: `~` is home, relative starts at the project folder."""
-        return absolute(path, self._root)
+        try:
+            return absolute(path, self._root)
+        except StudyError as error:
+            raise StudyError(f"study {self.name}: {error}") from error
 
     def model_path(self, model: Model) -> str:
         """What `from_pretrained` takes: the folder if there is one, else the hub id.

@@ -111,20 +111,25 @@ def held() -> int:
 
 
 def tried(
-    run: Callable[[], object], errors: tuple[type[Exception], ...], names: Callable[[str], bool], folder: Path
+    run: Callable[[], object],
+    errors: tuple[type[Exception], ...],
+    names: Callable[[str], bool],
+    folder: Path,
+    most: float = SECONDS,
 ) -> Outcome:
     """What becomes of `run`, which may raise `errors` whose message `names` what is wrong, and may write to `folder`.
 
+    It may use `most` seconds of the processor.
     A text that it returns is a reason for which the input is refused.
     """
     before, began = held(), time.process_time()
     try:
-        with warnings.catch_warnings(), watched(folder) as seen, limited():
+        with warnings.catch_warnings(), watched(folder) as seen, limited(most):
             warnings.simplefilter("ignore")  # a warning is no error
             reason = run()
         kind, said, place = ("refused", reason, "") if isinstance(reason, str) else ("accepted", "", "")
     except HangError as error:
-        kind, said, place = "fault", f"still at work after {SECONDS:g} s", _place(error)
+        kind, said, place = "fault", f"still at work after {most:g} s", _place(error)
     except errors as error:
         ours = type(error) in errors and names(str(error))
         kind, said = "refused" if ours else "fault", f"{type(error).__name__}: {error}"
