@@ -2,8 +2,8 @@
 
 Each parser of tests/fuzzing/parsers.py gets its cases from atheris (libFuzzer), which keeps inputs that reach new code
 of caplora and changes them further, by bytes and by the parser's own mutations. What must never happen is said in
-tests/fuzzing/oracle.py. A fault does not end the run: its input is put into tests/fuzzing/corpus/PARSER, which the suite
-tries again, and it is counted in benchmarks/results/fuzzing.json. Parsers that are not named keep the row they have.
+tests/fuzzing/oracle.py. A fault does not end the run: its input is put into tests/fuzzing/corpus/PARSER, which the
+suite tries again, and it is counted in benchmarks/results/fuzzing.json. Parsers not named keep the row they have.
 """
 
 import argparse
@@ -82,9 +82,7 @@ def fuzz(name: str, folder: Path, cases: int, seconds: int, seed: int) -> None:
         (begin / f"{i:03}").write_bytes(valid)
 
     def try_one(data: bytes) -> None:
-        tally.take(
-            data, tried(lambda: parser.run(folder / "study", data), parser.ours, parser.names, folder / "study")
-        )
+        tally.take(data, tried(lambda: parser.run(folder / "study", data), parser.ours, parser.names, folder / "study"))
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         rng = Random(seed)
@@ -95,7 +93,13 @@ def fuzz(name: str, folder: Path, cases: int, seconds: int, seed: int) -> None:
         return data[:most]
 
     earlier = [str(own)] if (own := CORPUS / name).is_dir() else []
-    options = [f"-runs={cases}", f"-max_total_time={seconds}", f"-max_len={parser.longest}", f"-seed={seed}", "-timeout=100"]
+    options = [
+        f"-runs={cases}",
+        f"-max_total_time={seconds}",
+        f"-max_len={parser.longest}",
+        f"-seed={seed}",
+        "-timeout=100",
+    ]
     options += [f"-artifact_prefix={folder}/", "-rss_limit_mb=0", "-malloc_limit_mb=0", "-len_control=0", "-reload=0"]
     kept = folder / "kept"
     kept.mkdir()
@@ -174,7 +178,9 @@ def main() -> int:
         known = {"python": platform.python_version(), "versions": versions, "parsers": known["parsers"] | {name: row}}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        print(f"{name}: {row['cases']:,} cases in {row['seconds']:.0f} s, {row['edges']:,} edges, {row['faults']} faults")
+        print(
+            f"{name}: {row['cases']:,} cases in {row['seconds']:.0f} s, {row['edges']:,} edges, {row['faults']} faults"
+        )
     return int(any(row["faults"] for row in known["parsers"].values()))
 
 

@@ -87,7 +87,9 @@ def matrices(layer: str, kept: Mapping[str, Tensor], path: Path) -> tuple[Tensor
     if not fit(down, up, mid):
         raise ValueError(f"{path}: layer {layer} has weights that do not fit each other: {shapes}")
     if mid is not None and max(mid.shape[2:]) > KERNEL:  # or a small file would fill the memory
-        raise ValueError(f"{path}: layer {layer} has a kernel of {max(mid.shape[2:])}: {KERNEL} is the largest there is")
+        raise ValueError(
+            f"{path}: layer {layer} has a kernel of {max(mid.shape[2:])}: {KERNEL} is the largest there is"
+        )
     if mid is not None:
         down = torch.einsum("smhw,mi->sihw", mid, down.flatten(1))
     ndim = max(down.ndim, up.ndim)

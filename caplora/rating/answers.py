@@ -57,7 +57,7 @@ def answer_to(comparison: Comparison, said: Line, simulated: bool = False) -> An
     question, answer = said["question"], said["answer"]
     if question not in QUESTIONS or answer not in ANSWERS or not _is_number(said["seconds"]):
         raise RatingError(
-            f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, after a number of seconds, got {said}"
+            f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, after so many seconds, got {said}"
         )
     left, right = comparison.left, comparison.right
     return Answer(

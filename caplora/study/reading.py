@@ -26,8 +26,10 @@ class _Loader(yaml.SafeLoader):
     """YAML as people write numbers (`1e-4` is one), in which a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.YAMLError(f"{str(node.value)[:80]!r} is tagged as keys and values, and is none{node.start_mark}")
         seen = set()
-        for key in (self.construct_object(key, deep=True) for key, _ in _pairs(node)):
+        for key in (self.construct_object(key, deep=True) for key, _ in node.value):
             if isinstance(key, Hashable):  # what is none is an error of its own
                 if key in seen:
                     raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
@@ -42,18 +44,14 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"{str(node.value)[:80]!r} is no {node.tag}{node.start_mark}") from error
 
 
-def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
-    """The pairs of nodes in a mapping; none of what is only tagged as one."""
-    return node.value if isinstance(node, yaml.MappingNode) else []
-
-
 def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
     """How many values a node holds once its anchors are written out; `known` has those of nodes met before."""
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
         known[id(node)] = 0  # where it holds itself
-        inner = [part for pair in _pairs(node) for part in pair] or node.value
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [part for pair in node.value for part in pair] if pairs else node.value
         known[id(node)] = 1 + sum(_size(part, known) for part in inner)
     return known[id(node)]
 
@@ -91,7 +89,9 @@ def absolute(path: str | Path, folder: Path) -> Path:
     try:
         return folder / Path(path).expanduser()
     except RuntimeError as error:
-        raise StudyError(f"{str(path)!r} begins with the home of somebody who has none here: write the whole path") from error
+        raise StudyError(
+            f"{str(path)!r} begins with the home of somebody who has none here: write the whole path"
+        ) from error
 
 
 def validated(kind: type[P], content: Any, where: str) -> P:

@@ -17,9 +17,10 @@ import yaml
 Mutate = Callable[[bytes, Random], bytes]
 DEEP = 400  # how far brackets go at once; two of them pass the interpreter's limit
 ODD_TEXTS = (
-    "", " ", "\0", "\ud800", "é", "e\u0301", "가", "\u202e", "\ufeff", "\r", "\n", "\u2028", "<script>", "../x", "..",
-    "/etc/passwd", "~no_such_user/x", "C:\\x", "x" * 300, "a.png", "b.png", "null", "NaN", "1e999", "9" * 30, "9" * 5000,
-    "%s", "{x}", "(a+)+$", "a{99999999999}", "(" * 50, "-1", "=1+1",
+    "", " ", "\0", "\ud800", "é", "e\u0301", "가", "\u202e", "\ufeff", "\r", "\n", "\u2028", "<script>", "../x",
+    "..",
+    "/etc/passwd", "~no_such_user/x", "C:\\x", "x" * 300, "a.png", "b.png", "null", "NaN", "1e999", "9" * 30,
+    "9" * 5000, "%s", "{x}", "(a+)+$", "a{99999999999}", "(" * 50, "-1", "=1+1",
 )  # fmt: skip
 ODD_NUMBERS = (0, 1, -1, 2, 7, 64, 2**31, 2**63, 2**64, 10**30, 10**400, 0.5, -0.0, 1e-300, 1e308, math.nan, math.inf)
 Tree = Any
@@ -152,7 +153,8 @@ YAML_TOKENS = (
     b"!!seq {a: b}", b"!!pairs [a]", b"!!null x", b"!!python/name:os.system", b"!x y", b"&a ", b"*a", b"<<: *a\n",
     b"<<: [a]\n", b"? ", b"- ", b": ", b", ", b"{", b"}", b"[", b"]", b"|\n", b">-\n", b"# ", b"---\n", b"...\n",
     b"%YAML 1.1\n", b"%TAG ! x\n", b"\t", b"  ", b"\n", b"=", b"1:30:00", b"0x_", b"0b", b"0o7", b".inf", b"~",
-    b"2026-02-30", b"2026-01-01 99:00:00", b"'", b'"', b'"\\ud800"', b'"\\U00110000"', b"1e400", b"&a [*a]", b"&a {b: *a}",
+    b"2026-02-30", b"2026-01-01 99:00:00", b"'", b'"', b'"\\ud800"', b'"\\U00110000"', b"1e400", b"&a [*a]",
+    b"&a {b: *a}",
 )  # fmt: skip
 
 
@@ -165,8 +167,10 @@ def yaml_mutated(words: Sequence[str]) -> Mutate:
             try:
                 tree = tree_mutated(yaml.load(data, yaml.CSafeLoader), rng, words)
                 flow = rng.random() < 0.5
-                return as_json(tree, rng) if flow else yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False).encode()
-            except Exception:  # noqa: S110 - what is no YAML, or of no tree, has its bytes changed
+                return (
+                    as_json(tree, rng) if flow else yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False).encode()
+                )
+            except Exception:  # what is no YAML, or of no tree, has its bytes changed
                 pass
         at = [i + 1 for i, c in enumerate(data) if c in b"\n: ,"] or [0]
         if rng.random() < 0.6:

@@ -20,7 +20,15 @@ from typing import Any
 
 SECONDS = 5.0  # of the processor, for a case
 MEMORY = 2 * 1024**3  # bytes that the process may hold
-REACHES = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "socket.connect", "pickle.find_class"}
+REACHES = {
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "socket.connect",
+    "pickle.find_class",
+}
 CHANGES = {  # event of the interpreter → which of its arguments are paths that it changes
     "os.rename": (0, 1), "os.remove": (0,), "os.rmdir": (0,), "os.mkdir": (0,), "os.link": (1,), "os.symlink": (1,),
     "os.truncate": (0,), "os.chmod": (0,), "os.utime": (0,), "shutil.rmtree": (0,), "shutil.move": (0, 1),
@@ -106,8 +114,12 @@ def limited(seconds: float = SECONDS) -> Iterator[None]:
 
 
 def held() -> int:
-    """The most bytes that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most bytes that this process has held; without /proc those of the process that started it count too."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def tried(

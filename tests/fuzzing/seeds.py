@@ -14,7 +14,8 @@ from caplora.captions.ledger import COLUMNS, Row
 from tests.fuzzing.formats import filled, safetensors_of, with_texts
 
 LAYERS = (
-    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "mid_block.attentions.0.transformer_blocks.0.attn2.to_v",
+    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
+    "mid_block.attentions.0.transformer_blocks.0.attn2.to_v",
     "up_blocks.1.attentions.2.proj_in", "down_blocks.0.resnets.0.conv1",
 )  # fmt: skip
 ROW = Row("a.png", "a woman, smiling", "a woman", "edited", "train", "a.jpg", "a photo of a woman", "why", "blurry")
@@ -32,7 +33,11 @@ def images() -> list[bytes]:
     made = [_saved(image, "PNG") for image in as_png]
     made += [_saved(rgb, "PNG", exif=exif, icc_profile=icc), _saved(rgb, "PNG", transparency=(200, 90, 60))]
     made += [_saved(rgb, "PNG", save_all=True, append_images=[grey.convert("RGB")])]
-    made += [_saved(rgb, "JPEG", exif=exif), _saved(rgb.convert("CMYK"), "JPEG"), _saved(grey, "JPEG", progressive=True)]
+    made += [
+        _saved(rgb, "JPEG", exif=exif),
+        _saved(rgb.convert("CMYK"), "JPEG"),
+        _saved(grey, "JPEG", progressive=True),
+    ]
     made += [_saved(rgb.convert("RGBA"), "WEBP", lossless=True), _saved(rgb, "GIF"), _saved(rgb, "BMP")]
     made += [_saved(rgb.convert(mode), "TIFF") for mode in ("RGB", "CMYK", "LAB", "F", "YCbCr")]
     made += [_saved(deep, "TIFF"), _saved(rgb, "TIFF", compression="tiff_lzw"), _saved(rgb, "ICO"), _saved(rgb, "PPM")]
@@ -60,7 +65,11 @@ def captions() -> dict[str, list[bytes]]:
     kohya = {"a.png": {"caption": "a woman", "tags": "smiling, red"}, "b.png": {"caption": None, "tags": ["x", "y"]}}
     records = [{"file_name": name, "text": text} for name, text in said.items()]
     other = [{"image": "x\\a.png", "caption": "one", "blip": "two", "status": "kept"}]
-    tables = ["file_name,text\na.png,one\nb.png,two\n", 'image;caption\na;"x; y"\n', "path\tblip\tprompt\nx/b.png\t1\t2\n"]
+    tables = [
+        "file_name,text\na.png,one\nb.png,two\n",
+        'image;caption\na;"x; y"\n',
+        "path\tblip\tprompt\nx/b.png\t1\t2\n",
+    ]
     return {
         "json": [json.dumps(tree).encode() for tree in (said, kohya, records, other)],
         "jsonl": [_lines(records), _lines([asdict(ROW), *other])],
@@ -132,6 +141,11 @@ def config() -> dict[str, Any]:
         "alpha_pattern": {"mid_block": 1.5}, "use_rslora": False, "bias": "none", "target_modules": ["to_q"],
         "init_lora_weights": True, "lora_dropout": 0.1,
     }  # fmt: skip
+
+
+def configs() -> list[bytes]:
+    """Peft's settings as a file has them."""
+    return [json.dumps(config()).encode()]
 
 
 def pictures() -> list[bytes]:

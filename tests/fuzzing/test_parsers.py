@@ -57,7 +57,9 @@ def mutants(draw: st.DrawFn, parser: Parser, seeds: list[bytes]) -> bytes:
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-TREES = st.recursive(LEAVES, lambda own: st.lists(own, max_size=4) | st.dictionaries(st.text(max_size=8), own, max_size=4))
+TREES = st.recursive(
+    LEAVES, lambda own: st.lists(own, max_size=4) | st.dictionaries(st.text(max_size=8), own, max_size=4)
+)
 OTHERS = (
     st.binary(max_size=200) | TREES.map(lambda tree: json.dumps(tree).encode()) | st.text(max_size=60).map(str.encode)
 )
