@@ -135,9 +135,17 @@ def _row(folder: Path, header: Sequence[str], cells: Sequence[str], where: str) 
     where = f"{where} ({row.file_name})"
     if leads_out(folder, row.file_name):
         raise LedgerError(f"{where}: file_name must lie in {folder}, without .., drive or link")
-    if not (folder / row.file_name).is_file():
+    if not _is_file(folder / row.file_name):
         raise LedgerError(f"{where}: there is no such image in {folder}: put it back or delete the row")
     return row
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; none is whose name is longer than a disk takes."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def checked(row: Row, where: str) -> Row:

@@ -52,7 +52,9 @@ def upright(path: Path, settings: Images) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata even where it then reads the picture well
             with _header(path) as image:
                 _check(image, settings)
-                return as_srgb(ImageOps.exif_transpose(image), settings.background)
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)  # no second picture where it is upright
+                return as_srgb(image, settings.background)
     except UnfitError:
         raise
     except Exception as error:  # a damaged file makes decoders raise anything
@@ -64,9 +66,9 @@ def as_srgb(image: Image.Image, background: str) -> Image.Image:
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert("RGBA")
     colour = _by_profile(_plain(image), image.info.get("icc_profile"))
-    if not image.has_transparency_data:
-        return colour
-    return Image.composite(colour, Image.new("RGB", image.size, background), _opacity(image))
+    if image.has_transparency_data:
+        colour.paste(background, mask=ImageOps.invert(_opacity(image)))
+    return colour
 
 
 @contextmanager
@@ -121,21 +123,22 @@ def _plain(image: Image.Image) -> Image.Image:
         return Image.fromarray(_eight_bit(np.asarray(image)))
     if image.mode == "F":
         raise UnfitError("floating-point pixels, whose white is unknown: save it with 8 or 16 bits")
-    return image.convert(PLAIN.get(image.mode, image.mode))
+    mode = PLAIN.get(image.mode, image.mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
     """16-bit grey (0 … 65535) scaled to 0 … 255 and rounded."""
     if grey.min() < 0 or grey.max() > 65535:
         raise UnfitError("32-bit grey, whose white is unknown: save it with 8 or 16 bits")
-    return ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)[grey]
 
 
 def _opacity(image: Image.Image) -> Image.Image:
     """How opaque each pixel is, 0 … 255, as a grey image."""
     if image.mode in DEEP_GREY:  # one shade of grey is declared transparent
         return Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
-    return image.convert("RGBA").getchannel("A")
+    return (image if image.mode == "RGBA" else image.convert("RGBA")).getchannel("A")
 
 
 def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -145,7 +148,7 @@ def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
         srgb = profile and ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (OSError, ImageCms.PyCMSError):  # a broken profile
         srgb = None
-    return srgb or image.convert("RGB")
+    return srgb or (image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:

@@ -53,6 +53,8 @@ def opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with disk_errors_name(path, "read"), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (TypeError, RuntimeError) as error:  # a shape that no tensor of torch can have
+        raise ValueError(f"{path} holds a tensor that cannot be made: {str(error).splitlines()[0]}") from error
     except SafetensorError as error:
         raise ValueError(f"{path} {what_it_is(path, error)}") from error
 

@@ -55,8 +55,10 @@ def answer_to(comparison: Comparison, said: Line, simulated: bool = False) -> An
     Raises RatingError for what nobody could have answered.
     """
     question, answer = said["question"], said["answer"]
-    if question not in QUESTIONS or answer not in ANSWERS:
-        raise RatingError(f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, got {said}")
+    if question not in QUESTIONS or answer not in ANSWERS or not _is_number(said["seconds"]):
+        raise RatingError(
+            f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, after so many seconds, got {said}"
+        )
     left, right = comparison.left, comparison.right
     return Answer(
         rater_name(said["rater"]), str(said["time"]), str(said["plan"]), int(said["order"]), question, answer,
@@ -84,7 +86,7 @@ def ratings_folder(study: Study) -> Path:
 
 def rater_file(study: Study, rater: str) -> Path:
     """The file of one rater."""
-    safe = re.sub(r"[^\w.-]", "_", rater_name(rater)).strip(".")
+    safe = re.sub(r"[^\w.-]", "_", rater_name(rater)).strip(".").encode()[:200].decode(errors="ignore")
     return ratings_folder(study) / f"{safe or '_'}.jsonl"
 
 
@@ -120,15 +122,34 @@ def read_lines(path: Path) -> list[Line]:
     for line in text.split("\n"):
         try:
             read = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        found += [read] if isinstance(read, dict) else []
+        found += [read] if _is_line(read) else []
     return found
 
 
+def _is_line(read: Any) -> bool:
+    """Whether what JSON holds may be a line: texts and numbers by their names, and no half of a character."""
+    if not isinstance(read, dict) or not all(isinstance(value, str | int | float) for value in read.values()):
+        return False
+    try:
+        "".join([*read, *(value for value in read.values() if isinstance(value, str))]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**63  # NaN is not
+
+
 def is_answer(line: Line) -> bool:
-    """Whether a line has all that an answer needs."""
-    return {*COLUMNS[:-1]} <= {*line}
+    """Whether a line has all that an answer needs, of its kind; any other says nothing, like a torn one."""
+    kinds = {str: str, int: int, float: int | float}
+    if not all(isinstance(line.get(f.name), kinds[f.type]) for f in fields(Answer) if f.type in kinds):
+        return False
+    numbers = [line[name] for name in ("order", "seconds", "seed")]
+    return line["question"] in QUESTIONS and line["answer"] in ANSWERS and all(map(_is_number, numbers))
 
 
 def standing(lines: Sequence[Line]) -> list[Line]:

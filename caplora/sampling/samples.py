@@ -120,9 +120,10 @@ def save_picture(image: Image.Image, path: Path, words: str, said: dict[str, Any
 def said_of(path: Path) -> dict[str, Any]:
     """What a picture says of itself; empty for one that is not there or is none of ours; DiskError as `texts_in`."""
     try:
-        return json.loads(texts_in(path).get("caplora", "{}"))
-    except ValueError:
+        said = json.loads(texts_in(path).get("caplora", "{}"))
+    except (ValueError, RecursionError):
         return {}
+    return said if isinstance(said, dict) else {}
 
 
 def texts_in(path: Path) -> dict[str, str]:
@@ -135,13 +136,15 @@ def texts_in(path: Path) -> dict[str, str]:
             return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
     except DiskError:
         raise
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
 
 
 def flag_of(path: Path) -> str:
-    """Why a picture of ours cannot be scored; empty if it can."""
-    return said_of(path)["flag"]
+    """Why a picture of ours cannot be scored; empty if it can. Raises ValueError for one that is none of ours."""
+    if not isinstance(flag := said_of(path).get("flag"), str):
+        raise ValueError(f"{path} does not say how it was drawn, as samples do: take it away, and 03 draws it again")
+    return flag
 
 
 def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
@@ -166,7 +169,7 @@ def pictures_of(folder: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Path]:
 
 def asked_of(path: Path) -> str:
     """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
-    return said_of(path).get("prompt") or read_written(texts_in(path).get("parameters", "")).prompt
+    return str(said_of(path).get("prompt") or "") or read_written(texts_in(path).get("parameters", "")).prompt
 
 
 def read_made(folder: Path) -> dict[str, Any]:
