@@ -6,6 +6,7 @@ Only the tokenizer is loaded, not the model; so counting is fast enough while so
 import re
 from typing import TYPE_CHECKING, Any
 
+from caplora.jobs import no_secret_told
 from caplora.study import Study
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def load_tokenizer(study: Study) -> Tokenizer:
     from transformers import CLIPTokenizer
 
     path = study.model_path(study.base)
-    return CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
+    with no_secret_told():
+        return CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
 
 
 def token_limit(tokenizer: Tokenizer) -> int:
