@@ -3,12 +3,11 @@
 `packs` says which variants a job is about, `notebook` executes one, on a GPU of its own (`gpus`). `records` says of
 each job which notebook it runs, of which variants, where, and how it ended; `work` how far a running one is in what it
 does, `reads` and `made` have digests of what it reads and of what it has made. The graph (Snakefile), the report and
-whoever watches read it there; `loop` runs the five notebooks of a study where there is no Snakemake. `harmless` keeps
+whoever watches read it there; `loop` runs the five notebooks of a study where there is no Snakemake. `told` keeps
 passwords and codes for terminals out of what is written and said.
 """
 
 from caplora.jobs.gpus import own_gpu, visible_gpus
-from caplora.jobs.harmless import harmless, no_secret_told, without_secrets
 from caplora.jobs.loop import run_study
 from caplora.jobs.made import images_digest, left_by, made_by, write_made
 from caplora.jobs.notebook import JobError, parameters_of, run_notebook, train_by_accelerate
@@ -29,6 +28,7 @@ from caplora.jobs.records import (
     records_folder,
     write_record,
 )
+from caplora.jobs.told import harmless, no_secret_told, without_secrets
 from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [

@@ -16,8 +16,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from caplora.jobs.gpus import own_gpu, visible_gpus
-from caplora.jobs.harmless import harmless, without_secrets
 from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
+from caplora.jobs.told import harmless, without_secrets
 from caplora.study import PROJECT, Study, Variant
 
 STARTS = 3  # times that a kernel is started; nothing else is tried again
