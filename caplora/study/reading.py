@@ -40,7 +40,7 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; errors name the file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a day that is none
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
