@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 else:
     Tokenizer = Any  # it takes half a second to import: `load_tokenizer` does
 
+FEWEST = 256  # tokens: one for each byte
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|(?:[^\w\s]|_)+")
 
 
@@ -23,7 +24,12 @@ def load_tokenizer(study: Study) -> Tokenizer:
 
     path = study.model_path(study.base)
     with no_secret_told():
-        return CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
+        found = CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
+    if len(found) < FEWEST:  # transformers makes one without words where it gets no file
+        raise OSError(
+            f"the tokenizer of {path!r} (base of the study) is not there, and the hub did not send it: try again on line"
+        )
+    return found
 
 
 def token_limit(tokenizer: Tokenizer) -> int:

@@ -26,11 +26,13 @@ def harmless(text: str) -> str:
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """What no file is to hold: the hub's token, and the values of variables that are named as secrets are."""
+    """What no file is to hold: the hub's token, what is named as secrets are, and passwords of addresses."""
     from huggingface_hub import get_token  # asked for only where something went wrong
 
     named = [value for name, value in environment.items() if SECRET.search(name)]
-    return sorted({s for s in (get_token() or "", *named) if len(s) >= LEAST}, key=len, reverse=True)
+    passwords = [own.partition(":")[2] for value in environment.values() for own in PASSWORD.findall(value)]
+    told = {get_token() or "", *named, *passwords}
+    return sorted((secret for secret in told if len(secret) >= LEAST), key=len, reverse=True)
 
 
 def without_secrets(text: str) -> str:
