@@ -26,9 +26,7 @@ def load_tokenizer(study: Study) -> Tokenizer:
     with no_secret_told():
         found = CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
     if len(found) < FEWEST:  # transformers makes one without words where it gets no file
-        raise OSError(
-            f"the tokenizer of {path!r} (base of the study) is not there, and the hub did not send it: try again on line"
-        )
+        raise OSError(f"the tokenizer of {path!r} (base of the study) is not there: try again on line")
     return found
 
 

@@ -1,7 +1,6 @@
-"""A study with hostile text wherever a person, a file or a library has text: HTML, Markdown, TeX, YAML, a terminal's codes.
+"""A study with hostile text wherever a person, a file or a library has text: HTML, Markdown, TeX, YAML, codes.
 
-What comes of it is looked at in a real browser: `ran` is set by any script of it, and any address of it is an `.invalid`
-one, which is asked for nowhere but on this machine.
+What comes of it is looked at in a real browser: any script of it sets `ran`, and its addresses are of no machine.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Secrets and places that are planted where caplora reads, and the search for them in everything that it has written."""
+"""Secrets and places that are planted where caplora reads, and the search for them in all that it wrote."""
 
 import base64
 import io

@@ -4,11 +4,16 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
+from caplora.figures.galleries import labelled_grid
+from caplora.figures.look import save_figure
 from caplora.notebooks.people import People
+from caplora.playground.playground import Playground
+from caplora.playground.shown import Shown
 from caplora.publishing.folder import write_folder
 from caplora.rating.widget import RatingWidget
 from caplora.report.progress import write_progress
@@ -22,6 +27,7 @@ from tests.publishing.small import OTHER, VARIANT, findings, small_facts
 from tests.review.test_review import checks
 from tests.security.browser import Browser, browser, needs_chromium
 from tests.security.hostile import FILE, FORMULA, IMAGE, RATER, SCRIPT, TEX, hostile_study
+from tests.tiny import tiny_pipeline
 
 pytestmark = [needs_chromium, pytest.mark.fault(30)]
 SEEN = (IMAGE, SCRIPT, TEX, FORMULA)
@@ -115,6 +121,23 @@ def test_the_model_card_as_markdown_with_html(study: Study, opened: Browser) -> 
     opened.open(page)
     opened.asked = [address for address in opened.asked if not _of(folder.path, address)]
     assert harmless(opened, FORMULA, "<img src=", "window.ran=1", r"\input")
+
+
+def test_the_playground(study: Study, opened: Browser) -> None:
+    playground = Playground(study, [VARIANT], tiny_pipeline())
+    playground.shown = Shown([[study.run / "none.png"]], [IMAGE], [SCRIPT], TEX)
+    playground.said, playground.notes = FORMULA, (SCRIPT,)
+    opened.widget(playground._esm, view=playground._view(), progress={})
+    assert harmless(opened, *SEEN)
+
+
+def test_figures_show_it_as_it_is(study: Study, opened: Browser) -> None:
+    """Neither TeX nor the end of a comment of SVG is taken for what it is."""
+    said = f"{IMAGE} --> {SCRIPT} {TEX}"
+    picture = np.zeros((8, 8, 3), np.uint8)
+    path = save_figure(labelled_grid([[picture, picture]], [said, said], [said], said), study.figures, "hostile")
+    opened.open(path.with_suffix(".svg"))
+    assert harmless(opened) and path.stat().st_size > 1000
 
 
 def _of(folder: Path, address: str) -> bool:

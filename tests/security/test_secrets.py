@@ -61,7 +61,7 @@ class Nothing(BaseHTTPRequestHandler):
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """While the test runs, the hub is a mirror whose address has a password in it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://somebody:{PASSWORD}@127.0.0.1:{server.server_address[1]}"
     own = {
         "ENDPOINT": address, "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
