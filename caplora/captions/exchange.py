@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from caplora.captions.history import Cells
-from caplora.captions.ledger import COLUMNS, LedgerError, Row
+from caplora.captions.ledger import COLUMNS, LedgerError, Row, leads_out
 from caplora.study import SIDECARS, write_text
 
 BOM = "\ufeff"
@@ -80,6 +80,13 @@ def _broken(cells: Cells) -> bool:
     return False
 
 
+def inside(folder: Path, path: Path) -> Path:
+    """A file found in `folder`; raises LedgerError for a link that leads out of it, to words that nobody put there."""
+    if leads_out(folder, path.relative_to(folder).as_posix()):
+        raise LedgerError(f"{path} is a link that leads out of {folder}: put the file itself there, or remove it")
+    return path
+
+
 def nfc(text: str) -> str:
     """A text in Unicode's composed form (NFC): macOS and others write "é" in different ways."""
     return unicodedata.normalize("NFC", text)
@@ -102,12 +109,12 @@ def _text_of(path: Path) -> str:
 def text_files(folder: Path) -> list[Cells]:
     """The text of each `.txt` or `.caption` below `folder`, under the name of the image beside it, without ending.
 
-    Raises LedgerError where two such files of one image have words that differ.
+    Raises LedgerError where two such files of one image have words that differ, and for a link that leads out.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SIDECARS and not p.name.startswith("."))
     texts: dict[str, str] = {}
     for path in files:
-        name, text = path.relative_to(folder).with_suffix("").as_posix(), _text_of(path)
+        name, text = path.relative_to(folder).with_suffix("").as_posix(), _text_of(inside(folder, path))
         before = texts.get(name, "")
         if before.split() and text.split() and before.split() != text.split():
             raise LedgerError(f"{path}: another file of the same name says {before.strip()[:80]!r}: leave one")

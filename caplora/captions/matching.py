@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from caplora.captions.exchange import nfc, read_captions, text_files
+from caplora.captions.exchange import inside, nfc, read_captions, text_files
 from caplora.captions.history import Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
 from caplora.images import is_picture
@@ -55,10 +55,12 @@ def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tu
 def own_words(folder: Path) -> dict[str, str]:
     """Image (its path in `folder`) → the caption that a person keeps among their images, in any form.
 
-    Raises LedgerError for a caption without an image; and if two forms disagree, with a list of what each says.
+    Raises LedgerError for a caption without an image and for a link that leads out; and if two forms disagree, with a
+    list of what each says.
     """
     finder = _finder_below(folder)
-    sources = {name: read_captions(folder / name) for name in CAPTION_FILES if (folder / name).is_file()}
+    files = [folder / name for name in CAPTION_FILES if (folder / name).is_file()]
+    sources = {path.name: read_captions(inside(folder, path)) for path in files}
     texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"], str(folder))]
     sources |= {"the files beside the images": texts} if texts else {}
     captions: dict[str, dict[str, str]] = {}

@@ -20,6 +20,7 @@ from caplora.commands.report import repeat, report, verify
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
 from caplora.commands.watch import watch
+from caplora.jobs import harmless, without_secrets
 
 PROGRAM = "python -m caplora"
 FAMILIES: dict[str, tuple[Callable[..., int | None], ...]] = {
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def failed(why: str) -> int:
     """2, the exit status of a command that could not be done, after saying why."""
-    sys.stderr.write(f"{why}\n")
+    sys.stderr.write(f"{harmless(without_secrets(why))}\n")
     return 2
 
 

@@ -164,7 +164,8 @@ class Keeping:
 
     def _files(self, root: Path, parts: Sequence[str]) -> dict[str, list[int]]:
         """File of the study under `root` → its size and time; the ledger goes its own way."""
-        paths = [path for part in parts for path in (root / part).rglob("*") if path.is_file()]
+        found = (path for part in parts for path in (root / part).rglob("*") if path.is_file())
+        paths = [path for path in found if not path.is_symlink()]  # which may lead anywhere
         ledger = [root / self.dataset / name for name in LEDGERS]
         kept = [path for path in paths if not path.name.endswith(PASSING) and path not in ledger]
         files = {path.relative_to(root).as_posix(): _size_and_time(path) for path in kept}

@@ -48,5 +48,6 @@ def _jpeg(path: Path, side: int, changed: int) -> bytes:
     with disk_errors_name(path, "read"), Image.open(path) as image:
         small = image.convert("RGB")
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.info.clear()  # or Pillow writes the comment of the file into it
         small.save(memory, "JPEG", quality=88)
     return memory.getvalue()

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from caplora.captions import leads_out
 from caplora.sampling.a1111 import read_written, written
 from caplora.study import BASELINE, DiskError, Sampling, disk_errors_name, read_text, replacing, write_text
 
@@ -149,7 +150,7 @@ def flag_of(path: Path) -> str:
 
 def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
     """Those of the wanted that are in the folder, whether or not its table says so yet."""
-    there = [(w, folder / w.file_name) for w in wanted if (folder / w.file_name).is_file()]
+    there = [(w, _inside(folder, w.file_name)) for w in wanted if (folder / w.file_name).is_file()]
     return [Sample(folder.name, path, w.prompt, w.seed, w.split, flag_of(path)) for w, path in there]
 
 
@@ -164,7 +165,7 @@ def pictures_of(folder: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Path]:
         named = {}
     places = {w: folder / w.file_name for w in wanted}
     found = {w: path if path.is_file() else named.get((w.prompt, w.seed), path) for w, path in places.items()}
-    return {w: path for w, path in found.items() if path.is_file()}
+    return {w: _inside(folder, path.name) for w, path in found.items() if path.is_file()}
 
 
 def asked_of(path: Path) -> str:
@@ -197,20 +198,30 @@ def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which."""
+    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which.
+
+    Raises ValueError for a picture that lies elsewhere: what is drawn there is shown, scored and published.
+    """
     table = folder / TABLE
     if not table.is_file():
         raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
     with disk_errors_name(table, "read"), open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     samples = [
-        Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
+        Sample(folder.name, _inside(folder, r["file_name"]), r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
         for r in rows
     ]
     gone = [s.path for s in samples if not s.path.is_file()]
     if gone:
         raise FileNotFoundError(f"{gone[0]} is named in {table} and does not exist; run 03_inference again")
     return samples
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A picture of a folder; raises ValueError where its name or a link leads out."""
+    if leads_out(folder, name):
+        raise ValueError(f"{folder / name} leads out of {folder}: correct file_name in its {TABLE}, or remove the link")
+    return folder / name
 
 
 def refuse_flagged_baseline(samples: Sequence[Sample]) -> None:

@@ -19,18 +19,10 @@ from pydantic import ValidationError
 from caplora.images.cropping import frame, square
 from caplora.images.decoding import as_srgb
 from caplora.images.faces import Box
-from caplora.images.intake import (
-    Accepted,
-    ImagesError,
-    Refused,
-    Stored,
-    import_images,
-    scan,
-    write_refused,
-)
+from caplora.images.intake import Accepted, ImagesError, Refused, Stored, import_images, scan
 from caplora.images.pixels import write_image
 from caplora.images.sheets import contact_sheet
-from caplora.images.table import OF_A_FACE, image_table
+from caplora.images.table import OF_A_FACE, image_table, write_refused
 from caplora.study.image_settings import Curation, Images, Limit
 from caplora.study.study import Study, read_study
 from tests.detector import red_square_detector
