@@ -47,7 +47,8 @@ NEXT = """([key, before]) => new Promise((done) => {
 })"""
 DRAWN = """() => {
   const strip = document.querySelector(".caplora-strip"), right = strip?.getBoundingClientRect().right;
-  const seen = [...(strip?.children ?? [])].filter((thumb) => thumb.getBoundingClientRect().right <= right);
+  const thumbs = [...(strip?.querySelectorAll(".caplora-thumb") ?? [])];
+  const seen = thumbs.filter((thumb) => thumb.getBoundingClientRect().right <= right);
   return seen.length > 0 && seen.every((thumb) => thumb.firstChild.complete && thumb.firstChild.naturalWidth);
 }"""
 
@@ -74,15 +75,11 @@ def keys(page: Page, key: str, times: int) -> list[float]:
     return took
 
 
-def main() -> None:
-    """Print the table."""
-    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("--images", type=int, default=100)
-    top.add_argument("--pixels", type=int, default=512)
-    given = top.parse_args()
+def browsed(images: int, pixels: int) -> tuple[float, dict[str, list[float]]]:
+    """Seconds until the studio of so many portraits is open, and the milliseconds of each press of three keys."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        data_set(root / "faces", given.images, given.pixels)
+        data_set(root / "faces", images, pixels)
         cells = [nbformat.v4.new_code_cell(cell.format(folder=str(root / "faces"))) for cell in CELL]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "studio.ipynb")
@@ -95,7 +92,17 @@ def main() -> None:
             page.get_by_text("Run Selected Cell", exact=True).first.click()
             page.wait_for_function(DRAWN)
             opening = time.perf_counter() - began
-            table = {"next (n)": keys(page, "n", 50), "keep (k)": keys(page, "k", 40), "undo (u)": keys(page, "u", 10)}
+            presses = {"next (n)": ("n", 50), "keep (k)": ("k", 40), "undo (u)": ("u", 10)}
+            return opening, {key: keys(page, letter, times) for key, (letter, times) in presses.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--images", type=int, default=100)
+    top.add_argument("--pixels", type=int, default=512)
+    given = top.parse_args()
+    opening, table = browsed(given.images, given.pixels)
     print(f"{given.images} images of {given.pixels} pixels: the studio is open after {opening:.2f} s\n")
     print("| key | median, ms | slowest, ms | presses |\n|---|---|---|---|")
     for key, took in table.items():

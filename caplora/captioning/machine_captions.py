@@ -6,7 +6,7 @@ what is new. This file does not know the ledger.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,14 +37,14 @@ def captions_of(study: Study, file_names: Sequence[str], device: str = "cpu") ->
     if missing:
         model = study.captioning.model
         captioner = load_captioner(study.model_path(model), model.revision, device)
-        size = study.captioning.batch_size
+        size, lines = study.captioning.batch_size, {key: _line(key, said) for key, said in memory.items()}
         for files in (missing[start : start + size] for start in range(0, len(missing), size)):
             images = [_open(study.dataset / file) for file in files]
             texts = next(machine_captions(captioner, images, study.captioning))
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             said = {file: Said(text, name, now) for file, text in zip(files, texts, strict=True)}
-            memory |= {keys[file]: caption for file, caption in said.items()}
-            _write_memory(study.dataset, memory)
+            lines |= {keys[file]: _line(keys[file], caption) for file, caption in said.items()}
+            _write_memory(study.dataset, lines.values())
             yield said
 
 
@@ -96,6 +96,10 @@ def _read_memory(folder: Path) -> dict[str, Said]:
         raise CaptioningError(f"{path} is damaged: delete it, and the images are captioned again") from error
 
 
-def _write_memory(folder: Path, memory: Mapping[str, Said]) -> None:
-    entries = {key: asdict(said) for key, said in memory.items()}
-    write_text(folder / MEMORY, json.dumps(entries, ensure_ascii=False, indent=1))
+def _write_memory(folder: Path, lines: Iterable[str]) -> None:
+    write_text(folder / MEMORY, "{\n" + ",\n".join(lines) + "\n}")
+
+
+def _line(key: str, said: Said) -> str:
+    """An entry of the memory: it is made once, and written with all others after each batch."""
+    return f"{json.dumps(key)}: {json.dumps(asdict(said), ensure_ascii=False)}"

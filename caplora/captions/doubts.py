@@ -7,7 +7,7 @@ captioners. They are wide, because a caption that uses a word outside them is wr
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
 
@@ -106,10 +106,13 @@ def lint(
 
     `agreement` gives the cosine of each caption to its image.
     """
-    twins, strays = _twins(captions), _strays(agreement or {})
+    twins, strays, of_one = _twins(captions), _strays(agreement or {}), _of_one(tokenizer, captioning)
     found = []
     for file_name, text in captions.items():
-        said = dict(_of_one(text, tokenizer, captioning))
+        said = of_one(text)
+        if not (said or file_name in twins or file_name in strays):
+            continue
+        said = dict(said)
         if file_name in twins and "empty" not in said:
             said["same"] = f"the same words as {' and '.join(twins[file_name])}"
         if file_name in strays:
@@ -144,10 +147,13 @@ def identity_words(text: str, subject: str = "") -> list[str]:
     return sorted((who for who in whole if not set(re.findall(r"\w+", who.lower())) <= own), key=lambda who: said[who])
 
 
-@lru_cache(maxsize=10_000)  # one of a hundred captions changes at a time
-def _of_one(text: str, tokenizer: Tokenizer, captioning: Captioning) -> tuple[tuple[str, str], ...]:
-    """Rule and message of each doubt about a text by itself, remembered."""
-    return tuple(_found(text, tokenizer, captioning))
+@lru_cache(maxsize=4)
+def _of_one(tokenizer: Tokenizer, captioning: Captioning) -> Callable[[str], dict[str, str]]:
+    """The function that gives the doubts about a text by itself, rule → message; it remembers them.
+
+    One of ten thousand captions changes at a time, and all are asked for again.
+    """
+    return lru_cache(maxsize=100_000)(lambda text: dict(_found(text, tokenizer, captioning)))
 
 
 def _found(text: str, tokenizer: Tokenizer, captioning: Captioning) -> Iterator[tuple[str, str]]:
@@ -171,10 +177,16 @@ def _twins(captions: Mapping[str, str]) -> dict[str, list[str]]:
     """File name → the other files with the same caption; capitals and spaces do not count."""
     alike: dict[str, list[str]] = defaultdict(list)
     for file_name, text in captions.items():
-        alike[" ".join(text.lower().split())].append(file_name)
+        alike[_spoken(text)].append(file_name)
     return {
         name: [other for other in names if other != name] for names in alike.values() for name in names if names[1:]
     }
+
+
+@lru_cache(maxsize=100_000)
+def _spoken(text: str) -> str:
+    """A text without capitals, its spaces single."""
+    return " ".join(text.lower().split())
 
 
 def _strays(agreement: Mapping[str, float]) -> dict[str, str]:

@@ -112,7 +112,8 @@ def with_cells(row: Row | None, cells: Cells | None) -> Row | None:
 def differing(before: Mapping[str, Row], after: Mapping[str, Row]) -> Pairs:
     """The rows that differ before and after, by file name, with the cells that differ."""
     names = [*after, *(name for name in before if name not in after)]
-    pairs = {name: difference(before.get(name), after.get(name)) for name in names}
+    changed = [name for name in names if before.get(name) != after.get(name)]
+    pairs = {name: difference(before.get(name), after.get(name)) for name in changed}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
@@ -120,5 +121,5 @@ def difference(before: Row | None, after: Row | None) -> tuple[Cells | None, Cel
     """The cells in which two rows differ, before and after; all cells if one of the rows is None."""
     if before is None or after is None:
         return (asdict(before) if before else None, asdict(after) if after else None)
-    keys = [key for key, value in asdict(before).items() if value != getattr(after, key)]
+    keys = [key for key in COLUMNS if getattr(before, key) != getattr(after, key)]
     return {key: getattr(before, key) for key in keys}, {key: getattr(after, key) for key in keys}

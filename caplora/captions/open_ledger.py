@@ -26,7 +26,7 @@ from caplora.captions.history import (
     stacks,
     with_cells,
 )
-from caplora.captions.ledger import LEDGER, LedgerError, Row, read_ledger, write_ledger
+from caplora.captions.ledger import LEDGER, LedgerError, Row, line_of, read_ledger, write_ledger, write_lines
 from caplora.study import disk_errors_name, synced
 
 
@@ -40,6 +40,7 @@ class Ledger:
         self.folder, self.who = folder, who or _user()
         self.history: list[Change] = []
         self.rows: dict[str, Row] = {}
+        self._lines: dict[str, str] = {}  # of the file, by file name: a change makes only its own anew
         self._seen: tuple[int, ...] = ()
         with self._held():
             pass
@@ -97,21 +98,23 @@ class Ledger:
         of: int | None = None,
     ) -> Change | None:
         """Write the history, then the ledger; if that fails, the history is cut back to where it was."""
+        before = {name: self.rows[name] for name in after if name in self.rows}
+        if not (pairs := differing(before, {name: row for name, row in after.items() if row is not None})):
+            return None
         merged: dict[str, Row | None] = {**self.rows, **after}
         now = {name: row for name, row in merged.items() if row is not None}
-        if not (pairs := differing(self.rows, now)):
-            return None
+        lines = self._lines | {name: line_of(now[name]) for name in pairs if name in now}
         path = self.folder / HISTORY
-        size, before = path.stat().st_size if path.is_file() else 0, list(self.history)
+        size, history = path.stat().st_size if path.is_file() else 0, list(self.history)
         try:
             made = self._remember(pairs, why, who, kind, of)
-            write_ledger(self.folder, now.values())
+            write_lines(self.folder, (lines[name] for name in now))
         except BaseException:  # nothing was changed, so nothing may be remembered
             with suppress(OSError):  # the first error is the one to tell; a line too many is mended when it is read
                 os.truncate(path, size)
-            self.history = before
+            self.history = history
             raise
-        self.rows = now
+        self.rows, self._lines = now, {name: lines[name] for name in now}
         self._seen = self._state()
         return made
 
@@ -157,6 +160,7 @@ class Ledger:
             self.rows = known
         if rows := differing(known, self.rows):
             self._remember(rows, "as found" if not known else "changed outside caplora", UNKNOWN)
+        self._lines = {name: line_of(row) for name, row in self.rows.items()}
         self._seen = self._state()
 
     def _was_cut_off(self, known: Mapping[str, Row]) -> bool:

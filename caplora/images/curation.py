@@ -4,13 +4,15 @@ A flag asks a person to look again. A picture is taken out only where the study 
 overrules both by name: `images.accept`, `images.refuse`. This file does not know files or pixels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from caplora.images.measuring import Measure
@@ -66,26 +68,40 @@ def flags(measure: Measure, curation: Curation) -> tuple[Flag, ...]:
     return (*found, Flag("other_person", says))
 
 
-def duplicates(look: str, earlier: Mapping[Path, str], curation: Curation) -> tuple[Flag, ...]:
+class Looks:
+    """The perceptual hashes of pictures, in hexadecimal, and which of them is nearest to another."""
+
+    def __init__(self) -> None:
+        self._sources: list[Path] = []
+        self._words = array("Q")
+
+    def add(self, source: Path, look: str) -> None:
+        """Remember how a picture looks."""
+        self._sources.append(source)
+        self._words.append(int(look, 16))
+
+    def nearest(self, look: str) -> tuple[Path, int] | None:
+        """The picture that looks most like a hash, the first of several, and in how many bits it differs, 0 … 64."""
+        if not self._sources:
+            return None
+        bits = np.bitwise_count(np.frombuffer(self._words, np.uint64) ^ np.uint64(int(look, 16)))
+        return self._sources[int(bits.argmin())], int(bits.min())
+
+
+def duplicates(look: str, earlier: Looks, curation: Curation) -> tuple[Flag, ...]:
     """The flag of a picture that looks nearly like an earlier one, naming the nearest; none if it looks like no other.
 
-    `look` and `earlier` are perceptual hashes in hexadecimal.
+    `look` is a perceptual hash in hexadecimal.
     """
-    if not earlier:
+    if (found := earlier.nearest(look)) is None:
         return ()
-    nearest = min(earlier, key=lambda path: distance(look, earlier[path]))
-    bits, limit = distance(look, earlier[nearest]), curation.duplicate
+    (nearest, bits), limit = found, curation.duplicate
     reached = _reached(limit, lambda bound: bits <= bound)
     if reached is None:
         return ()
     bound, refuses = reached
     says = f"near-duplicate of {nearest.as_posix()}: {bits} of 64 bits differ, at most {bound:g}"
     return (Flag("duplicate", f"{says} (images.curation.duplicate)", refuses),)
-
-
-def distance(one: str, other: str) -> int:
-    """The number of bits in which two perceptual hashes differ, 0 … 64."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"]:
@@ -97,10 +113,12 @@ def clusters(looks: Sequence[str], curation: Curation) -> Int64[np.ndarray, " n"
     if bound is None or not looks:
         return np.zeros(len(looks), np.int64)
     words = np.array([int(look, 16) for look in looks], np.uint64)
-    near = np.array([np.bitwise_count(words ^ word) <= bound for word in words])
-    labels = connected_components(near, directed=False)[1]
-    in_order = dict.fromkeys(labels.tolist())
-    joined = [label for label in in_order if (labels == label).sum() > 1]
+    near = [np.flatnonzero(np.bitwise_count(words ^ word) <= bound) for word in words]  # itself among them
+    ends = np.cumsum([0, *map(len, near)])
+    pairs = csr_array((np.ones(ends[-1], bool), np.concatenate(near), ends), (len(words), len(words)))
+    labels = connected_components(pairs, directed=False)[1]
+    sizes = np.bincount(labels)
+    joined = [label for label in dict.fromkeys(labels.tolist()) if sizes[label] > 1]
     numbers = {label: number for number, label in enumerate(joined, 1)}
     return np.array([numbers.get(label, 0) for label in labels.tolist()], np.int64)
 

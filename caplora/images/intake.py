@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from caplora.images.cropping import frame, square
-from caplora.images.curation import Flag, duplicates, flags
+from caplora.images.curation import Flag, Looks, duplicates, flags
 from caplora.images.decoding import UnfitError, upright
 from caplora.images.face_encoder import FaceEncoder
 from caplora.images.faces import Box, Detector, Face, open_detector
@@ -78,7 +78,7 @@ class _Seen:
 
     stems: dict[str, Path] = field(default_factory=dict)
     squares: dict[str, Path] = field(default_factory=dict)
-    looks: dict[Path, str] = field(default_factory=dict)
+    looks: Looks = field(default_factory=Looks)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,8 @@ def _accepted(path: Path, source: Path, settings: Images, look: _Look, seen: _Se
     _refuse_second(seen.squares, pixels, "the same pixels as")
     measured = replace(measure(image, settings.resolution, faces, cut), person=person, likeness=likeness)
     found = () if wanted else _flags(measured, settings.curation, seen)
-    seen.stems[stem], seen.squares[pixels], seen.looks[source] = source, source, measured.look
+    seen.stems[stem], seen.squares[pixels] = source, source
+    seen.looks.add(source, measured.look)
     name = unicodedata.normalize("NFC", source.stem) + ".png"
     return Accepted(source, name, crop, *image.size, measured, found, _in_square(faces or (), cut))
 

@@ -2,9 +2,11 @@
 
 Faces are joined by average linkage of their cosines (Sokal and Michener 1958): two groups are one person if their faces
 are alike on average. Chains, as near-duplicates form them, would make one of two persons who have two faces alike.
-This file does not know crops or limits.
+The mean cosine of two groups is the product of their mean embeddings, so that no table of all pairs is needed: ten
+thousand faces take megabytes. This file does not know crops or limits.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64, UInt8
-from scipy.cluster.hierarchy import fcluster, linkage
+from PIL import Image
 
+from caplora.images.average_linkage import groups, joined
 from caplora.images.decoding import UnfitError, upright
 from caplora.images.face_encoder import FaceEncoder
 from caplora.images.faces import Detector, Face
@@ -29,8 +32,22 @@ class Sighting:
     """One face of a picture: where it is, as it is laid on the encoder's pattern, and its embedding of unit length."""
 
     face: Face
-    aligned: UInt8[np.ndarray, "112 112 3"]
+    jpeg: bytes  # of the face on the pattern: to be looked at, and a tenth of its pixels
     embedding: Float[np.ndarray, " 128"]
+
+    @classmethod
+    def of(
+        cls, face: Face, aligned: UInt8[np.ndarray, "112 112 3"], embedding: Float[np.ndarray, " 128"]
+    ) -> "Sighting":
+        """A face as it is laid on the pattern."""
+        memory = io.BytesIO()
+        Image.fromarray(aligned).save(memory, "JPEG", quality=90)
+        return cls(face, memory.getvalue(), embedding)
+
+    @property
+    def aligned(self) -> UInt8[np.ndarray, "112 112 3"]:
+        """The face on the pattern, nearly to the pixel."""
+        return np.asarray(Image.open(io.BytesIO(self.jpeg)))
 
 
 @dataclass(frozen=True)
@@ -46,10 +63,9 @@ class Persons:
         return [(source, one) for source, found in self.pictures.items() for one in found]
 
     @cached_property
-    def cosines(self) -> Float[np.ndarray, "n n"]:
-        """The cosine of every two of them."""
-        made = np.array([one.embedding for _, one in self.faces]).reshape(len(self.faces), -1)
-        return made @ made.T
+    def embeddings(self) -> Float[np.ndarray, "n d"]:
+        """Their embeddings: the product of two is their cosine."""
+        return np.array([one.embedding for _, one in self.faces]).reshape(len(self.faces), -1)
 
     @cached_property
     def numbers(self) -> Int64[np.ndarray, " n"]:
@@ -59,15 +75,15 @@ class Persons:
         """
         if len(self.faces) < 2:
             return np.ones(len(self.faces), np.int64)
-        distances = np.clip(1 - self.cosines, 0, 2)[np.triu_indices(len(self.faces), 1)]
-        tree = linkage(distances, "average")
-        labels, photographs = (fcluster(tree, 1 - cosine, "distance") for cosine in (self.same, COPY))
+        tree = joined(self.embeddings)
+        labels, photographs = (groups(tree, cosine) for cosine in (self.same, COPY))
         seen = pd.DataFrame(
             {"label": labels, "photograph": photographs, "picture": [s.as_posix() for s, _ in self.faces]}
         )
         counts = seen.groupby("label", sort=False).nunique()
-        order = sorted(counts.index, key=lambda label: (-counts.loc[label].min(), -counts.loc[label, "picture"]))
-        return np.array([order.index(label) + 1 for label in labels], np.int64)
+        counts["least"] = counts.min(axis=1)
+        order = counts.sort_values(["least", "picture"], ascending=False, kind="stable").index
+        return np.argsort(order.to_numpy())[labels] + 1
 
     @cached_property
     def likeness(self) -> Float[np.ndarray, " n"] | None:
@@ -75,18 +91,23 @@ class Persons:
         own = self.numbers == 1
         if len({source for (source, _), mine in zip(self.faces, own, strict=True) if mine}) < 2:
             return None
-        means = self.cosines[:, own].mean(1)
+        means = self.embeddings @ self.embeddings[own].mean(0)
         return means / np.sqrt(max(float(means[own].mean()), 1e-12))  # |mean|² is the mean of all their cosines
 
     def of(self, source: Path) -> list[tuple[Face, int | None, float | None]]:
         """The faces of a picture, each with whose it is and its likeness: first the folder's person, then by size."""
-        found = []
-        for k, (own, one) in enumerate(self.faces):
-            if own == source:
-                known = self.likeness is not None
-                found.append((one.face, int(self.numbers[k]) if known else None, self._likeness(k)))
+        start, found = self._starts[source], []
+        for k, one in enumerate(self.pictures[source], start):
+            known = self.likeness is not None
+            found.append((one.face, int(self.numbers[k]) if known else None, self._likeness(k)))
         first = max((f for f in found if f[1] == 1), key=lambda f: f[2] or 0.0, default=None)
         return sorted(found, key=lambda f: (f is not first, -f[0].box.area))
+
+    @cached_property
+    def _starts(self) -> dict[Path, int]:
+        """Picture → the place of its first face among all."""
+        counts = [len(found) for found in self.pictures.values()]
+        return dict(zip(self.pictures, np.cumsum([0, *counts]).tolist(), strict=False))
 
     def _likeness(self, k: int) -> float | None:
         return None if self.likeness is None else float(self.likeness[k])
@@ -103,7 +124,7 @@ def sightings(
             continue
         faces = detector.faces(image)
         aligned = [encoder.aligned(image, face) for face in faces]
-        yield path, [Sighting(f, a, encoder.embedding(a)) for f, a in zip(faces, aligned, strict=True)]
+        yield path, [Sighting.of(f, a, encoder.embedding(a)) for f, a in zip(faces, aligned, strict=True)]
 
 
 def faces_note(detector: Detector | Absent, persons: Persons | Absent | None = None) -> str:

@@ -1,7 +1,7 @@
 """The ledger of a study → captions that a person has decided on, and whether they are ready to train on.
 
-`studio` is the widget, with `studio.js` and `studio.css`; `scripts` puts `node.js`, which all widgets use, before a
-script. `static_table` shows the ledger where no kernel runs.
+`studio` is the widget, with `studio.js`, `strip.js` and `studio.css`; `scripts` puts `node.js`, which all widgets use,
+before a script. `static_table` shows the ledger where no kernel runs.
 `review` does what the person asks, with `decisions` for one row, `filters` for what is typed to find captions and
 `checks` for what the study knows of them. `corrections` counts what persons changed; `readiness` is the
 checklist before training.

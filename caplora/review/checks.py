@@ -24,8 +24,8 @@ def checks_of(study: Study, agreement: Mapping[str, float]) -> Checks:
     """The checks of a study, with its own tokenizer; what was counted in a caption is remembered."""
     tokenizer = load_tokenizer(study)
     return Checks(
-        count=lru_cache(10_000)(lambda text: token_count(text, tokenizer)),
-        lost=lru_cache(10_000)(lambda text: lost_words(text, tokenizer)),
+        count=lru_cache(100_000)(lambda text: token_count(text, tokenizer)),
+        lost=lru_cache(100_000)(lambda text: lost_words(text, tokenizer)),
         lint=lambda captions: lint(captions, tokenizer, study.captioning, agreement),
         doubt=doubt,
         agreement=agreement,

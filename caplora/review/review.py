@@ -20,6 +20,8 @@ class Review:
     def __init__(self, ledger: Ledger, checks: Checks) -> None:
         self.ledger, self.checks = ledger, checks
         self.findings: dict[str, list[Finding]] = {}
+        self._linted: dict[str, str] = {}  # the captions that `findings` are of
+        self._worded: tuple[list[str], list[tuple[str, int]]] = [], []  # captions, and their commonest words
         self.filter, self.began, self.decided = "", time.monotonic(), 0
         self.order: list[str] = []
         self.shown: list[str] = []
@@ -133,10 +135,13 @@ class Review:
         self._decide(names, lambda row: reworded(row, f"{row.text.rstrip(' .,')}, {words}"), f"{words!r} added to all")
         return len(names)
 
-    def words(self, commonest: int = 40) -> list[tuple[str, int]]:
-        """The commonest words of the captions shown, and how many captions have each."""
-        table = word_counts((self.rows[name].text for name in self.shown), commonest)
-        return list(zip(table["word"], table["captions"].tolist(), strict=True))
+    def words(self) -> list[tuple[str, int]]:
+        """The 40 commonest words of the captions shown, and how many captions have each."""
+        texts = [self.rows[name].text for name in self.shown]
+        if texts != self._worded[0]:
+            table = word_counts(texts, 40)
+            self._worded = texts, list(zip(table["word"], table["captions"].tolist(), strict=True))
+        return self._worded[1]
 
     def progress(self) -> dict[str, float]:
         """How many images are reviewed, how many there are, and how many were decided per minute."""
@@ -177,10 +182,12 @@ class Review:
     def _check(self) -> None:
         """Find again what is doubtful, and drop or add the images that have left or joined the ledger."""
         used = {name: row.text for name, row in self.rows.items() if row.status != "rejected"}
-        self.findings = {}
-        for finding in self.checks.lint(used):
-            self.findings.setdefault(finding.file_name, []).append(finding)
-        joined = [name for name in self.rows if name not in self.order]
+        if used != self._linted:
+            self.findings, self._linted = {}, used
+            for finding in self.checks.lint(used):
+                self.findings.setdefault(finding.file_name, []).append(finding)
+        known = {*self.order}
+        joined = [name for name in self.rows if name not in known]
         self.order = [name for name in self.order if name in self.rows] + joined
         self.shown = [name for name in self.shown if name in self.rows] + joined
         if self.current not in self.rows:

@@ -5,6 +5,6 @@ from pathlib import Path
 NODE = Path(__file__).with_name("node.js")
 
 
-def script_of(path: Path) -> str:
-    """The script of a widget behind `node.js`, which all widgets build their elements with."""
-    return NODE.read_text(encoding="utf-8") + path.read_text(encoding="utf-8")
+def script_of(*paths: Path) -> str:
+    """The scripts of a widget behind `node.js`, which all widgets build their elements with."""
+    return "".join(path.read_text(encoding="utf-8") for path in (NODE, *paths))

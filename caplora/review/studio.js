@@ -13,7 +13,7 @@ function keyOf(event) {
 }
 
 function render({ model, el }) {
-  const thumbs = new Map(), pictures = new Map(), asked = new Set();
+  const pictures = pictureStore((message) => model.send(message), true, 100);
   let shown = null; // file name of the image on the card
   let seen = ""; // its caption as the kernel last sent it
   let typed = false; // whether the text has changes that were not sent yet
@@ -55,7 +55,7 @@ function render({ model, el }) {
   const split = node("select", { "aria-label": "split", onchange: () => send({ do: "split", value: split.value }) },
     node("option", { value: "train" }, "train"), node("option", { value: "held_out" }, "held out"));
   const undo = button("undo", "u", deeds.undo), redo = button("redo", "U", deeds.redo);
-  const strip = node("div", { class: "caplora-strip", role: "listbox", "aria-label": "images" });
+  const strip = imageStrip((message) => model.send(message), (name) => then({ do: "go", value: name }));
   const words = node("div", { class: "caplora-words" });
   const find = node("input", { placeholder: "find", "aria-label": "find" }), into = node("input", { placeholder: "replace by", "aria-label": "replace by" });
   const regex = node("input", { type: "checkbox" }), found = node("div", { class: "caplora-found" });
@@ -74,7 +74,7 @@ function render({ model, el }) {
         node("div", { class: "caplora-bar" }, button("keep", "k", deeds.keep), button("edit", "e", deeds.edit), button("reject", "r", deeds.reject), reason, split),
         node("div", { class: "caplora-bar" }, button("previous", "p", deeds.previous), button("next", "n", deeds.next), button("next pending", "j", deeds.pending), undo, redo),
         node("div", { class: "caplora-label" }, "While you write: Esc saves and leaves the text, Ctrl+Enter keeps it and goes on. / goes to the filter."))),
-    strip,
+    strip.strip,
     node("div", { class: "caplora-tools" },
       node("div", {}, node("div", { class: "caplora-label" }, "words of the captions shown, and in how many: click to filter"), words),
       node("div", {}, node("div", { class: "caplora-label" }, "in all captions shown"),
@@ -117,14 +117,6 @@ function render({ model, el }) {
   });
   root.addEventListener("click", (event) => { if (event.target.tagName === "BUTTON" || !event.target.closest("input,textarea,select,label")) root.focus({ preventScroll: true }); });
 
-  const watched = new IntersectionObserver((entries) => ask(entries.filter((e) => e.isIntersecting).map((e) => e.target.name), false), { root: strip, rootMargin: "200px" });
-
-  function ask(names, large) {
-    const wanted = names.filter((name) => !asked.has(`${large}${name}`));
-    wanted.forEach((name) => asked.add(`${large}${name}`));
-    for (let i = 0; i < wanted.length; i += 25) model.send({ do: "pictures", names: wanted.slice(i, i + 25), large });
-  }
-
   function tell(part, content, wrong = false) {
     part.replaceChildren(...content);
     part.classList.toggle("caplora-wrong", wrong);
@@ -145,7 +137,7 @@ function render({ model, el }) {
     seen = card.text;
     split.value = card.split;
     picture.alt = card.file_name;
-    if (pictures.has(shown)) picture.src = pictures.get(shown); else picture.removeAttribute("src");
+    show(picture, pictures.of(shown));
     root.dataset.current = shown;
     const chips = [node("span", { class: "caplora-chip", "data-status": card.status }, card.status)];
     for (const flag of card.flags.split(" ").filter(Boolean)) chips.push(node("span", { class: "caplora-chip" }, flag));
@@ -155,30 +147,6 @@ function render({ model, el }) {
     if (!typed) tell(changes, pieces(card.pieces));
     tell(findings, card.findings.map((message) => node("li", {}, message)));
     if (!typed) drawTokens(card.tokens, card.limit, card.lost);
-  }
-
-  function drawStrip(marks) {
-    const names = marks.map(([name]) => name).join("\n");
-    if (strip.dataset.names !== names) {
-      strip.dataset.names = names;
-      strip.replaceChildren(...marks.map(([name]) => {
-        const image = node("img", { alt: "" });
-        if (thumbs.has(name)) image.src = thumbs.get(name);
-        const thumb = node("div", { class: "caplora-thumb", role: "option", title: name, onclick: () => then({ do: "go", value: name }) }, image);
-        thumb.name = name;
-        return thumb;
-      }));
-      watched.disconnect();
-      for (const thumb of strip.children) watched.observe(thumb);
-    }
-    marks.forEach(([name, status, doubt], i) => {
-      const thumb = strip.children[i];
-      thumb.dataset.status = status;
-      thumb.toggleAttribute("data-doubt", doubt > 0 && status === "pending");
-      thumb.toggleAttribute("data-current", name === shown);
-      thumb.setAttribute("aria-selected", name === shown);
-      if (name === shown) strip.scrollTo({ left: thumb.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 });
-    });
   }
 
   function drawWords(list) {
@@ -197,8 +165,8 @@ function render({ model, el }) {
     told.textContent = view.told;
     if (view.card) drawCard(view.card, view.failed);
     const at = view.marks.findIndex(([name]) => name === shown);
-    ask([...(shown ? [shown] : []), ...view.marks.slice(Math.max(at - 1, 0), at + 4).map(([name]) => name)], true);
-    drawStrip(view.marks);
+    pictures.ask([...(shown ? [shown] : []), ...view.marks.slice(Math.max(at - 1, 0), at + 4).map(([name]) => name)]);
+    strip.show(view, shown);
     const { reviewed, total, per_minute } = view.progress;
     count.textContent = `${reviewed} of ${total} reviewed`;
     pace.textContent = `${per_minute} a minute`;
@@ -213,12 +181,12 @@ function render({ model, el }) {
     if (message.pictures) {
       message.pictures.forEach((name, i) => {
         if (!buffers[i].byteLength) return; // it cannot be read
-        const url = URL.createObjectURL(new Blob([buffers[i]], { type: "image/jpeg" }));
-        (message.large ? pictures : thumbs).set(name, url);
-        if (message.large && name === shown) picture.src = url;
+        if (!message.large) return strip.put(name, buffers[i]);
+        const url = pictures.put(name, buffers[i]);
+        if (name === shown) show(picture, url);
       });
-      if (!message.large) for (const thumb of strip.children) if (thumbs.has(thumb.name)) thumb.firstChild.src = thumbs.get(thumb.name);
-    } else if (message.count) {
+    } else if (message.marks) strip.told(message);
+    else if (message.count) {
       if (message.name !== shown) return;
       drawTokens(message.count.tokens, model.get("view").card.limit, message.count.lost);
       tell(changes, pieces(message.pieces));
@@ -237,10 +205,10 @@ function render({ model, el }) {
   requestAnimationFrame(() => root.focus({ preventScroll: true }));
   return () => {
     save();
-    watched.disconnect();
     model.off("change:view", draw);
     model.off("msg:custom", received);
-    for (const url of [...thumbs.values(), ...pictures.values()]) URL.revokeObjectURL(url);
+    strip.close();
+    pictures.clear();
   };
 }
 

@@ -1,7 +1,8 @@
 """The review studio: a widget for JupyterLab and Colab in which a person goes through the captions by keyboard.
 
-`studio.js` draws what `view` says and sends back what the person does. Every message names its image, so that a late
-one cannot change another image. Texts enter the page as text, never as HTML.
+`studio.js`, with `strip.js`, draws what `view` says and sends back what the person does. Every message names its image,
+so that a late one cannot change another image. Texts enter the page as text, never as HTML. Of many images only the
+marks near to the one shown are sent.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from caplora.study import BusyError, only_writer
 
 HERE = Path(__file__).resolve().parent
 THUMBNAIL, PICTURE = 72, 640  # pixels
+AROUND = 60  # marks to either side of the image shown; the strip asks for others when it is scrolled there
 LOOKS = {"go", "move", "pending", "filter"}  # deeds that change nothing
 
 
@@ -35,13 +37,14 @@ class Studio(anywidget.AnyWidget):
     ledger cannot be read.
     """
 
-    _esm = script_of(HERE / "studio.js")
+    _esm = script_of(HERE / "strip.js", HERE / "studio.js")
     _css = HERE / "studio.css"
     view = traitlets.Dict().tag(sync=True)
     open_ones: ClassVar[dict[Path, "Studio"]] = {}
 
     def __init__(self, folder: Path, checks: Checks, who: str = "", kept: Callable[[], object] = lambda: None) -> None:
-        read_ledger(folder)  # raises an error that says how to make one
+        if not (folder / LEDGER).is_file():
+            read_ledger(folder)  # raises an error that says how to make one
         self.kept = kept
         self.folder, self.saved, self.told, self.failed = folder.resolve(), "", "", False
         self.review, self.held, self.answers = Review(Ledger(folder, who), checks), ExitStack(), 0
@@ -56,14 +59,20 @@ class Studio(anywidget.AnyWidget):
         self.on_msg(self._received)
 
     def shut(self, why: str) -> None:
-        """Stop changing anything, and say why."""
+        """Do nothing any more, and say why; the page keeps a widget for good, but not the rows that it held."""
         self.held.close()
         self.told = why
         self.view = self._view()
+        del self.review
 
     def _received(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message asks. An error is shown in the studio, because nobody sees one raised in a callback."""
-        answers = {"pictures": self._pictures, "count": self._count, "find": self._find}
+        answers = {"pictures": self._pictures, "marks": self._strip, "count": self._count, "find": self._find}
+        if not hasattr(self, "review"):
+            if message["do"] not in answers:
+                self.answers += 1
+                self.view = self.view | {"answers": self.answers, "failed": True, "saved": f"not done: {self.told}"}
+            return
         try:
             if answer := answers.get(message["do"]):
                 answer(message)
@@ -134,6 +143,19 @@ class Studio(anywidget.AnyWidget):
         except (OSError, SyntaxError, ValueError):  # what Pillow raises for a damaged file
             return b""
 
+    def _strip(self, message: dict[str, Any]) -> None:
+        """Send the marks of a part of the strip, which was scrolled there."""
+        self.send(self._marks(message["from"], min(message["to"], message["from"] + 4 * AROUND)))
+
+    def _marks(self, start: int, end: int) -> dict[str, Any]:
+        """From a place of the images shown to another: file name, status, how much is doubtful; and the first place."""
+        review, first = self.review, max(start, 0)
+        marks = [
+            [name, review.rows[name].status, len(review.findings.get(name, ())) + bool(review.rows[name].flags)]
+            for name in review.shown[first : max(end, 0)]
+        ]
+        return {"first": first, "marks": marks}
+
     def _count(self, message: dict[str, Any]) -> None:
         """Send what is known of a text while it is being written: its tokens, what is cut off, what changed."""
         checks, row, text = self.review.checks, self.review.rows.get(message["name"]), message["text"]
@@ -154,15 +176,13 @@ class Studio(anywidget.AnyWidget):
         """Everything that the studio shows, as `studio.js` reads it."""
         review = self.review
         undo, redo = review.stacked()
+        at = review.shown.index(review.current) if review.current in review.shown else 0
         self.answers += 1  # so that every message gets an answer, even if nothing else has changed
         return {
             "answers": self.answers,
             "failed": self.failed,
-            "marks": [
-                [name, review.rows[name].status, len(review.findings.get(name, ())) + bool(review.rows[name].flags)]
-                for name in review.shown
-                if name in review.rows
-            ],
+            **self._marks(at - AROUND, at + AROUND + 1),
+            "shown": len(review.shown),
             "card": self._card(review.current) if review.current in review.rows else None,
             "progress": review.progress(),
             "words": review.words(),

@@ -129,7 +129,7 @@ def test_a_write_that_fails_is_not_remembered(folder: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("caplora.captions.open_ledger.write_ledger", full)
+    monkeypatch.setattr("caplora.captions.open_ledger.write_lines", full)
     for deed in (ledger.undo, lambda: write(ledger, "b.png", "more")):
         with pytest.raises(OSError, match="No space"):
             deed()
@@ -258,3 +258,18 @@ def test_killed_at_any_write_the_ledger_has_every_change_that_was_said_to_be_sav
     write(ledger, "a.png", "and on")
     assert texts(folder)[0] == "and on"
     assert all(json.loads(line) for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines())
+
+
+def test_the_file_is_what_its_rows_give_whole_though_a_change_makes_only_its_own_lines(folder: Path) -> None:
+    ledger = Ledger(folder, who="mina")
+    write(ledger, "b.png", 'a "quoted", long\nline')
+    ledger.change({"c.png": None}, "gone")
+    ledger.undo()
+    now = (folder / LEDGER).read_bytes()
+    write_ledger(folder, ledger.rows.values())
+    assert (folder / LEDGER).read_bytes() == now
+    (folder / "z.png").touch()
+    ledger.change({"z.png": Row("z.png", "new")}, "joined")
+    now = (folder / LEDGER).read_bytes()
+    write_ledger(folder, ledger.rows.values())
+    assert (folder / LEDGER).read_bytes() == now

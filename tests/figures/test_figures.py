@@ -112,7 +112,7 @@ def people(most: int) -> Persons:
     """Twelve persons, the first in some pictures and the others in one each, as an encoder tells them apart."""
     face = Face(Box(0, 0, 9, 9), *[Point(0, 0)] * 5, confidence=0.9)
     who = [0] * most + list(range(1, 12))
-    looks = [Sighting(face, np.full((112, 112, 3), 20 * k, np.uint8), np.eye(128)[k]) for k in who]
+    looks = [Sighting.of(face, np.full((112, 112, 3), 20 * k, np.uint8), np.eye(128)[k]) for k in who]
     return Persons({Path(f"{i}.png"): [one] for i, one in enumerate(looks)}, 0.363)
 
 

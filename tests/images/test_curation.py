@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.cbook import get_sample_data
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy import ndimage
 
-from caplora.images.curation import RULES, clusters, distance, flags
+from caplora.images.curation import RULES, Looks, clusters, flags
 from caplora.images.faces import Box, Face, Point
 from caplora.images.measuring import Measure, measure
 from caplora.study.image_settings import Curation, Limit
@@ -43,6 +44,15 @@ EXCEEDING = {  # flag → what exceeds its default, and the reason
     "rolled": ({"roll": -31.0}, "roll −31° is beyond ±20°"),
     "turned": ({"yaw": 60.0}, "yaw 60° is beyond ±50°"),
 }
+
+
+def distance(one: str, other: str) -> int:
+    """In how many bits two perceptual hashes differ."""
+    looks = Looks()
+    looks.add(Path("one"), one)
+    found = looks.nearest(other)
+    assert found is not None and found[0] == Path("one")
+    return found[1]
 
 
 def portrait() -> Image.Image:

@@ -1,6 +1,7 @@
 """intake.py, decoding.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
+import gc
 import hashlib
 import io
 import struct
@@ -538,3 +539,18 @@ def test_a_contact_sheet_shows_each_image_in_its_place() -> None:
     sheet = contact_sheet([flat("RGB", c) for c in colours], columns=2, side=10)
     assert sheet.size == (24, 24)
     assert [sheet.getpixel(at) for at in ((5, 5), (19, 5), (5, 19), (19, 19))] == [*colours, (255, 255, 255)]
+
+
+def test_of_many_pictures_a_few_are_in_memory_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for seed in range(30):
+        picture(seed).save(tmp_path / "mine" / f"{seed}.png")
+    (tmp_path / "study.yaml").write_text(
+        "name: many\nimages: {folder: mine, resolution: 64, smallest: 64}\nsampling: {development: [a], test: [b, c]}\n"
+    )
+    held: list[int] = []
+    stored = []
+    for item in import_images(read_study(tmp_path / "study.yaml")):
+        stored.append(item)
+        held.append(sum(issubclass(type(one), Image.Image) for one in gc.get_objects()))
+    assert len(stored) == 30 and max(held) - held[2] <= 4

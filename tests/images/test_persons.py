@@ -25,7 +25,7 @@ SAME = 0.363
 def sighting(embedding: Sequence[float], size: float = 10) -> Sighting:
     face = Face(Box(0, 0, size, size), *[Point(0, 0)] * 5, confidence=0.9)
     whole = np.pad(np.array(embedding, float), (0, 128 - len(embedding)))
-    return Sighting(face, np.zeros((112, 112, 3), np.uint8), whole / np.linalg.norm(whole))
+    return Sighting.of(face, np.zeros((112, 112, 3), np.uint8), whole / np.linalg.norm(whole))
 
 
 def folder(**pictures: list[Sighting]) -> Persons:
@@ -62,7 +62,7 @@ def test_two_persons_with_two_faces_alike_stay_two() -> None:
     link = np.cos(0.7), np.sin(0.7)  # between the two, nearer to the first
     faces = [[1, 0], [1, 0.05], [1, -0.05], link, [0, 1], [0.05, 1], [-0.05, 1]]
     found = folder(**{f"p{k}": [sighting(face)] for k, face in enumerate(faces)})
-    assert found.cosines[3].min() > SAME
+    assert (found.embeddings @ found.embeddings[3]).min() > SAME
     assert found.numbers.tolist() == [1, 1, 1, 1, 2, 2, 2]
 
 
@@ -154,3 +154,12 @@ def test_the_square_is_cut_around_the_folders_person_and_others_are_flagged(tmp_
     assert without[["person", "likeness"]].isna().all(axis=None)
     assert not without["flagged"].str.contains("other_person").any()
     assert list(look_at_faces(study, 0, detector, Absent("gone"))) == []
+
+
+def test_a_face_is_kept_as_a_tenth_of_its_pixels_and_looks_as_it_did() -> None:
+    across, down = np.meshgrid(np.arange(112), np.arange(112))
+    smooth = np.stack([across, down, 160 - across // 2 - down // 2], -1).astype(np.uint8)
+    one = Sighting.of(sighting([1]).face, smooth, np.eye(128)[0])
+    assert len(one.jpeg) < smooth.nbytes / 10
+    assert abs(one.aligned.astype(int) - smooth).mean() < 3
+    assert not [value for value in vars(one).values() if isinstance(value, np.ndarray) and value.size > 128]

@@ -246,3 +246,17 @@ def test_half_a_character_is_refused_before_anything_is_written(review: Review) 
 def test_words_are_added_where_the_word_itself_lacks(review: Review) -> None:
     review.replace_all("red", "that coat")
     assert review.add_to_all("hat") == 4
+
+
+def test_a_decision_that_changes_no_words_checks_none_again(tmp_path: Path) -> None:
+    asked: list[int] = []
+    own = checks()
+    counted = replace(own, lint=lambda captions: asked.append(len(captions)) or own.lint(captions))
+    review = Review(Ledger(ledger_of(tmp_path), who="mina"), counted)
+    words = review.words()
+    review.keep("a.png", "me in red")
+    review.put("a.png", "held_out")
+    assert asked == [4] and review.words() is words
+    review.keep("a.png", "me in a very long red coat")
+    assert asked == [4, 4] and [f.file_name for f in review.findings["a.png"]] == ["a.png"]
+    assert ("coat", 1) in review.words()

@@ -1,5 +1,8 @@
 """studio.py: what the widget shows and does, spoken to as its front end does; and that all text stays text."""
 
+import gc
+import json
+import weakref
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -123,6 +126,35 @@ def test_opening_it_again_in_one_kernel_hands_the_ledger_on(studio: Studio) -> N
     assert "opened again" in studio.view["told"]
     assert do(studio, "keep", "a.png", text="me")["saved"].startswith("not done: This studio was opened again")
     assert do(again, "keep", "a.png", text="me, smiling")["saved"].startswith("saved")
+
+
+def test_a_studio_that_was_opened_again_lets_its_rows_go(folder: Path) -> None:
+    first = Studio(folder, checks())
+    held = weakref.ref(first.review)
+    Studio(folder, checks())
+    gc.collect()
+    assert held() is None and first.view["told"]
+
+
+def test_of_many_images_the_marks_near_to_the_one_shown_are_sent_and_others_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{i:03}.png" for i in range(400)]
+    for name in names:
+        (tmp_path / name).touch()
+    write_ledger(tmp_path, [Row(name, "me", suggestion="me") for name in names])
+    studio, sent = Studio(tmp_path, checks()), []
+    view = do(studio, "go", value="200.png")
+    near = [name for name, _, _ in view["marks"]]
+    assert near == names[view["first"] : view["first"] + len(near)] and len(near) < 150
+    assert view["shown"] == 400 and "200.png" in near and len(json.dumps(view)) < 10_000
+    monkeypatch.setattr(studio, "send", lambda content, buffers=None: sent.append(content))
+    do(studio, "keep", "399.png", text="me")
+    do(studio, "marks", **{"from": 370, "to": 400})
+    assert [sent[0]["first"], *(name for name, _, _ in sent[0]["marks"])] == [370, *names[370:]]
+    assert sent[0]["marks"][-1][1] == "kept"
+    do(studio, "marks", **{"from": 0, "to": 400})
+    assert 100 < len(sent[1]["marks"]) < 400
 
 
 @pytest.mark.fault(31)

@@ -154,3 +154,14 @@ def test_epochs_are_steps_by_the_number_of_images_in_packs_of_their_own(tmp_path
     run(grid, variants=asked)
     steps = [json.loads((grid.study.adapter(v) / "settings.json").read_text())["steps"] for v in asked]
     assert steps == [6, count, 2]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_a_training_of_many_checkpoints_leaves_the_open_files_as_they_were(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(
+        update={"steps": 12, "checkpointing_steps": 1, "validation_steps": 2, "keep": (3, 7)}
+    )
+    run(grid_in(tmp_path / "warm"))
+    before = len([*Path("/proc/self/fd").iterdir()])
+    run(grid_in(tmp_path / "long", settings))
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
