@@ -2,9 +2,9 @@
 
 `intake` walks the folder and says what is accepted and what is refused. For each picture it asks `decoding` (any format
 to upright sRGB), `faces` (where the face is), `face_encoder` and `persons` (whose it is, by `average_linkage`; `pinned`
-opens the files of the networks), `cropping` (the square), `measuring` (sharpness, light, colour) and `curation` (what is
-flagged, and near-duplicates). `table` writes what was measured, `pixels` hashes and stores pixels, `sheets` shows many
-pictures in one.
+opens the files of the networks), `cropping` (the square), `measuring` (sharpness, light, colour) and `curation` (what
+is flagged, and near-duplicates). `table` writes what was measured, `pixels` hashes and stores pixels, `sheets` shows
+many pictures in one.
 """
 
 from caplora.images.curation import RULES, Rule

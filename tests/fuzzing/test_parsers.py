@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzzing import seeds as valid
+from tests.fuzzing.formats import with_texts
 from tests.fuzzing.oracle import Outcome, tried
 from tests.fuzzing.parsers import PARSERS, Parser
 
@@ -16,6 +18,11 @@ CORPUS = Path(__file__).parent / "corpus"  # what was found: an input of each fa
 FOUND = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.glob("*/*"))
 NOT_VALID = {"images": 2, "captions_jsonl": 1, "png_text": 1}  # seeds that are refused rightly
 Try = Callable[[str, bytes], Outcome]
+
+
+def texts_of(words: str) -> bytes:
+    """A picture that says in A1111's words how it was drawn."""
+    return with_texts(valid.pictures()[0], {"parameters": words})
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,23 @@ def test_valid_inputs_are_accepted(name: str, try_input: Try) -> None:
 @pytest.mark.parametrize("found", FOUND)
 def test_what_was_found_stays_mended(found: str, try_input: Try) -> None:
     outcome = try_input(found.partition("/")[0], (CORPUS / found).read_bytes())
+    assert outcome.kind != "fault", outcome
+
+
+LARGE = {  # what a person would not write and a file may hold, too long to be kept in the corpus
+    "png_text long name": texts_of("Steps: 1, " + "a" * 100_000),
+    "png_text open adapters": texts_of("<lora:" * 30_000),
+    "png_text open weights": texts_of("(a:1" * 40_000),
+    "png_text spaces": texts_of("Steps: 1, " + " " * 100_000),
+    "filters spaces": b"a" + b" " * 60_000,
+    "captions_json keys": json.dumps([{f"k{i}": 1 for i in range(40_000)}]).encode(),
+    "captions_json names": json.dumps({f"{i}": "" for i in range(40_000)}).encode(),
+}
+
+
+@pytest.mark.parametrize("large", LARGE)
+def test_long_inputs_take_no_longer_than_their_length(large: str, try_input: Try) -> None:
+    outcome = try_input(large.partition(" ")[0], LARGE[large])
     assert outcome.kind != "fault", outcome
 
 

@@ -5,6 +5,8 @@ import gc
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 import unicodedata
 import zlib
 from pathlib import Path
@@ -25,6 +27,7 @@ from caplora.images.pixels import write_image
 from caplora.images.sheets import contact_sheet
 from caplora.images.table import OF_A_FACE, image_table, write_refused
 from caplora.study.image_settings import Curation, Images, Limit
+from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
 from tests.detector import red_square_detector
 
@@ -410,6 +413,22 @@ def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_header(2_000, 2_000))
     assert scanned(tmp_path)["a.png"] == "truncated: the file ends before its picture does"  # only then is it decoded
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
+def test_the_largest_picture_takes_little_more_memory_than_its_pixels(mode: str, tmp_path: Path) -> None:
+    """100 million pixels may take 1.4 GB: 14 bytes for each, of which Pillow itself takes 4."""
+    Image.new(mode, (5000, 5000)).save(tmp_path / "a.png", compress_level=1)
+    code = (
+        "import sys; from pathlib import Path; from caplora.images.intake import scan;"
+        "from caplora.study import Images; from tests.fuzzing.oracle import held; before = held();"
+        "[item] = scan(Path(sys.argv[1]), Images(folder='x')); print(type(item).__name__, held() - before)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    kind, grown = ran.stdout.split()
+    assert kind == "Accepted" and int(grown) < 14 * 5000 * 5000
 
 
 def test_size_limits_are_the_settings(tmp_path: Path) -> None:
