@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from caplora.captions.history import (
     HISTORY,
+    MACHINE,
     UNKNOWN,
     Cells,
     Change,
@@ -148,6 +149,9 @@ class Ledger:
         _drop_torn_line(self.folder / HISTORY)
         self.history = read_history(self.folder)
         begun = (self.folder / LEDGER).is_file()
+        if [change.who for change in self.history] == [MACHINE] and not begun:  # a crash came before the first ledger
+            write_ledger(self.folder, replayed(self.history).values())
+            begun = True
         if self.history and not begun:
             raise LedgerError(
                 f"{self.folder / LEDGER} is gone, and {HISTORY} remembers it: put it back (python -m caplora captions"

@@ -4,6 +4,7 @@ EXIF rotation, colour profiles, bit depth and transparency are resolved here; la
 This file does not know folders, crops or curation.
 """
 
+import errno
 import io
 import re
 import warnings
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from caplora.study import CAPTION_FILES, SIDECARS, Images
+from caplora.study import CAPTION_FILES, SIDECARS, Images, disk_errors_name
 
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
@@ -46,7 +47,10 @@ def is_picture(path: Path) -> bool:
 
 
 def upright(path: Path, settings: Images) -> Image.Image:
-    """The whole picture, upright, RGB, sRGB. Whatever is wrong with the file, it raises UnfitError and nothing else."""
+    """The whole picture, upright, RGB, sRGB. Whatever is wrong with the file, it raises UnfitError.
+
+    A file that the disk does not give may be good: it raises DiskError.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata even where it then reads the picture well
@@ -58,6 +62,9 @@ def upright(path: Path, settings: Images) -> Image.Image:
     except UnfitError:
         raise
     except Exception as error:  # a damaged file makes decoders raise anything
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            with disk_errors_name(path, "read"):
+                raise
         raise UnfitError(_damage(path, error)) from error
 
 

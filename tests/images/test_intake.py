@@ -1,6 +1,7 @@
 """intake.py, decoding.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
+import errno
 import gc
 import hashlib
 import io
@@ -20,12 +21,13 @@ from PIL import Image, ImageCms, ImageFilter
 from pydantic import ValidationError
 
 from caplora.images.cropping import frame, square
-from caplora.images.decoding import as_srgb
+from caplora.images.decoding import as_srgb, upright
 from caplora.images.faces import Box
 from caplora.images.intake import Accepted, ImagesError, Refused, Stored, import_images, scan
 from caplora.images.pixels import write_image
 from caplora.images.sheets import contact_sheet
 from caplora.images.table import OF_A_FACE, image_table, write_refused
+from caplora.study.files import DiskError
 from caplora.study.image_settings import Curation, Images, Limit
 from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
@@ -339,6 +341,23 @@ def test_a_person_overrules_every_limit_by_name_in_either_form(tmp_path: Path) -
     taken = found[decomposed]
     assert isinstance(taken, Accepted) and taken.flags == () and (taken.width, taken.height) == (20, 20)
     assert found["good.png"] == "refused in the study (images.refuse)"
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("failing", ["open", "read"])
+def test_a_picture_that_the_disk_does_not_give_is_an_error_and_is_not_refused(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may well be a good one: without it the splits of all others would be drawn anew."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (300, 300)).save(path)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr({"open": "PIL.Image.open", "read": "PIL.ImageFile.ImageFile.load"}[failing], broken)
+    with pytest.raises(DiskError, match=r"a\.png could not be read: Input/output error\. See that the disk"):
+        upright(path, SETTINGS)
 
 
 def test_no_name_makes_a_damaged_file_a_picture(tmp_path: Path) -> None:
