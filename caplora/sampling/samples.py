@@ -128,7 +128,7 @@ def said_of(path: Path) -> dict[str, Any]:
 
 
 def texts_in(path: Path) -> dict[str, str]:
-    """The texts in a picture by their keys; none if it is none, or not there; DiskError if the disk does not give it."""
+    """The texts in a picture by their keys; none if there are none; DiskError if the disk does not give it."""
     try:
         with disk_errors_name(path, "read"), Image.open(path) as image:
             return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
