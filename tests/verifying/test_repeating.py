@@ -32,9 +32,15 @@ for arm in ["baseline", *(v.name for v in asked)]:
     Image.new("RGB", (4, 4), "red").save(own.samples(arm) / "0.png")
     (own.samples(arm) / "metadata.csv").write_text("file_name\\n0.png\\n")""",
     "04": """own.scores.write_text("value\\n0.5\\n")""",
-    "05": """from caplora.verifying import write_manifest
+    "05": """import json
+from caplora.study import file_hash
 own.report.write_text("found")
-write_manifest(own, asked)""",
+root = own.run.parents[1]
+if (root / "manifest.json").is_file():  # of the first run: as write_manifest, which takes seconds to import
+    said = json.loads((root / "manifest.json").read_text())
+    for kind, files in said["files"].items():
+        said["files"][kind] = {path: file_hash(root / path) for path in files if (root / path).is_file()}
+    (own.run / "manifest.json").write_text(json.dumps(said))""",
 }
 
 
@@ -57,7 +63,9 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     for name in STORY[1:]:
         write_notebook(root / "notebooks" / f"{name}.ipynb", OPEN + WORK[name[:2]])
         exec(OPEN + WORK[name[:2]], {"study": "params/studies/small.yaml", "variants": given})
-    return read_study(root / "params/studies/small.yaml")
+    own = read_study(root / "params/studies/small.yaml")
+    write_manifest(own, VARIANTS)
+    return own
 
 
 def write_notebook(path: Path, work: str) -> None:
