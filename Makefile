@@ -90,7 +90,7 @@ slurm: $(INSTALLED)  ## a tiny study through a real Slurm, which the tests start
 faults: $(INSTALLED)  ## what can go wrong, tried: the tests that inject a fault, and the table of them in benchmarks/faults.md
 	$(BIN)/python -m tests.faults
 
-fuzz: $(INSTALLED)  ## bad input, 100,000 cases a parser, guided by coverage (an hour of one core): benchmarks/results/fuzzing.json
+fuzz: $(INSTALLED)  ## bad input: 100,000 cases a parser, guided by coverage, in an hour of one core; benchmarks/results/fuzzing.json
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[fuzz]"
 	$(BIN)/python -m benchmarks.fuzzing
 

@@ -48,7 +48,7 @@ class Tally:
             folder = CORPUS / self.parser
             folder.mkdir(parents=True, exist_ok=True)
             (folder / sha256(data).hexdigest()[:12]).write_bytes(data)
-        if self.cases % EVERY == 0:
+        if self.cases == 1 or self.cases % EVERY == 0:
             self.write()
 
     def write(self) -> None:
