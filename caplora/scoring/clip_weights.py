@@ -25,7 +25,7 @@ class Pin:
     sha256: str
 
 
-PINS = {  # of the repositories that studies of caplora name; their model cards have the hashes
+PINS = {  # of the repositories that studies of caplora name; several public projects agree on each
     "timm/vit_base_patch32_clip_224.openai": Pin(
         "a6f597a30f7b82c51704746581f9a4e41421e878", "e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31"
     ),
