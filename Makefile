@@ -22,7 +22,7 @@ MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstr
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation images seeds steps study mini lab test faults lint repository zip colab lock unlock clean
+.PHONY: help demo ablation images seeds steps study mini lab test slurm faults fuzz lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -84,8 +84,15 @@ lab: $(INSTALLED)  ## JupyterLab with the notebooks
 test: lint  ## the checks of lint and every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
+slurm: $(INSTALLED)  ## a tiny study through a real Slurm, which the tests start and end; they are skipped where it cannot start
+	$(BIN)/python -m pytest --slurm tests/slurm
+
 faults: $(INSTALLED)  ## what can go wrong, tried: the tests that inject a fault, and the table of them in benchmarks/faults.md
 	$(BIN)/python -m tests.faults
+
+fuzz: $(INSTALLED)  ## bad input: 100,000 cases a parser, guided by coverage, in an hour of one core; benchmarks/results/fuzzing.json
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[fuzz]"
+	$(BIN)/python -m benchmarks.fuzzing
 
 lint: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

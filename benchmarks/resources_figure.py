@@ -41,7 +41,8 @@ def _seconds(axes: Axes, rows: list[dict[str, Any]]) -> None:
     counts = [row["images"] for row in rows]
     for (part, name), color in zip(PARTS.items(), (RANKS[16], RANKS[8], MUTED), strict=True):
         axes.plot(counts, [row["parts"][part]["cpu_seconds"] for row in rows], "o-", color=color, label=name)
-    axes.set(title="Time on one core", xlabel="images", ylabel="processor seconds", xscale="log", yscale="log", ylim=(0.03, 1500))
+    axes.set(title="Time on one core", xlabel="images", ylabel="processor seconds")
+    axes.set(xscale="log", yscale="log", ylim=(0.03, 1500))
     _plain(axes, (100, 1000, 10_000), (0.1, 1, 10, 100))
     axes.legend(loc="upper left", fontsize=7.5)
 

@@ -3,4 +3,4 @@
 Import what a stage needs from its module: `from caplora.study import read_study`. Nothing is loaded here.
 """
 
-__version__ = "0.12.0"
+__version__ = "0.13.0"

@@ -19,9 +19,9 @@ MARKERS = {
     "slow": "takes many minutes and gigabytes",
 }
 LONGEST = (
-    "notebooks/test_notebooks.py", "training/test_loop.py", "training/test_grid.py", "test_benchmarks.py",
-    "mini/test_training.py", "notebooks/test_samples.py", "review/test_jupyterlab.py", "commands/test_original.py",
-    "rating/test_jupyterlab.py", "playground/test_jupyterlab.py", "planning/test_plan.py",
+    "notebooks/test_notebooks.py", "kills/test_kills.py", "training/test_loop.py", "training/test_grid.py",
+    "test_benchmarks.py", "mini/test_training.py", "notebooks/test_samples.py", "review/test_jupyterlab.py",
+    "commands/test_original.py", "rating/test_jupyterlab.py", "playground/test_jupyterlab.py", "planning/test_plan.py",
     "training/test_kept_steps.py", "statistics/test_variance.py", "statistics/test_simulation.py",
     "rating/test_answers.py", "models/test_family.py", "sampling/test_solvers.py", "lora/test_adapter_files.py",
 )  # fmt: skip

@@ -108,7 +108,8 @@ def test_every_door_has_its_contract() -> None:
 
 
 def test_the_tests_have_the_rooms_of_the_package() -> None:
-    assert rooms(PROJECT / "tests") == {*rooms(PACKAGE), "slurm"}  # no room needs a cluster
+    of_no_one = {"fuzzing", "kills", "security", "slurm"}
+    assert rooms(PROJECT / "tests") == {*rooms(PACKAGE), *of_no_one}
 
 
 def test_the_longest_files_of_tests_are_there_and_named_once() -> None:

@@ -23,7 +23,7 @@ VARIANTS = sorted((PROJECT / "params" / "variants").glob("*.yaml"))
 NOTEBOOKS = ["00_mini_stack", "01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 CORE = [Requirement(r) for r in PYPROJECT["project"]["dependencies"]]
-UNLOCKED = ("pdf",)  # extras that nothing here runs with: they need libraries of the system
+UNLOCKED = ("fuzz", "pdf")  # extras that no test runs with: made for Linux alone, or with libraries of the system
 OPTIONAL = {k: v for k, v in PYPROJECT["project"]["optional-dependencies"].items() if k not in UNLOCKED}
 EXTRA = [Requirement(r) for rs in OPTIONAL.values() for r in rs]
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.captioning.blip import generate_blip, quicken
+from caplora.jobs import no_secret_told
 from caplora.models import DTYPES, precision_of
 from caplora.study import Captioning
 
@@ -90,11 +91,13 @@ def load_captioner(
     dtype = dtype or DTYPES[precision_of(torch.device(device))]
     transformers = importlib.import_module("transformers")
     try:
-        family = _family(transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0].get("model_type"))
-        trust: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-        processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
-        trust |= {"use_safetensors": True, "device_map": {"": device}}  # straight there: Colab has little other memory
-        loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, **trust)
+        with no_secret_told():
+            config = transformers.PreTrainedConfig.get_config_dict(model, revision=revision)[0]
+            family = _family(config.get("model_type"))
+            trust: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+            processor = getattr(transformers, family.processor).from_pretrained(model, **trust)
+            trust |= {"use_safetensors": True, "device_map": {"": device}}  # straight there: Colab has little memory
+            loaded = getattr(transformers, family.model).from_pretrained(model, dtype=dtype, **trust)
     except (OSError, ValueError, ImportError) as error:
         raise CaptioningError(f"the captioner {model!r} ({setting} of the study) cannot be loaded: {error}") from error
     processor.tokenizer.padding_side = "left"  # the caption follows the prompt directly

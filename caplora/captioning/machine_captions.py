@@ -15,7 +15,7 @@ from PIL import Image
 
 from caplora.captioning.captioners import CaptioningError, load_captioner, machine_captions
 from caplora.captions import Said
-from caplora.study import Captioning, Study, write_text
+from caplora.study import Captioning, Study, disk_errors_name, read_text, write_text
 
 MEMORY = ".machine_captions.json"  # in the dataset: key of pixels and captioner → what was said
 PROMPT = Captioning().prompt
@@ -78,7 +78,7 @@ def _decoding(settings: Captioning) -> str:
 
 
 def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
+    with disk_errors_name(path, "read"), Image.open(path) as image:
         return image.convert("RGB")
 
 
@@ -90,7 +90,7 @@ def _key(image: Image.Image, mark: str) -> str:
 def _read_memory(folder: Path) -> dict[str, Said]:
     path = folder / MEMORY
     try:
-        entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        entries = json.loads(read_text(path)) if path.is_file() else {}
         return {key: Said(said) if isinstance(said, str) else Said(**said) for key, said in entries.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise CaptioningError(f"{path} is damaged: delete it, and the images are captioned again") from error

@@ -7,13 +7,14 @@ import csv
 import io
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from caplora.captions.history import Cells
-from caplora.captions.ledger import COLUMNS, LedgerError, Row
+from caplora.captions.ledger import COLUMNS, LedgerError, Row, leads_out
 from caplora.study import SIDECARS, write_text
 
 BOM = "\ufeff"
@@ -35,8 +36,10 @@ def read_captions(path: Path) -> list[Cells]:
         raise LedgerError(f"{path}: captions are read from .json, .jsonl, .csv, .tsv or a folder of .txt")
     rows = text_files(path) if path.is_dir() else readers[path.suffix.lower()](path)
     names = [nfc(row["file_name"]) for row in rows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise LedgerError(f"{path}: {twice[0]!r} stands twice")
+    if (twice := _twice(names)) is not None:
+        raise LedgerError(f"{path}: {twice!r} stands twice")
+    if (broken := next((name for name, row in zip(names, rows, strict=True) if _broken(row)), None)) is not None:
+        raise LedgerError(f"{path}: what is said of {broken!r} holds half a character (\\ud800 and the like): mend it")
     return [row | {"file_name": name} for row, name in zip(rows, names, strict=True)]
 
 
@@ -63,6 +66,27 @@ def write_captions(rows: Iterable[Row], path: Path) -> None:
             write_text(path / f"{PurePosixPath(row.file_name).with_suffix('.txt')}", mark + row.text)
 
 
+def _twice(names: Sequence[str]) -> str | None:
+    """The first name that stands twice; None if none does."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _broken(cells: Cells) -> bool:
+    """Whether cells hold half a character, as JSON can write it; no file can."""
+    try:
+        "".join(cells.values()).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """A file found in `folder`; raises LedgerError for a link that leads out of it, to words that nobody put there."""
+    if leads_out(folder, path.relative_to(folder).as_posix()):
+        raise LedgerError(f"{path} is a link that leads out of {folder}: put the file itself there, or remove it")
+    return path
+
+
 def nfc(text: str) -> str:
     """A text in Unicode's composed form (NFC): macOS and others write "é" in different ways."""
     return unicodedata.normalize("NFC", text)
@@ -85,12 +109,12 @@ def _text_of(path: Path) -> str:
 def text_files(folder: Path) -> list[Cells]:
     """The text of each `.txt` or `.caption` below `folder`, under the name of the image beside it, without ending.
 
-    Raises LedgerError where two such files of one image have words that differ.
+    Raises LedgerError where two such files of one image have words that differ, and for a link that leads out.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SIDECARS and not p.name.startswith("."))
     texts: dict[str, str] = {}
     for path in files:
-        name, text = path.relative_to(folder).with_suffix("").as_posix(), _text_of(path)
+        name, text = path.relative_to(folder).with_suffix("").as_posix(), _text_of(inside(folder, path))
         before = texts.get(name, "")
         if before.split() and text.split() and before.split() != text.split():
             raise LedgerError(f"{path}: another file of the same name says {before.strip()[:80]!r}: leave one")
@@ -130,14 +154,13 @@ def _captioned(path: Path, name: str, caption: Any) -> Cells:
         own = _Pairs(pair for pair in caption if pair[0] != "file_name")
         return _record(_Pairs([*own, ("file_name", name)]), f"{path}, {name!r}")
     if not isinstance(caption, str):
-        raise LedgerError(f"{path}: the caption of {name!r} must be words, got {str(caption)[:80]}")
+        raise LedgerError(f"{path}: the caption of {name!r} must be words, got {_shown(caption)}")
     return {"file_name": name, "text": caption}
 
 
 def _record(pairs: _Pairs, where: str) -> Cells:
     """The cells of an object, whatever it calls them; null is empty. Raises LedgerError if one is no text."""
-    names = [name for name, _ in pairs]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if (twice := _twice([name for name, _ in pairs])) is not None:
         raise LedgerError(f"{where}: {twice!r} stands twice")
     record = _tagged(dict(pairs), where)
     names = list(record)
@@ -158,8 +181,16 @@ def _tagged(record: dict[str, Any], where: str) -> dict[str, Any]:
 def _words(value: Any, what: str) -> str:
     """A text, null as an empty one; raises LedgerError for anything else."""
     if value is not None and not isinstance(value, str):
-        raise LedgerError(f"{what} must be text, got {str(value)[:80]}")
+        raise LedgerError(f"{what} must be text, got {_shown(value)}")
     return value or ""
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value; what is too deep to be written out is only called so."""
+    try:
+        return str(value)[:80]
+    except RecursionError:
+        return "lists in lists without end"
 
 
 def _jsonl(path: Path) -> list[Cells]:
@@ -170,7 +201,7 @@ def _jsonl(path: Path) -> list[Cells]:
         cells = _loaded(line, where) if line.strip() else None
         if cells is not None:
             if not isinstance(cells, _Pairs):
-                raise LedgerError(f"{where} must be an object, got {str(cells)[:80]}")
+                raise LedgerError(f"{where} must be an object, got {_shown(cells)}")
             rows.append(_record(cells, where))
     return rows
 

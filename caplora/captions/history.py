@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from caplora.captions.ledger import COLUMNS, LEDGER, LedgerError, Row
+from caplora.study import disk_errors_name
 
 HISTORY = "history.jsonl"
 MACHINE, UNKNOWN = "caplora itself", "another hand"  # who made a change that no person made through caplora
@@ -41,18 +42,35 @@ def read_history(folder: Path) -> list[Change]:
     Raises LedgerError naming the line that cannot be read.
     """
     path = folder / HISTORY
-    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+    with disk_errors_name(path, "read"):
+        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
     changes = []
     for number, line in enumerate(lines, 1):
         try:
-            fields = json.loads(line)
-            fields["rows"] = {name: tuple(cells) for name, cells in fields["rows"].items()}
-            changes.append(Change(**fields))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            changes.append(_change(json.loads(line)))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise LedgerError(
                 f"{path}, line {number} cannot be read ({error}): restore it, or set {HISTORY} aside; {LEDGER} stays"
             ) from error
     return changes
+
+
+def _change(fields: Any) -> Change:
+    """The change that the fields of a line are; an error of almost any kind where they are none."""
+    json.dumps(fields, ensure_ascii=False).encode()  # half a character, which an escape can be, is no text
+    rows = {name: _pair(*cells) for name, cells in fields["rows"].items()}
+    change = Change(**fields | {"rows": rows})
+    if type(change.number) is not int or change.kind not in get_args(Kind):
+        raise ValueError(f"no change is number {change.number!r} of the kind {change.kind!r}")
+    return change
+
+
+def _pair(before: Cells | None, after: Cells | None) -> tuple[Cells | None, Cells | None]:
+    """The cells of a row before and after; raises ValueError for what no row has."""
+    for key, cell in [*(before or {}).items(), *(after or {}).items()]:
+        if key not in COLUMNS or not isinstance(cell, str):
+            raise ValueError(f"a row has no cell {key!r} that is {cell!r}")
+    return before, after
 
 
 def stacks(history: list[Change]) -> tuple[list[Change], list[Change]]:

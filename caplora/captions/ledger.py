@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path, PureWindowsPath
 
-from caplora.study import write_text
+from caplora.study import DiskError, disk_errors_name, write_text
 
 LEDGER = "metadata.csv"
 STATUSES = ("pending", "kept", "edited", "rejected")
@@ -131,10 +131,12 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _cells(path: Path) -> list[list[str]]:
-    """The rows of a CSV file as lists of cells; raises LedgerError if it cannot be read."""
+    """The rows of a CSV file as lists of cells; raises LedgerError if it cannot be read, DiskError if a disk fails."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with disk_errors_name(path, "read"), path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.reader(file, strict=True))
+    except DiskError:
+        raise
     except FileNotFoundError as error:
         raise LedgerError(f"{path} does not exist: run 01_data_captioning first") from error
     except UnicodeDecodeError as error:
@@ -151,9 +153,17 @@ def _row(folder: Path, header: Sequence[str], cells: Sequence[str], where: str) 
     where = f"{where} ({row.file_name})"
     if leads_out(folder, row.file_name):
         raise LedgerError(f"{where}: file_name must lie in {folder}, without .., drive or link")
-    if not (folder / row.file_name).is_file():
+    if not _is_file(folder / row.file_name):
         raise LedgerError(f"{where}: there is no such image in {folder}: put it back or delete the row")
     return row
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; none is whose name is longer than a disk takes."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def checked(row: Row, where: str) -> Row:

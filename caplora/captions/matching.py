@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from caplora.captions.exchange import nfc, read_captions, text_files
+from caplora.captions.exchange import inside, nfc, read_captions, text_files
 from caplora.captions.history import Cells
 from caplora.captions.ledger import LEDGER, LedgerError, Row, checked
 from caplora.images import is_picture
@@ -25,7 +25,7 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
     Empty cells, and the status pending, change nothing. Raises LedgerError with the images that only one side has;
     `partial` allows the ledger to have more.
     """
-    found, stray = _matched(_finder(rows.values()), given)
+    found, stray = _matched(_finder(rows.values()), given, where)
     names = {row.file_name for row, _ in found}
     lacking = [name for name in rows if name not in names]
     if stray or (lacking and not partial):
@@ -39,7 +39,7 @@ def imported(rows: Mapping[str, Row], given: Sequence[Cells], where: str, partia
 
 def compared(rows: Mapping[str, Row], given: Sequence[Cells], where: str) -> pd.DataFrame:
     """Where the captions of the ledger and those given differ: file_name, and the caption of each."""
-    found, stray = _matched(_finder(rows.values()), given)
+    found, stray = _matched(_finder(rows.values()), given, where)
     theirs = {row.file_name: in_one_line(cells["text"]) for row, cells in found}
     theirs |= {cells["file_name"]: in_one_line(cells["text"]) for cells in given if cells["file_name"] in stray}
     return disagreements({name: in_one_line(row.text) for name, row in rows.items()}, theirs, (LEDGER, where))
@@ -55,11 +55,13 @@ def disagreements(first: Mapping[str, str], second: Mapping[str, str], names: tu
 def own_words(folder: Path) -> dict[str, str]:
     """Image (its path in `folder`) → the caption that a person keeps among their images, in any form.
 
-    Raises LedgerError for a caption without an image; and if two forms disagree, with a list of what each says.
+    Raises LedgerError for a caption without an image and for a link that leads out; and if two forms disagree, with a
+    list of what each says.
     """
     finder = _finder_below(folder)
-    sources = {name: read_captions(folder / name) for name in CAPTION_FILES if (folder / name).is_file()}
-    texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"])]
+    files = [folder / name for name in CAPTION_FILES if (folder / name).is_file()]
+    sources = {path.name: read_captions(inside(folder, path)) for path in files}
+    texts = [cells for cells in text_files(folder) if _find(finder, cells["file_name"], str(folder))]
     sources |= {"the files beside the images": texts} if texts else {}
     captions: dict[str, dict[str, str]] = {}
     for source, given in sources.items():
@@ -84,7 +86,7 @@ def _finder_below(folder: Path) -> list[dict[str, list[Row]]]:
 
 def _all_matched(finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells], where: Path) -> dict[str, Cells]:
     """Image → its cells; raises LedgerError naming `where` for cells without an image."""
-    found, stray = _matched(finder, given)
+    found, stray = _matched(finder, given, str(where))
     if stray:
         raise LedgerError(f"{where}: there is no image {stray[0]!r} ({len(stray)} such names): correct or delete them")
     return {nfc(row.file_name): cells for row, cells in found}
@@ -134,30 +136,30 @@ def _finder(rows: Iterable[Row]) -> list[dict[str, list[Row]]]:
 
 
 def _matched(
-    finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells]
+    finder: Sequence[Mapping[str, list[Row]]], given: Iterable[Cells], where: str
 ) -> tuple[list[tuple[Row, Cells]], list[str]]:
     """Pairs of a row and its cells, and the names that no row has; raises LedgerError for two names of one row."""
-    pairs = [(_find(finder, cells["file_name"]), cells) for cells in given]
+    pairs = [(_find(finder, cells["file_name"], where), cells) for cells in given]
     found: dict[str, str] = {}
     for row, cells in pairs:
         if row and found.setdefault(row.file_name, cells["file_name"]) != cells["file_name"]:
             raise LedgerError(
-                f"{found[row.file_name]!r} and {cells['file_name']!r} are both of {row.file_name}: leave one"
+                f"{where}: {found[row.file_name]!r} and {cells['file_name']!r} are both of {row.file_name}: leave one"
             )
     return [(row, cells) for row, cells in pairs if row], [cells["file_name"] for row, cells in pairs if not row]
 
 
-def _find(finder: Sequence[Mapping[str, list[Row]]], name: str) -> Row | None:
+def _find(finder: Sequence[Mapping[str, list[Row]]], name: str, where: str) -> Row | None:
     """The row that a name belongs to, or None: the most exact form of the name that any row has decides."""
     whole, bare, base, stem = _keys(name)
     for level, key in ((0, whole), (1, whole), (1, bare), (2, base), (3, base), (3, stem)):
         rows = finder[level].get(key, [])
         if len(rows) > 1:
             others = " and ".join(row.source or row.file_name for row in rows[:2])
-            raise LedgerError(f"{name!r} may be {others}: write its folder and its ending")
+            raise LedgerError(f"{where}: {name!r} may be {others}: write its folder and its ending")
         if rows:
             return rows[0]
-    return _find(finder, name.replace("\\", "/")) if "\\" in name else None  # a path of Windows
+    return _find(finder, name.replace("\\", "/"), where) if "\\" in name else None  # a path of Windows
 
 
 def _keys(name: str) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@ ledger was changed outside caplora, and that is written to the history as well.
 import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from caplora.captions.history import (
     HISTORY,
+    MACHINE,
     UNKNOWN,
     Cells,
     Change,
@@ -27,7 +28,7 @@ from caplora.captions.history import (
     with_cells,
 )
 from caplora.captions.ledger import LEDGER, LedgerError, Row, line_of, read_ledger, write_ledger, write_lines
-from caplora.study import synced
+from caplora.study import disk_errors_name, synced
 
 
 class Ledger:
@@ -110,7 +111,8 @@ class Ledger:
             made = self._remember(pairs, why, who, kind, of)
             write_lines(self.folder, (lines[name] for name in now))
         except BaseException:  # nothing was changed, so nothing may be remembered
-            os.truncate(path, size)
+            with suppress(OSError):  # the first error is the one to tell; a line too many is mended when it is read
+                os.truncate(path, size)
             self.history = history
             raise
         self.rows, self._lines = now, {name: lines[name] for name in now}
@@ -121,26 +123,35 @@ class Ledger:
         """Append a change to the history, on disk and here."""
         number = self.history[-1].number + 1 if self.history else 1
         made = Change(number, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", who, why, rows, kind, of)
-        with (self.folder / HISTORY).open("a", encoding="utf-8", newline="") as file:
-            file.write(made.line())
-        synced(self.folder / HISTORY)
+        with disk_errors_name(self.folder / HISTORY):
+            with (self.folder / HISTORY).open("a", encoding="utf-8", newline="") as file:
+                file.write(made.line())
+            synced(self.folder / HISTORY)
         self.history.append(made)
         return made
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Lock the ledger while the block runs, and read it again if somebody else has written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".history.lock", timeout=10):
+        lock = FileLock(self.folder / ".history.lock", timeout=10)
+        with disk_errors_name(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
             if self._seen != self._state():
                 self._read()
             yield
+        finally:
+            lock.release()
 
     def _read(self) -> None:
         """Read history and ledger, and mend or write down where they differ."""
         _drop_torn_line(self.folder / HISTORY)
         self.history = read_history(self.folder)
         begun = (self.folder / LEDGER).is_file()
+        if [change.who for change in self.history] == [MACHINE] and not begun:  # a crash came before the first ledger
+            write_ledger(self.folder, replayed(self.history).values())
+            begun = True
         if self.history and not begun:
             raise LedgerError(
                 f"{self.folder / LEDGER} is gone, and {HISTORY} remembers it: put it back (python -m caplora captions"
@@ -188,6 +199,8 @@ def _user() -> str:
 
 def _drop_torn_line(path: Path) -> None:
     """Remove a last line that a crash cut short."""
-    if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
+    with disk_errors_name(path, "read"):
+        content = path.read_bytes() if path.is_file() else b""
+    if content and not content.endswith(b"\n"):
+        with disk_errors_name(path), path.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)

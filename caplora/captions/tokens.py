@@ -6,6 +6,7 @@ Only the tokenizer is loaded, not the model; so counting is fast enough while so
 import re
 from typing import TYPE_CHECKING, Any
 
+from caplora.jobs import no_secret_told
 from caplora.study import Study
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 else:
     Tokenizer = Any  # it takes half a second to import: `load_tokenizer` does
 
+FEWEST = 256  # tokens: one for each byte
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|(?:[^\w\s]|_)+")
 
 
@@ -21,7 +23,11 @@ def load_tokenizer(study: Study) -> Tokenizer:
     from transformers import CLIPTokenizer
 
     path = study.model_path(study.base)
-    return CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
+    with no_secret_told():
+        found = CLIPTokenizer.from_pretrained(path, revision=study.base.revision, subfolder="tokenizer")
+    if len(found) < FEWEST:  # transformers makes one without words where it gets no file
+        raise OSError(f"the tokenizer of {path!r} (base of the study) is not there: try again on line")
+    return found
 
 
 def token_limit(tokenizer: Tokenizer) -> int:

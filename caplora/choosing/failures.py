@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from caplora.jobs import FAILED, read_records
+from caplora.jobs import FAILED, Record, read_records
 from caplora.sampling import TABLE, read_samples
 from caplora.statistics import CELL, Row
-from caplora.study import BASELINE, Study, Variant
+from caplora.study import BASELINE, Study, Variant, read_text
 
 MOST = 20  # variants whose failures are told
 KIND = ["metric", "model", "split"]
@@ -24,7 +24,8 @@ def failed_variants(study: Study, asked: Sequence[Variant], scores: pd.DataFrame
     A hole of the baseline is no variant's failure: `cells` raises there.
     """
     there, lacking = set(scores["variant"]), incomplete(scores)
-    found = {v.name: lacking.get(v.name, "") if v.name in there else absent(study, v) for v in asked}
+    jobs = [record for record in read_records(study) if record.state == FAILED]
+    found = {v.name: lacking.get(v.name, "") if v.name in there else absent(study, v, jobs) for v in asked}
     return {name: flagged(study, name) or why for name, why in found.items() if why}
 
 
@@ -41,26 +42,22 @@ def flagged(study: Study, variant: str) -> str:
     )
 
 
-def absent(study: Study, variant: Variant) -> str:
+def absent(study: Study, variant: Variant, failed_jobs: Sequence[Record]) -> str:
     """Why a variant has no scores at all: the first step that did not leave what it leaves, and how to go on."""
     record, samples = study.adapter(variant) / "settings.json", study.samples(variant.name) / "metadata.csv"
-    if failed := _failed(study, variant.name, "02" if not record.is_file() else "03"):
-        return failed
+    step = "03" if record.is_file() else "02"
+    failed = [job for job in failed_jobs if variant.name in job.variants and job.job.startswith(step)]
+    if failed:
+        return f"is missing: {failed[-1].job} failed: {failed[-1].why} ({failed[-1].notebook})"
     if not record.is_file():
         first = "run 03_inference, which trains it" if variant.retrained else "run 02_train_lora with it, then 03"
         return f"was not trained: {record} does not exist; {first}, then 04"
-    stopped = json.loads(record.read_text(encoding="utf-8")).get("stopped")
+    stopped = json.loads(read_text(record)).get("stopped")
     if stopped:
         return f"has no scores; its training stopped early: {stopped}"
     if not samples.is_file():
         return f"was not sampled: {samples} does not exist; run 03_inference with it, then 04"
     return "was not scored: run 04_clipscore with it"
-
-
-def _failed(study: Study, name: str, number: str) -> str:
-    """Why the job of the graph failed that was to train a variant (02), or to draw it (03); empty if none has."""
-    own = [r for r in read_records(study) if r.state == FAILED and name in r.variants and r.job.startswith(number)]
-    return f"is missing: {own[-1].job} failed: {own[-1].why} ({own[-1].notebook})" if own else ""
 
 
 def incomplete(scores: pd.DataFrame) -> dict[str, str]:

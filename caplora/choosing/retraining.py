@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from caplora.study import Study, Variant, may_be_retrained
+from caplora.study import Study, Variant, disk_errors_name, may_be_retrained
 from caplora.training import same_recipe
 
 COLUMNS = ("variant", "clip_score", "difference", "tested", "chosen")
@@ -14,7 +14,8 @@ def read_choice(study: Study) -> pd.DataFrame:
     """The table that 03 left of its choice, `COLUMNS`; one that is not there has no rows."""
     if not study.choice.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
-    return pd.read_csv(study.choice, keep_default_na=False)
+    with disk_errors_name(study.choice, "read"):
+        return pd.read_csv(study.choice, keep_default_na=False)
 
 
 def read_asked(study: Study, variants: Sequence[Variant]) -> tuple[Variant, ...]:

@@ -16,14 +16,15 @@ from caplora.commands.pictures import sample, score
 from caplora.commands.plan import plan
 from caplora.commands.publish import publish
 from caplora.commands.rate import rate
-from caplora.commands.report import report, verify
+from caplora.commands.report import repeat, report, verify
 from caplora.commands.study import captions, new
 from caplora.commands.train import train
 from caplora.commands.watch import watch
+from caplora.jobs import harmless, without_secrets
 
 PROGRAM = "python -m caplora"
-FAMILIES: dict[str, tuple[Callable[..., None], ...]] = {
-    "Study": (new, captions, plan, run, train, job, watch, rate, report, verify, publish),
+FAMILIES: dict[str, tuple[Callable[..., int | None], ...]] = {
+    "Study": (new, captions, plan, run, train, job, watch, rate, report, verify, repeat, publish),
     "Pictures": (sample, score),
     "Adapters": (merge, extract, resize, convert),
 }
@@ -44,22 +45,21 @@ for number, (family, commands) in enumerate(FAMILIES.items()):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 2 with the reason on standard error."""
+    """Run one command; 0, or what else it says (1: something differs), or 2 with the reason on standard error."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words:
         return failed(f"a command is needed. See {PROGRAM} --help")
     try:
-        app(words, print_error=False, exit_on_error=False, result_action="return_value")
+        return app(words, print_error=False, exit_on_error=False, result_action="return_value") or 0
     except CycloptsError as error:
         return failed(refusal(error))
     except (ValueError, OSError, RuntimeError, ArithmeticError, KeyboardInterrupt) as error:
         return failed(str(error) or "interrupted")
-    return 0
 
 
 def failed(why: str) -> int:
     """2, the exit status of a command that could not be done, after saying why."""
-    sys.stderr.write(f"{why}\n")
+    sys.stderr.write(f"{harmless(without_secrets(why))}\n")
     return 2
 
 

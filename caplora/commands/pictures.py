@@ -111,8 +111,8 @@ def score(
     Args:
         images_dir: The folder, or one of folders; a metadata.csv there says file_name and text.
         text: One text for all pictures instead: a weak measure, which cannot tell one prompt from another.
-        model: A name of open_clip, or local-dir:PATH.
-        pretrained: The weights of --model: a name of open_clip, or a file.
+        model: A name of open_clip, local-dir:PATH or hf-hub:owner/name@COMMIT.
+        pretrained: The weights of --model: a name of open_clip, with @COMMIT if caplora knows none, or a file.
         out: The table of scores; else scores.csv beside the pictures.
     """
     from tqdm.auto import tqdm

@@ -2,7 +2,7 @@
 
 import time
 
-from caplora.commands.say import say
+from caplora.commands.say import show
 from caplora.study import read_study
 
 
@@ -31,9 +31,7 @@ def watch(study: str, /, *, once: bool = False, seconds: float = 2.0) -> None:
     asked, console = read_study(study), Console()
     view = look(asked)
     if once:
-        with console.capture() as shown:
-            console.print(rendered(view, console.width, in_colour(console)))
-        say(shown.get().rstrip("\n"))
+        show(rendered(view, console.width, in_colour(console)), console)
         return
     try:
         with Live(fitting(view, console), console=console, auto_refresh=False) as live:

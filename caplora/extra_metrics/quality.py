@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from caplora.extra_metrics.of_pictures import OfPictures
+from caplora.jobs import no_secret_told
 from caplora.sampling import Sample
 from caplora.scoring import Embeddings, fingerprint_of, hash_of, paths_of, score_rows, shown_of
 from caplora.study import Model, Study, file_hash
@@ -45,7 +46,8 @@ def weights_of(study: Study, settings: Model) -> Path:
     else:
         from huggingface_hub import hf_hub_download
 
-        file = Path(hf_hub_download(path, FILE, revision=settings.revision))
+        with no_secret_told():
+            file = Path(hf_hub_download(path, FILE, revision=settings.revision))
     if (found := file_hash(file)) != SHA256:
         raise ValueError(f"scoring.quality: {file} has the hash {found} and should have {SHA256}: get it again")
     return file

@@ -26,7 +26,7 @@ from caplora.figures.look import (
 )
 from caplora.sampling import CAPTIONED
 from caplora.statistics import primary_model
-from caplora.study import BASELINE, Study, metric_of, percent
+from caplora.study import BASELINE, Study, disk_errors_name, metric_of, percent
 
 Picture = NDArray[np.uint8]  # (height, width, 3), sRGB
 Pictures = Mapping[str, Mapping[str, Picture]]  # arm → prompt → sample
@@ -38,12 +38,17 @@ def read_pictures(folder: Path, names: Iterable[str]) -> list[Picture]:
     outside = [p for p in paths if folder.resolve() not in p.parents]
     if outside:
         raise ValueError(f"{outside[0]} lies outside {folder}: correct file_name in its metadata.csv")
-    return [np.asarray(Image.open(p).convert("RGB")) for p in paths]
+    pictures = []
+    for path in paths:
+        with disk_errors_name(path, "read"), Image.open(path) as image:
+            pictures.append(np.asarray(image.convert("RGB")))
+    return pictures
 
 
 def sample_pictures(folder: Path, prompts: Sequence[str], seed: int) -> dict[str, Picture]:
     """What one arm drew for `prompts` with one seed: prompt → picture, in their order; one not drawn is left out."""
-    table = pd.read_csv(folder / "metadata.csv", keep_default_na=False)
+    with disk_errors_name(folder / "metadata.csv", "read"):
+        table = pd.read_csv(folder / "metadata.csv", keep_default_na=False)
     names = dict(table.loc[table["seed"] == seed, ["text", "file_name"]].itertuples(index=False, name=None))
     drawn = [p for p in prompts if p in names]
     return dict(zip(drawn, read_pictures(folder, [names[p] for p in drawn]), strict=True))

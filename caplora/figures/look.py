@@ -20,7 +20,7 @@ from matplotlib import font_manager, rc_context
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
-from caplora.study import write_text
+from caplora.study import replacing, write_text
 
 INK, MUTED, GREY, FAINT = "#22252a", "#5c626b", "#8a8f98", "#e6e8eb"
 SMALL = 7.5  # points, of small print
@@ -176,13 +176,11 @@ def save_figure(figure: Figure, folder: Path, name: str, table: pd.DataFrame | N
 
     The same figure gives the same bytes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = {".png": figure.png(), ".svg": _rendered(figure, "svg", {"Date": None, "Creator": None})}
     figure.stale = False  # drawing as SVG changed nothing
     for suffix, content in drawn.items():
-        part = folder / f".{name}{suffix}"
-        part.write_bytes(content)
-        part.replace(folder / f"{name}{suffix}")
+        with replacing(folder / f"{name}{suffix}") as part:
+            part.write_bytes(content)
     if table is not None:
         write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     return folder / f"{name}.png"

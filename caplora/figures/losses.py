@@ -9,12 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from caplora.figures.look import GREY, STYLE, WIDTH, Figure, appearance, footnote
-from caplora.study import Study, Variant
+from caplora.study import Study, Variant, disk_errors_name
 
 
 def read_curves(study: Study, variants: Sequence[Variant], name: str) -> pd.DataFrame:
     """The curves that the variants' trainings left (variant, step, loss): `losses` or `validation`."""
-    tables = [pd.read_csv(study.adapter(v) / f"{name}.csv").assign(variant=v.name) for v in variants]
+    tables = []
+    for variant in variants:
+        path = study.adapter(variant) / f"{name}.csv"
+        with disk_errors_name(path, "read"):
+            tables.append(pd.read_csv(path).assign(variant=variant.name))
     return pd.concat(tables, ignore_index=True)
 
 

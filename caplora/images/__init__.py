@@ -11,12 +11,12 @@ from caplora.images.curation import RULES, Rule
 from caplora.images.decoding import UnfitError, is_picture, upright
 from caplora.images.face_encoder import FaceEncoder, open_face_encoder
 from caplora.images.faces import Detector, Face, open_detector
-from caplora.images.intake import Refused, Stored, import_images, look_at_faces, write_refused
+from caplora.images.intake import Refused, Stored, import_images, look_at_faces
 from caplora.images.persons import Persons, faces_note
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash
 from caplora.images.sheets import contact_sheet, marked
-from caplora.images.table import clusters_of, image_table, near_duplicates
+from caplora.images.table import clusters_of, image_table, near_duplicates, write_refused
 
 __all__ = [
     "RULES", "Absent", "Detector", "Face", "FaceEncoder", "Persons", "Refused", "Rule", "Stored", "UnfitError",

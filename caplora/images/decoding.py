@@ -4,6 +4,7 @@ EXIF rotation, colour profiles, bit depth and transparency are resolved here; la
 This file does not know folders, crops or curation.
 """
 
+import errno
 import io
 import re
 import warnings
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from caplora.study import CAPTION_FILES, SIDECARS, Images
+from caplora.study import CAPTION_FILES, SIDECARS, Images, disk_errors_name
 
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
@@ -46,16 +47,24 @@ def is_picture(path: Path) -> bool:
 
 
 def upright(path: Path, settings: Images) -> Image.Image:
-    """The whole picture, upright, RGB, sRGB. Whatever is wrong with the file, it raises UnfitError and nothing else."""
+    """The whole picture, upright, RGB, sRGB. Whatever is wrong with the file, it raises UnfitError.
+
+    A file that the disk does not give may be good: it raises DiskError.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata even where it then reads the picture well
             with _header(path) as image:
                 _check(image, settings)
-                return as_srgb(ImageOps.exif_transpose(image), settings.background)
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)  # no second picture where it is upright
+                return as_srgb(image, settings.background)
     except UnfitError:
         raise
     except Exception as error:  # a damaged file makes decoders raise anything
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            with disk_errors_name(path, "read"):
+                raise
         raise UnfitError(_damage(path, error)) from error
 
 
@@ -64,9 +73,9 @@ def as_srgb(image: Image.Image, background: str) -> Image.Image:
     if image.mode in ("La", "RGBa"):  # premultiplied
         image = image.convert("RGBA")
     colour = _by_profile(_plain(image), image.info.get("icc_profile"))
-    if not image.has_transparency_data:
-        return colour
-    return Image.composite(colour, Image.new("RGB", image.size, background), _opacity(image))
+    if image.has_transparency_data:
+        colour.paste(background, mask=ImageOps.invert(_opacity(image)))
+    return colour
 
 
 @contextmanager
@@ -121,21 +130,22 @@ def _plain(image: Image.Image) -> Image.Image:
         return Image.fromarray(_eight_bit(np.asarray(image)))
     if image.mode == "F":
         raise UnfitError("floating-point pixels, whose white is unknown: save it with 8 or 16 bits")
-    return image.convert(PLAIN.get(image.mode, image.mode))
+    mode = PLAIN.get(image.mode, image.mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bit(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
     """16-bit grey (0 … 65535) scaled to 0 … 255 and rounded."""
     if grey.min() < 0 or grey.max() > 65535:
         raise UnfitError("32-bit grey, whose white is unknown: save it with 8 or 16 bits")
-    return ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)[grey]
 
 
 def _opacity(image: Image.Image) -> Image.Image:
     """How opaque each pixel is, 0 … 255, as a grey image."""
     if image.mode in DEEP_GREY:  # one shade of grey is declared transparent
         return Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
-    return image.convert("RGBA").getchannel("A")
+    return (image if image.mode == "RGBA" else image.convert("RGBA")).getchannel("A")
 
 
 def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -145,7 +155,7 @@ def _by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
         srgb = profile and ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (OSError, ImageCms.PyCMSError):  # a broken profile
         srgb = None
-    return srgb or image.convert("RGB")
+    return srgb or (image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _profile(mode: str, icc: bytes | None) -> ImageCms.ImageCmsProfile | None:

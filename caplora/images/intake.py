@@ -4,8 +4,6 @@ Each picture is decoded once; its face is found, its square cut out, its quality
 not know captions, splits or models.
 """
 
-import csv
-import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +21,7 @@ from caplora.images.measuring import Measure, measure
 from caplora.images.persons import Persons, Sighting, sightings
 from caplora.images.pinned import Absent
 from caplora.images.pixels import pixels_hash, write_image
-from caplora.study import Curation, Images, Study, write_text
+from caplora.study import Curation, Images, Study
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,11 @@ class Refused:
 
     source: Path
     reason: str
+
+    @property
+    def named(self) -> str:
+        """The path in a form that can be printed."""
+        return _shown(self.source)
 
 
 class ImagesError(ValueError):
@@ -132,7 +135,8 @@ def look_at_faces(
     if isinstance(detector, Absent) or isinstance(encoder, Absent):
         return
     folder, settings = study.images_folder, study.images
-    paths = [p for p in _files(folder)[: limit or None] if not _named(p.relative_to(folder), settings.refuse)]
+    files = [p for p in _files(folder)[: limit or None] if not _leads_out(p, folder)]
+    paths = [p for p in files if not _named(p.relative_to(folder), settings.refuse)]
     for path, found in sightings(paths, settings, detector, encoder):
         yield path.relative_to(folder), found
 
@@ -161,13 +165,6 @@ def import_images(
             yield item
 
 
-def write_refused(refused: Iterable[Refused], path: Path) -> None:
-    """Write `refused.csv` with the columns file and reason; only the header if nothing was refused."""
-    lines = io.StringIO(newline="")
-    csv.writer(lines).writerows([("file", "reason"), *((_shown(r.source), r.reason) for r in refused)])
-    write_text(path, lines.getvalue())
-
-
 def _files(folder: Path) -> list[Path]:
     """Every file below `folder` that is not hidden; raises ImagesError if there is none."""
     files = list(_below(folder)) if folder.is_dir() else []
@@ -187,10 +184,17 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Whether a file below a folder is a link to a file that is not."""
+    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+
+
 def _accepted(path: Path, source: Path, settings: Images, look: _Look, seen: _Seen) -> Accepted:
     """The accepted file, remembered in `seen`; raises UnfitError with the reason if it is refused."""
     if _shown(source) != source.as_posix():
         raise UnfitError("its name is not valid Unicode: rename it")
+    if _leads_out(path, path.parents[len(source.parts) - 1]):
+        raise UnfitError("a link that leads out of the folder: put the file itself there")
     if not path.is_file():
         raise UnfitError("a link that leads to no file")
     if _named(source, settings.refuse):
@@ -201,7 +205,7 @@ def _accepted(path: Path, source: Path, settings: Images, look: _Look, seen: _Se
     share = settings.curation.small_face.flag
     cut = frame(image.size, settings.resolution, faces[0].box if faces else None, share)
     crop = square(image, settings.resolution, cut)
-    stem, pixels = _stem_key(source), pixels_hash(crop)
+    stem, pixels = _name(Path(source.stem)).casefold(), pixels_hash(crop)  # some disks know no case
     _refuse_second(seen.stems, stem, "the same name, apart from folder, ending and case, as")
     _refuse_second(seen.squares, pixels, "the same pixels as")
     measured = replace(measure(image, settings.resolution, faces, cut), person=person, likeness=likeness)
@@ -233,11 +237,6 @@ def _name(source: Path) -> str:
 
 def _named(source: Path, names: Iterable[str]) -> bool:
     return _name(source) in {_name(Path(name)) for name in names}
-
-
-def _stem_key(source: Path) -> str:
-    """The name without folder and ending; case is ignored, because some disks ignore it too."""
-    return unicodedata.normalize("NFC", source.stem).casefold()
 
 
 def _refuse_second(seen: dict[str, Path], key: str, what: str) -> None:

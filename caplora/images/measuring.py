@@ -100,13 +100,13 @@ def measure(
     """
     face = faces[0] if faces else None
     cut = cut or frame(image.size, resolution, face.box if face else None)
-    scale = resolution / cut.width
+    scale, pixels = resolution / cut.width, np.asarray(image)
     if face:
         part = detail = _ellipse(image, face.box, scale)
     else:
-        whole = _scaled(image, min(scale, LONGEST * resolution / max(image.size)))
+        whole = _scaled(pixels, min(scale, LONGEST * resolution / max(image.size)))
         part, detail = _all(whole), _middle(whole)
-    trained = image.crop((int(cut.x), int(cut.y), int(cut.x + cut.width), int(cut.y + cut.height)))
+    trained = pixels[int(cut.y) : int(cut.y + cut.height), int(cut.x) : int(cut.x + cut.width)]
     return Measure(
         enlarged=scale,
         look=str(imagehash.phash(Image.fromarray(_scaled(trained, scale)))),
@@ -158,10 +158,10 @@ def _detail(part: _Part) -> dict[str, Any]:
     }
 
 
-def _scaled(image: Image.Image, scale: float) -> UInt8[np.ndarray, "h w 3"]:
+def _scaled(pixels: UInt8[np.ndarray, "H W 3"], scale: float) -> UInt8[np.ndarray, "h w 3"]:
     """The pixels of a picture, made larger or smaller; at least two either way."""
-    size = max(2, round(image.width * scale)), max(2, round(image.height * scale))
-    return cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    size = max(2, round(pixels.shape[1] * scale)), max(2, round(pixels.shape[0] * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _all(pixels: UInt8[np.ndarray, "h w 3"]) -> _Part:
@@ -185,7 +185,7 @@ def _ellipse(image: Image.Image, box: Box, scale: float) -> _Part:
     seen = grown.within(Box(0, 0, *image.size))
     left, top = min(int(seen.x), image.width - 1), min(int(seen.y), image.height - 1)
     right, bottom = max(math.ceil(seen.x + seen.width), left + 1), max(math.ceil(seen.y + seen.height), top + 1)
-    pixels = _scaled(image.crop((left, top, right, bottom)), scale)
+    pixels = _scaled(np.asarray(image.crop((left, top, right, bottom))), scale)
     across = left + (np.arange(pixels.shape[1]) + 0.5) * (right - left) / pixels.shape[1] - (x + width / 2)
     down = top + (np.arange(pixels.shape[0]) + 0.5) * (bottom - top) / pixels.shape[0] - (y + height / 2)
     inside = (2 * across[None] / grown.width) ** 2 + (2 * down[:, None] / grown.height) ** 2 <= 1

@@ -13,6 +13,7 @@ import cv2
 import huggingface_hub
 from huggingface_hub import constants
 
+from caplora.jobs import without_secrets
 from caplora.study import Images, replacing
 
 Network = TypeVar("Network")
@@ -87,7 +88,7 @@ def fetch(pinned: Pinned) -> str:
         with replacing(pinned.path) as part:
             part.write_bytes(content)
     except Exception as error:  # no network, no space, whatever it is: the run goes on without
-        return f"{pinned.named} could not be fetched: {error}"
+        return f"{pinned.named} could not be fetched: {without_secrets(str(error))}"
     return ""
 
 

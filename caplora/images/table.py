@@ -1,13 +1,18 @@
-"""Stored images ↔ the table of `datasets/<study>/images.csv`: a row per image, its measures and why it is flagged."""
+"""Stored images ↔ the table of `datasets/<study>/images.csv`: a row per image, its measures and why it is flagged.
 
+What was refused has a table of its own, `refused.csv`.
+"""
+
+import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from caplora.images.curation import clusters
-from caplora.images.intake import Stored
-from caplora.study import Curation
+from caplora.images.intake import Refused, Stored
+from caplora.study import Curation, disk_errors_name, write_text
 
 ABOUT = ("file_name", "source", "width", "height", "flagged", "reasons", "cluster")
 MEASURES = (
@@ -27,10 +32,18 @@ def image_table(stored: Iterable[Stored], curation: Curation) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*ABOUT, *MEASURES, *OF_A_FACE, *OF_A_PERSON]).astype(kinds)
 
 
+def write_refused(refused: Iterable[Refused], path: Path) -> None:
+    """Write `refused.csv` with the columns file and reason; only the header if nothing was refused."""
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([("file", "reason"), *((item.named, item.reason) for item in refused)])
+    write_text(path, lines.getvalue())
+
+
 def near_duplicates(dataset: Path) -> dict[str, int]:
     """File name → the number that it shares with its near-duplicates, of those in `images.csv`; none without it."""
     file = dataset / "images.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    with disk_errors_name(file, "read"):
+        table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
     return clusters_of(table) if "cluster" in table else {}
 
 

@@ -3,7 +3,8 @@
 `packs` says which variants a job is about, `notebook` executes one, on a GPU of its own (`gpus`). `records` says of
 each job which notebook it runs, of which variants, where, and how it ended; `work` how far a running one is in what it
 does, `reads` and `made` have digests of what it reads and of what it has made. The graph (Snakefile), the report and
-whoever watches read it there; `loop` runs the five notebooks of a study where there is no Snakemake.
+whoever watches read it there; `loop` runs the five notebooks of a study where there is no Snakemake. `told` keeps
+passwords and codes for terminals out of what is written and said.
 """
 
 from caplora.jobs.gpus import own_gpu, visible_gpus
@@ -27,12 +28,14 @@ from caplora.jobs.records import (
     records_folder,
     write_record,
 )
+from caplora.jobs.told import harmless, no_secret_told, without_secrets
 from caplora.jobs.work import Work, drop_work, read_works, work_here, write_work
 
 __all__ = [
     "DONE", "FAILED", "KILLED", "RUNNING", "JobError", "Packs", "Record", "Work", "chooses_by", "code_of", "drop_work",
-    "gone", "images_digest", "left_by", "made_by", "models_of", "next_run", "own_gpu", "pack_name", "pack_path",
-    "pack_text", "packs_of", "parameters_of", "read_ended", "read_packs", "read_record", "read_records", "read_works",
-    "record_path", "records_folder", "run_notebook", "run_study", "settings_of", "train_by_accelerate", "visible_gpus",
-    "work_here", "write_made", "write_pack", "write_record", "write_work",
+    "gone", "harmless", "images_digest", "left_by", "made_by", "models_of", "next_run", "no_secret_told", "own_gpu",
+    "pack_name", "pack_path", "pack_text", "packs_of", "parameters_of", "read_ended", "read_packs", "read_record",
+    "read_records", "read_works", "record_path", "records_folder", "run_notebook", "run_study", "settings_of",
+    "train_by_accelerate", "visible_gpus", "without_secrets", "work_here", "write_made", "write_pack", "write_record",
+    "write_work",
 ]  # fmt: skip

@@ -16,13 +16,20 @@ from caplora.study import Study, Variant, file_hash, read_study, read_variants, 
 MAKE = tuple(SETTINGS)[:3]  # those whose digest of what they made the others read; 04 and 05 leave single files
 
 
-def run_study(named: str, variants: str = "grid", drive: str = "", redraw: bool = False) -> Iterator[tuple[str, bool]]:
+def run_study(
+    named: str,
+    variants: str = "grid",
+    drive: str = "",
+    redraw: bool = False,
+    notebooks: Sequence[str] = tuple(SETTINGS),
+) -> Iterator[tuple[str, bool]]:
     """Run the five notebooks of a study in their order, yielding each, once it is done, and whether it was run now.
 
-    `drive` and `redraw` are the parameters of the notebooks. Raises JobError where one fails: those after it wait.
+    `drive` and `redraw` are the parameters of the notebooks. `notebooks` leaves out some, whose work is there. Raises
+    JobError where one fails: those after it wait.
     """
     study, asked = read_study(named), read_variants(variants)
-    for notebook in SETTINGS:
+    for notebook in notebooks:
         reads = reads_of(study, notebook, asked)
         due = not is_done(study, notebook, asked, reads)
         if due:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from caplora.jobs.gpus import own_gpu, visible_gpus
 from caplora.jobs.records import DONE, FAILED, RUNNING, Record, now, record_path, write_record
+from caplora.jobs.told import harmless, without_secrets
 from caplora.study import PROJECT, Study, Variant
 
 STARTS = 3  # times that a kernel is started; nothing else is tried again
@@ -173,9 +174,9 @@ def has_begun(copy: Path) -> bool:
 
 
 def last_line(error: BaseException) -> str:
-    """What went wrong, as the last line of a traceback has it."""
+    """What went wrong, as the last line of a traceback has it, without codes for terminals and without secrets."""
     name, what = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
-    said = " ".join(f"{name}: {what}".split())
+    said = " ".join(harmless(without_secrets(f"{name}: {what}")).split())
     return said if len(said) <= LONGEST else f"{said[:LONGEST]} …"
 
 

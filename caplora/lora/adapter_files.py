@@ -13,7 +13,7 @@ from torch import Tensor
 from caplora.lora.adapter import Adapter
 from caplora.lora.formats import FORMS, family_of_adapter, kohya_key
 from caplora.lora.layer_names import published
-from caplora.study import Study, Variant, replacing
+from caplora.study import Study, Variant, disk_errors_name, replacing
 
 
 def weights_file(study: Study, variant: Variant) -> Path:
@@ -70,7 +70,8 @@ def deltas_of(path: Path) -> dict[str, Tensor]:
 
     It shares nothing with `read_adapter`, so that each proves the other. A file of another kind raises ValueError.
     """
-    state = load_file(path)
+    with disk_errors_name(path, "read"):
+        state = load_file(path)
     deltas = {}
     for key, down in state.items():
         if key.endswith(".lora_A.weight"):

@@ -14,9 +14,9 @@ WORDS = (  # of layers' names that hold an underscore; between words kohya write
 BARE = "base_model.model."  # before every key of a file of peft's own
 UNET = r"(?:(?:down|up)_blocks\.\d|mid_block|conv_in|conv_out|(?:time|add)_embedding)(?:\.|$)"  # how its layers begin
 PART = r"(?:(?P<part>unet|text_encoder(?:_2)?|base_model\.model)\.)?"  # none: of a UNet that was saved by itself
-ATTENTION = r"proj_(?:in|out)|transformer_blocks\.\d+\.(?:attn[12]\.to_(?:q|k|v|out\.0)|ff\.net\.(?:0\.proj|2))"
+ATTENTION = r"proj_(?:in|out)|transformer_blocks\.\d{1,2}\.(?:attn[12]\.to_(?:q|k|v|out\.0)|ff\.net\.(?:0\.proj|2))"
 RESNET = r"conv[12]|conv_shortcut|time_emb_proj"
-CLIP = r"encoder\.layers\.\d+\.(?:self_attn\.(?:q|k|v|out)_proj|mlp\.fc[12])|text_projection"
+CLIP = r"encoder\.layers\.\d{1,2}\.(?:self_attn\.(?:q|k|v|out)_proj|mlp\.fc[12])|text_projection"
 LAYERS = {  # that a LoRA can change, as pipelines of the three families call them; how many there are differs
     "unet": r"conv_(?:in|out)|(?:time|add)_embedding\.linear_[12]|(?:(?:down|up)_blocks\.\d|mid_block)\."
     rf"(?:attentions\.\d\.(?:{ATTENTION})|resnets\.\d\.(?:{RESNET})|(?:down|up)samplers\.0\.conv)",

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from caplora.lora.formats import DIFFUSERS
+from caplora.study import disk_errors_name
 
 PEFT = "adapter_model.safetensors"  # as peft calls the file in a folder of its own
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -50,8 +51,10 @@ def adapter_file(path: Path) -> Path:
 def opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file; ValueError says what any other file is, and what to do."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with disk_errors_name(path, "read"), safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (TypeError, RuntimeError) as error:  # a shape that no tensor of torch can have
+        raise ValueError(f"{path} holds a tensor that cannot be made: {str(error).splitlines()[0]}") from error
     except SafetensorError as error:
         raise ValueError(f"{path} {what_it_is(path, error)}") from error
 

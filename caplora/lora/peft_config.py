@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ class Stated:
             )
 
     def _refuse_expression(self, place: str, pattern: str) -> None:
+        if len(re.findall(r"[*+?{|]", pattern)) > 2 or re.search(r"\)[*+?{]", pattern):
+            raise ValueError(
+                f"{self.where}: {place} has {pattern!r}, an expression that may take for ever to match: write the names"
+                " of layers, with at most two of * + ? { |, and none of them behind a bracket"
+            )
         try:
             re.compile(_ending(pattern))
         except (re.error, OverflowError, RecursionError) as error:
@@ -87,10 +93,16 @@ class Stated:
             )
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
+    @cached_property
+    def _compiled(self) -> dict[str, list[tuple[re.Pattern[str], Any]]]:
+        """The patterns of ranks and alphas, ready to match: there may be one for every layer."""
+        own = {place: self.settings.get(place) or {} for place in ("rank_pattern", "alpha_pattern")}
+        return {place: [(re.compile(_ending(p)), v) for p, v in said.items()] for place, said in own.items()}
+
     def _of(self, names: tuple[str, ...], name: str, patterns: str) -> float:
         """A layer's own value where a pattern matches, as peft matches them: the first that ends the layer's name."""
-        for pattern, value in (self.settings.get(patterns) or {}).items():
-            if any(re.match(_ending(pattern), layer) for layer in names):
+        for pattern, value in self._compiled[patterns]:
+            if any(pattern.match(layer) for layer in dict.fromkeys(names)):
                 return value
         return self.settings.get(name, DEFAULT)
 

@@ -17,6 +17,7 @@ from caplora.lora.peft_config import Stated, stated_beside, stated_within
 from caplora.study import Variant
 
 NUMBERS = r"b?float(8_.+|16|32|64)"  # torch's types that weights may have
+KERNEL = 3  # the side of the largest convolution of Stable Diffusion
 WHOLE = r"u?int\d+"  # and that kohya's alpha may have too
 
 
@@ -85,6 +86,10 @@ def matrices(layer: str, kept: Mapping[str, Tensor], path: Path) -> tuple[Tensor
         raise ValueError(f"{path}: layer {layer} has weights without numbers: {shapes}")
     if not fit(down, up, mid):
         raise ValueError(f"{path}: layer {layer} has weights that do not fit each other: {shapes}")
+    if mid is not None and max(mid.shape[2:]) > KERNEL:  # or a small file would fill the memory
+        raise ValueError(
+            f"{path}: layer {layer} has a kernel of {max(mid.shape[2:])}: {KERNEL} is the largest there is"
+        )
     if mid is not None:
         down = torch.einsum("smhw,mi->sihw", mid, down.flatten(1))
     ndim = max(down.ndim, up.ndim)

@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
 
+from caplora.jobs import no_secret_told
 from caplora.models.devices import DTYPES, device_of, precision_of
 from caplora.models.family import Pipeline, is_xl, pipeline_class
 from caplora.models.texts import text_encoders
@@ -57,6 +58,7 @@ def load_base(study: Study) -> Pipeline:
     return pipeline
 
 
+@no_secret_told()
 def config_of(path: str, revision: str | None, name: str) -> dict[str, Any]:
     """A JSON file of a model, from its folder or, alone, from the hub; raises OSError where it is not there."""
     folder = Path(path)
@@ -64,6 +66,7 @@ def config_of(path: str, revision: str | None, name: str) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+@no_secret_told()
 def read_pipeline(path: str, revision: str | None, dtype: torch.dtype) -> Pipeline:
     """The pipeline in a folder or of the hub: the VAE in fp32, all else in `dtype` as it is read, to spare memory.
 

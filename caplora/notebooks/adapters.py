@@ -169,7 +169,8 @@ class Adapters:
             return "everything is trained"
         seconds = step_seconds(self.grid, self.plan.packs[0], self.plan.settings(self.study.training))
         self.minutes = seconds * self.steps / 60
-        return f"training takes about {self.minutes:.1f} minutes: {self.steps} steps, and one takes {seconds:.2f} s"
+        own = f"{seconds:.2f} s, in {n} processes" if (n := self.processes.num_processes) > 1 else f"{seconds:.2f} s"
+        return f"training takes about {self.minutes:.1f} minutes: {self.steps} steps, and one takes {own}"
 
     def took(self) -> str:
         """How long training took, beside the forecast."""

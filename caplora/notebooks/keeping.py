@@ -17,7 +17,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from caplora.captions import LEDGER, LedgerError, later_ledger
-from caplora.study import PROJECT, write_text
+from caplora.study import PROJECT, disk_errors_name, write_text
 
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts it
 OFF = "drive is not set: what is made here stays on this machine alone"
@@ -164,7 +164,8 @@ class Keeping:
 
     def _files(self, root: Path, parts: Sequence[str]) -> dict[str, list[int]]:
         """File of the study under `root` → its size and time; the ledger goes its own way."""
-        paths = [path for part in parts for path in (root / part).rglob("*") if path.is_file()]
+        found = (path for part in parts for path in (root / part).rglob("*") if path.is_file())
+        paths = [path for path in found if not path.is_symlink()]  # which may lead anywhere
         ledger = [root / self.dataset / name for name in LEDGERS]
         kept = [path for path in paths if not path.name.endswith(PASSING) and path not in ledger]
         files = {path.relative_to(root).as_posix(): _size_and_time(path) for path in kept}
@@ -204,12 +205,14 @@ def _same(one: Path, other: Path) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its time: beside, then in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, part)
-        with suppress(OSError):  # a file system may keep times of its own
-            os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with disk_errors_name(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source, part)
+            with suppress(OSError):  # a file system may keep times of its own
+                os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+            part.replace(target)  # not synced: Drive cannot say when it has a file
+        finally:
+            with suppress(OSError):  # the first error is the one to tell
+                part.unlink(missing_ok=True)

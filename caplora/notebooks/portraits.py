@@ -62,7 +62,7 @@ from caplora.review import (
     ready,
 )
 from caplora.scoring import caption_agreement
-from caplora.study import Study, read_study
+from caplora.study import Study, drop_dead_parts, read_study, write_text
 
 CAPTIONING = "1 of 5: your images are made safe and captioned"
 
@@ -102,8 +102,8 @@ class Portraits:
 
     def scan(self) -> Iterator[Stored | Refused]:
         """Make each file of the folder safe or refuse it, yielding it; then write refused.csv and images.csv."""
-        if self.persons is None:
-            deque(self.look(), maxlen=0)
+        drop_dead_parts(self.study.run, self.study.dataset)
+        deque(self.look() if self.persons is None else (), maxlen=0)
         used: list[Stored] = []
         refused: list[Refused] = []
         for item in import_images(self.study, self.limit, self.detector, self.persons):
@@ -111,7 +111,7 @@ class Portraits:
             yield item
         self.used, self.refused, self.table = used, refused, image_table(used, self.study.images.curation)
         write_refused(refused, self.study.dataset / "refused.csv")
-        self.table.to_csv(self.study.dataset / "images.csv", index=False)
+        write_text(self.study.dataset / "images.csv", self.table.to_csv(index=False))
 
     def found(self) -> str:
         """How many files of the folder are used, whether faces were looked for, and where to watch what comes of it."""

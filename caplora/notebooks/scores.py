@@ -41,9 +41,10 @@ from caplora.scoring import (
     write_scores,
 )
 from caplora.statistics import arm_table, checks, shuffled_control, write_controls
-from caplora.study import Study, Variant, asked_with_captions, read_study, read_variants, write_text
+from caplora.study import Study, Variant, asked_with_captions, read_study, read_variants, refuse_full_disk, write_text
 
 SCORING = "4 of 5: the samples are scored"
+EACH = 32 * 1024  # bytes of the embeddings and scores of a picture, at most
 CONTROL = ["variant", "n", "reference", "value", "difference", "low", "high", "p", "passed"]
 WHOLE = ["metric", "model", "variant", "n", "n_real", "value", "baseline", "difference", "p", "p_corrected"]
 
@@ -123,6 +124,8 @@ class Scores:
     def embed(self) -> Iterator[Sequence[Path]]:
         """Put every picture through every model that has not seen it, yielding batch by batch."""
         pictures = paths_of(self.everything + self.copies) + self.portraits + self.unseen
+        way_out = "or ask for fewer prompts or seeds"
+        refuse_full_disk(self.study.run, EACH * len(pictures), f"scoring {len(pictures)} pictures", way_out)
         faces = [] if isinstance(self.faces, Absent) else [self.faces]
         work = embed([*self.clips, self.identity, *faces, *self.judges], pictures)
         yield from growing(self.study, work, SCORING, "batches", self.batches)

@@ -12,7 +12,7 @@ from caplora.playground.recipe import Recipe, recipe_of, value_of
 from caplora.sampling import UNNAMED, Written, read_written, said_of, solver_called, texts_in
 
 PASSED_OVER = {"Model hash", "Version", "RNG", "Lora hashes", "TI hashes", "Hashes", "Schedule type", "VAE", "VAE hash"}
-WEIGHTED = re.compile(r"\(.*:\s*[\d.]+\)|\(\(|\[\[")  # (word:1.2), ((word)), [[word]]
+WEIGHTED = re.compile(r"\([^()]*:\s*[\d.]+\)|\(\(|\[\[")  # (word:1.2), ((word)), [[word]]
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,22 @@ def recall(path: Path, pictures: Pictures) -> Recalled:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture {path}")
-    try:
-        return _read(path, pictures)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} says in another way how it was drawn than caplora does ({error!r})") from error
-
-
-def _read(path: Path, pictures: Pictures) -> Recalled:
     said, words = said_of(path), texts_in(path).get("parameters", "")
+    if not words and not {"recipe", "noise"} & {*said}:
+        raise ValueError(f"{path.name} does not say how it was drawn: pictures of caplora and A1111 do, as PNG")
+    try:
+        return _read(said, words, pictures)
+    except (AttributeError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{path.name} says in another way how it was drawn than caplora does ({error!r})") from error
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def _read(said: Mapping[str, Any], words: str, pictures: Pictures) -> Recalled:
     if "recipe" in said:
         return _own(said, pictures)
     if "noise" in said:
         return _sample(said, pictures)
-    if not words:
-        raise ValueError(f"{path.name} does not say how it was drawn: pictures of caplora and A1111 do, as PNG")
     return _others(read_written(words), pictures)
 
 

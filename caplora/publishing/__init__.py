@@ -7,7 +7,9 @@ asked.
 """
 
 from caplora.publishing.facts import Facts, Measured
-from caplora.publishing.folder import Folder, PublishError, card_folder, write_folder
+from caplora.publishing.folder import CARD, SUMS, Folder, PublishError, card_folder, write_folder
 from caplora.publishing.hub import push_to_hub
 
-__all__ = ["Facts", "Folder", "Measured", "PublishError", "card_folder", "push_to_hub", "write_folder"]
+__all__ = [
+    "CARD", "SUMS", "Facts", "Folder", "Measured", "PublishError", "card_folder", "push_to_hub", "write_folder",
+]  # fmt: skip

@@ -142,8 +142,8 @@ def listed(counts: Mapping[Any, int]) -> str:
 
 def environment() -> Environment:
     """Jinja2 as a card needs it: every value is text to Markdown, and a name that is not given is an error."""
-    found = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), finalize=escaped, undefined=StrictUndefined, autoescape=False,
+    found = Environment(  # its escapes are those of HTML, and `finalize` does what Markdown needs
+        loader=FileSystemLoader(Path(__file__).parent), finalize=escaped, undefined=StrictUndefined, autoescape=False,  # noqa: S701
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     own = (code, literal, listed, counted, signed, power_sentence)

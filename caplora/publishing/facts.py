@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from caplora.lora import weights_file
 from caplora.report import Findings, data_facts, hashes, read_json, read_table, rows_of
-from caplora.study import BASELINE, Model, Study, Variant, current_model
+from caplora.study import BASELINE, Model, Study, Variant, current_model, disk_errors_name
 
 LICENCES = {  # of base models, as the hub names them
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "creativeml-openrail-m",
@@ -97,7 +97,8 @@ class Facts:
     @cached_property
     def xl(self) -> bool:
         """Whether the adapter fits Stable Diffusion XL."""
-        with safe_open(weights_file(self.study, self.variant), framework="pt") as file:
+        path = weights_file(self.study, self.variant)
+        with disk_errors_name(path, "read"), safe_open(path, framework="pt") as file:
             return "xl" in (file.metadata() or {}).get("modelspec.architecture", "")
 
     @cached_property

@@ -1,6 +1,7 @@
 """A variant → a folder that is what a repository of the hub would hold: card, pictures and both files of the adapter.
 
-What lies there is looked at first and sent as it is (`hub`), so nothing is sent that nobody could see.
+What lies there is looked at first and sent as it is (`hub`), so nothing is sent that nobody could see. Whoever gets it
+can check every file by the list of their hashes, with caplora or with `sha256sum` alone.
 """
 
 import shutil
@@ -17,9 +18,9 @@ from caplora.publishing.facts import Facts
 from caplora.publishing.pictures import chosen_pictures, save_bare
 from caplora.publishing.words import plain
 from caplora.sampling import read_made
-from caplora.study import Study, Variant, file_hash, only_writer, write_text
+from caplora.study import Study, Variant, disk_errors_name, file_hash, only_writer, write_text
 
-CARD = "README.md"
+CARD, SUMS = "README.md", "SHA256SUMS"
 
 
 class PublishError(RuntimeError):
@@ -54,7 +55,7 @@ def write_folder(facts: Facts, repository: str = "") -> Folder:
     check_adapter(facts)
     path = card_folder(facts.study, facts.variant)
     part = path.with_name(f".{path.name}.part")
-    with only_writer(path):
+    with only_writer(path), disk_errors_name(path):
         shutil.rmtree(part, ignore_errors=True)
         pictures = chosen_pictures(facts.study, facts.variant.name)
         for pair in pictures.pairs:
@@ -63,9 +64,16 @@ def write_folder(facts: Facts, repository: str = "") -> Folder:
         copy_weights(facts, part)
         files = {p.name: file_hash(p) for p in sorted(part.glob("*.safetensors"))}
         write_text(part / CARD, model_card(facts, pictures, files, repository))
+        write_text(part / SUMS, sums_of(part))
         shutil.rmtree(path, ignore_errors=True)
         part.rename(path)
     return Folder(path, facts)
+
+
+def sums_of(folder: Path) -> str:
+    """The hash of every file in a folder, a line each as `sha256sum` writes and checks them."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return "".join(f"{file_hash(p)}  {p.relative_to(folder).as_posix()}\n" for p in files)
 
 
 def check_adapter(facts: Facts) -> None:

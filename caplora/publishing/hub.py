@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from caplora.jobs import without_secrets
 from caplora.publishing.card import listed
 from caplora.publishing.facts import Facts
 from caplora.publishing.folder import Folder, PublishError, write_folder
@@ -120,7 +121,7 @@ def send(hub: HfApi, sending: Sending) -> str:
         commit_message=f"{folder.facts.title}, with its model card",
         parent_commit=sending.there.commit,  # what changed since it was looked at is not written over
     )
-    return f"{hub.endpoint}/{sending.repository}"
+    return f"{without_secrets(hub.endpoint)}/{sending.repository}"
 
 
 def refuse_unstated(facts: Facts, private: bool) -> None:
@@ -193,11 +194,14 @@ def in_plain_words(repository: str, endpoint: str) -> Iterator[None]:
         raise PublishError(refused(error, repository)) from None
     except (OfflineModeIsEnabled, HTTPError, ConnectionError) as error:
         why = "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else type(error).__name__
-        raise PublishError(f"{endpoint} cannot be reached ({why}), and nothing was sent: try again on line") from None
+        raise PublishError(
+            f"{without_secrets(endpoint)} cannot be reached ({why}), and nothing was sent: try again on line"
+        ) from None
     except (ValueError, RuntimeError) as error:
         if isinstance(error, PublishError):
             raise
-        raise PublishError(f"{repository}: the hub did not take it: {error.__cause__ or error}") from None
+        said = without_secrets(str(error.__cause__ or error))
+        raise PublishError(f"{repository}: the hub did not take it: {said}") from None
 
 
 def refused(error: HfHubHTTPError, repository: str) -> str:

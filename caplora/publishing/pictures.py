@@ -13,7 +13,7 @@ from PIL import Image
 
 from caplora.report import read_table
 from caplora.sampling import pictures_of, said_of, wanted_samples
-from caplora.study import BASELINE, Study, replacing
+from caplora.study import BASELINE, Study, disk_errors_name, replacing
 
 COUNT = 4  # prompts
 FOLDER = "images"
@@ -90,5 +90,7 @@ def near_copies(study: Study, variant: str) -> dict[tuple[str, int], bool]:
 
 def save_bare(source: Path, path: Path) -> None:
     """The same pixels without anything that the file says beside them, whole or not at all."""
-    with Image.open(source) as image, replacing(path) as part:
-        Image.fromarray(np.asarray(image.convert("RGB"))).save(part, format="PNG")
+    with disk_errors_name(source, "read"), Image.open(source) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    with replacing(path) as part:
+        Image.fromarray(pixels).save(part, format="PNG")

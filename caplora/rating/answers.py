@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from caplora.rating.design import QUESTIONS, Comparison, RatingError
-from caplora.study import Study, synced
+from caplora.study import Study, disk_errors_name, synced
 
 ANSWERS = ("left", "right", "equal", "skipped")
 Line = dict[str, Any]
@@ -55,8 +55,10 @@ def answer_to(comparison: Comparison, said: Line, simulated: bool = False) -> An
     Raises RatingError for what nobody could have answered.
     """
     question, answer = said["question"], said["answer"]
-    if question not in QUESTIONS or answer not in ANSWERS:
-        raise RatingError(f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, got {said}")
+    if question not in QUESTIONS or answer not in ANSWERS or not _is_number(said["seconds"]):
+        raise RatingError(
+            f"an answer is one of {', '.join(ANSWERS)} to {' or '.join(QUESTIONS)}, after so many seconds, got {said}"
+        )
     left, right = comparison.left, comparison.right
     return Answer(
         rater_name(said["rater"]), str(said["time"]), str(said["plan"]), int(said["order"]), question, answer,
@@ -84,19 +86,20 @@ def ratings_folder(study: Study) -> Path:
 
 def rater_file(study: Study, rater: str) -> Path:
     """The file of one rater."""
-    safe = re.sub(r"[^\w.-]", "_", rater_name(rater)).strip(".")
+    safe = re.sub(r"[^\w.-]", "_", rater_name(rater)).strip(".").encode()[:200].decode(errors="ignore")
     return ratings_folder(study) / f"{safe or '_'}.jsonl"
 
 
 def append(path: Path, lines: Iterable[Line]) -> None:
     """Write lines behind what is there; the disk has them when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.is_file() and (old := path.read_bytes()) and not old.endswith(b"\n")
-    with open(path, "a", encoding="utf-8", newline="") as file:
-        file.write(("\n" if torn else "") + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
-    synced(path.parent)
+    with disk_errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torn = path.is_file() and (old := path.read_bytes()) and not old.endswith(b"\n")
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            file.write(("\n" if torn else "") + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        synced(path.parent)
 
 
 def written(answer: Answer) -> Line:
@@ -114,18 +117,39 @@ def read_lines(path: Path) -> list[Line]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    with disk_errors_name(path, "read"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    for line in text.split("\n"):
         try:
             read = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        found += [read] if isinstance(read, dict) else []
+        found += [read] if _is_line(read) else []
     return found
 
 
+def _is_line(read: Any) -> bool:
+    """Whether what JSON holds may be a line: texts and numbers by their names, and no half of a character."""
+    if not isinstance(read, dict) or not all(isinstance(value, str | int | float) for value in read.values()):
+        return False
+    try:
+        "".join([*read, *(value for value in read.values() if isinstance(value, str))]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**63  # NaN is not
+
+
 def is_answer(line: Line) -> bool:
-    """Whether a line has all that an answer needs."""
-    return {*COLUMNS[:-1]} <= {*line}
+    """Whether a line has all that an answer needs, of its kind; any other says nothing, like a torn one."""
+    kinds = {str: str, int: int, float: int | float}
+    if not all(isinstance(line.get(f.name), kinds[f.type]) for f in fields(Answer) if f.type in kinds):
+        return False
+    numbers = [line[name] for name in ("order", "seconds", "seed")]
+    return line["question"] in QUESTIONS and line["answer"] in ANSWERS and all(map(_is_number, numbers))
 
 
 def standing(lines: Sequence[Line]) -> list[Line]:

@@ -98,7 +98,10 @@ def take_answers(study: Study, pairs: Sequence[Pair], path: Path) -> str:
             " now: they were drawn anew, or other arms are compared, since that rating.html was written"
         )
     by_rater = {line["rater"]: [own for own in lines if own["rater"] == line["rater"]] for line in lines}
-    found = {rater: _new(study, path, own, known) for rater, own in by_rater.items()}
+    try:
+        found = {rater: _new(study, own, known) for rater, own in by_rater.items()}
+    except RatingError as error:
+        raise RatingError(f"{path}: {error}") from error
     for rater, (new, _) in found.items():
         if new:
             append(rater_file(study, rater), new)
@@ -116,10 +119,8 @@ def _of_page(line: Line) -> bool:
     )
 
 
-def _new(
-    study: Study, path: Path, lines: Sequence[Line], known: Mapping[str, list[Comparison]]
-) -> tuple[list[Line], int]:
-    """The lines of answers of one rater in `path` that are new, and how many are not.
+def _new(study: Study, lines: Sequence[Line], known: Mapping[str, list[Comparison]]) -> tuple[list[Line], int]:
+    """The lines of answers of one rater that are new, and how many are not.
 
     Raises RatingError where answers to the same pictures under this name came from elsewhere: of another person, for
     whoever goes on sends the earlier answers again.
@@ -132,7 +133,7 @@ def _new(
     there = [line for line in standing(read_lines(rater_file(study, rater))) if line.get("rater") == rater]
     if others := [line for line in there if _place(line) in places and line.get("time") not in told]:
         raise RatingError(
-            f"{path}: {rater} has answered {len(others)} of these questions before, and this file does not know of it."
+            f"{rater} has answered {len(others)} of these questions before, and this file does not know of it."
             f' If two raters have one name, give this one another in the file, such as "rater": "{rater} 2"'
         )
     times = {(*_place(line), line["time"]) for line in there if _place(line) in places}

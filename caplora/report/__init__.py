@@ -36,6 +36,6 @@ __all__ = [
     "believed", "copied_sentence", "cost_sentence", "data_facts", "errors_sentence", "extra_rows", "extra_sentences",
     "growing", "hashes", "images_sentences", "interest_sentence", "keep_curve", "limits", "memorised_sentence",
     "power_sentence", "progress_page", "read_closest", "read_json", "read_table", "rows_of", "secondary_sentences",
-    "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf", "write_progress",
-    "write_report",
+    "steps_sentences", "suite_sentences", "tracking_sentence", "versions", "with_nulls", "write_pdf",
+    "write_progress", "write_report",
 ]  # fmt: skip

@@ -4,6 +4,8 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
+from caplora.study import disk_errors_name
+
 FIGURES = {  # name → its section, what it shows for those who cannot see it, what is said under it
     "teaser": (
         "top",
@@ -102,5 +104,7 @@ def placed(figures: Mapping[str, Path]) -> dict[str, list[tuple[str, str, str]]]
     for name in order:
         words = name.replace("_", " ")
         section, alt, caption = FIGURES.get(name, ("further", words, words.capitalize() + "."))
-        sections.setdefault(section, []).append((base64.b64encode(figures[name].read_bytes()).decode(), alt, caption))
+        with disk_errors_name(figures[name], "read"):
+            picture = base64.b64encode(figures[name].read_bytes()).decode()
+        sections.setdefault(section, []).append((picture, alt, caption))
     return sections

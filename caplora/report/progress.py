@@ -23,7 +23,7 @@ from caplora.report.report import environment
 from caplora.review import jpeg
 from caplora.sampling import pictures_of, wanted_samples
 from caplora.statistics import primary_model, read_scores
-from caplora.study import BASELINE, Study, write_text
+from caplora.study import BASELINE, Study, drop_dead_parts, replacing, write_text
 
 EVERY = 10.0  # seconds between two pages of one long work
 OFTEN = 3.0  # seconds between two words on how far it is
@@ -50,9 +50,8 @@ def write_progress(study: Study, doing: str = "") -> Path:
 def keep_curve(study: Study, png: bytes) -> None:
     """Keep a picture of the losses so far for the page, until the next."""
     path = study.run / CURVE
-    with _going_on(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png)
+    with _going_on(path), replacing(path) as part:
+        part.write_bytes(png)
 
 
 @contextmanager
@@ -69,8 +68,11 @@ def growing(
 ) -> Iterator[T]:
     """The items of a long work, one after the other; the page is written as it begins, every few seconds, and after.
 
+    What earlier processes that were killed left half written is removed first.
+
     How far it is, and the losses so far of a training, are kept for those who watch the study, until the work ends.
     """
+    drop_dead_parts(study.run, study.dataset, study.figures)
     write_progress(study, doing)
     here, kept = work_here(doing, unit, total), time.monotonic()
     began = last = kept

@@ -19,7 +19,7 @@ import pandas as pd
 import caplora
 from caplora.lora import DIFFUSERS
 from caplora.sampling import suite_hashes
-from caplora.study import BASELINE, PROJECT, Study, file_hash
+from caplora.study import BASELINE, PROJECT, Study, file_hash, read_text
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "numpy", "pandas", "scipy")
 BASE = ("unet", "vae", "text_encoder", "text_encoder_2")  # models whose weights have a hash
@@ -71,7 +71,7 @@ def scorers(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file holds; one that is not there holds nothing."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json.loads(read_text(path)) if path.is_file() else {}
 
 
 def versions() -> dict[str, str]:

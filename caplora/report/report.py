@@ -27,6 +27,8 @@ from caplora.study import (
     Training,
     Variant,
     counted,
+    disk_errors_name,
+    drop_dead_parts,
     number,
     p_number,
     percent,
@@ -122,9 +124,10 @@ def _counts(ledger: pd.DataFrame, column: str) -> dict[Hashable, int]:
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of text; one that is not there has no rows."""
-    return (
-        pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=list(columns))
-    )
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns))
+    with disk_errors_name(path, "read"):
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def limits(study: Study, found: Findings, variants: Sequence[Variant], data: Mapping[str, Any]) -> list[str]:
@@ -163,8 +166,10 @@ def write_report(
     """Writes the report to `path`, whole or not at all, with the PNG files of `figures` inside it; `path`.
 
     `variants` are the candidates asked for, judged or not. `figures` is name → file: those of FIGURES stand in their
-    sections, any other at the end under its name, and one that is not given is left out.
+    sections, any other at the end under its name, and one that is not given is left out. What processes that were
+    killed left half written goes.
     """
+    drop_dead_parts(study.run, study.figures)
     rows = variant_rows(study, variants, found)
     shown = leading_rows(rows, found.best)
     names = dict.fromkeys([*(row["variant"] for row in shown), *found.ablation.get("variant", [])])  # have hashes

@@ -12,7 +12,7 @@ import pandas as pd
 
 from caplora.report.sentences import drift_sentence, metric_sentence, verdict_sentence, worth
 from caplora.statistics import EXACT, LEVEL, Row, verdict
-from caplora.study import BASELINE, Study, counted, metric_of, number, p_value, signed
+from caplora.study import BASELINE, Study, counted, disk_errors_name, metric_of, number, p_value, signed
 
 SECONDARY_METRICS = (
     "clip_score", "ref_clip_score", "clip_cosine", "clip_i", "identity", "face_similarity", "face_nearest",
@@ -43,7 +43,8 @@ def read_table(path: Path, variants: Sequence[str] = ()) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     numbers = ("value", "reference", "difference", "low", "high", "p", "similarity", "limit")
-    table = pd.read_csv(path, keep_default_na=False, na_values={column: ["", "nan"] for column in numbers})
+    with disk_errors_name(path, "read"):
+        table = pd.read_csv(path, keep_default_na=False, na_values={column: ["", "nan"] for column in numbers})
     return table[table["variant"].isin(variants)] if variants else table
 
 

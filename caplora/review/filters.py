@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from caplora.captions import SPLITS, STATUSES, Row, words_of
 
 TOKEN = re.compile(r'\s*(-?\(|\)|-?(?:\w+:)?"[^"]*"|[^\s()"]+)')
+DEEPEST = 100  # of ( and NOT, each of which may hold all that follow
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "": operator.eq}
 CHOICES = {"status": STATUSES, "split": SPLITS}
 
@@ -69,7 +70,11 @@ def parsed(text: str) -> Test:
 def _tokens(text: str) -> list[str]:
     if text.count('"') % 2:
         raise FilterError('a quotation mark is not closed: write "long hair"')
-    return TOKEN.findall(text)
+    tokens = TOKEN.findall(text.strip())
+    deep = sum(token in ("(", "-(") or token.upper() == "NOT" for token in tokens)
+    if deep > DEEPEST:
+        raise FilterError(f"{deep} times ( or NOT are more than {DEEPEST}: write a shorter filter")
+    return tokens
 
 
 def _either(tokens: list[str]) -> Test:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from caplora.captions import LEDGER, read_ledger
+from caplora.study import disk_errors_name
 
 COLOURS = {"pending": "#777777", "kept": "#00734c", "edited": "#0059a8", "rejected": "#b03000"}
 
@@ -44,8 +45,9 @@ def jpeg(path: Path, side: int) -> bytes:
 def _jpeg(path: Path, side: int, changed: int) -> bytes:
     """As `jpeg`; `changed` is part of the key, so that a changed file is read again."""
     memory = io.BytesIO()
-    with Image.open(path) as image:
+    with disk_errors_name(path, "read"), Image.open(path) as image:
         small = image.convert("RGB")
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.info.clear()  # or Pillow writes the comment of the file into it
         small.save(memory, "JPEG", quality=88)
     return memory.getvalue()

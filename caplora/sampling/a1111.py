@@ -7,8 +7,9 @@ from typing import Any
 
 from caplora.sampling.solvers import in_words_of_a1111
 
-LORA = re.compile(r"<lora:([^:>]*)(?::([^>]*))?>")
-SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+# what may repeat has an end, or the time to read a picture's text would grow with the square of its length
+LORA = re.compile(r"<lora:([^:>]{0,255})(?::([^>]{0,255}))?>")
+SETTING = re.compile(r'(\w[\w \-/]{1,80}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
 @dataclass(frozen=True)

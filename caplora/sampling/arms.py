@@ -9,7 +9,7 @@ from caplora.lora import NOTHING, Adapter, read_adapter, rescaled, weights_file
 from caplora.models import Pipeline, text_tokens
 from caplora.sampling.claiming import claim_folder, what_goes
 from caplora.sampling.drawing import sampling_key
-from caplora.sampling.samples import CAPTIONED, TINIEST, Wanted, scaled_samples, wanted_samples, write_table
+from caplora.sampling.samples import CAPTIONED, TINIEST, UNDER_WAY, Wanted, scaled_samples, wanted_samples, write_table
 from caplora.study import BASELINE, Sampling, Study, Variant, file_hash
 
 
@@ -103,6 +103,7 @@ def claim(arms: Sequence[Arm], redraw: bool = False) -> str:
 
 
 def write_tables(arms: Sequence[Arm]) -> None:
-    """The metadata.csv of every arm; all pictures must be there."""
+    """The metadata.csv of every arm; all pictures must be there, so nothing is under way any more."""
     for arm in arms:
+        (arm.folder / UNDER_WAY).unlink(missing_ok=True)
         write_table(arm.folder, arm.wanted)

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from caplora.sampling.samples import KEY, TABLE, Wanted, read_made, said_of, save_sample
-from caplora.study import write_text
+from caplora.sampling.samples import KEY, TABLE, UNDER_WAY, Wanted, read_made, said_of, save_sample
+from caplora.study import read_text, write_text
 
 
 def claim_folder(folder: Path, wanted: Iterable[Wanted], made: Mapping[str, Any]) -> None:
@@ -25,6 +25,7 @@ def claim_folder(folder: Path, wanted: Iterable[Wanted], made: Mapping[str, Any]
     if not _is_claimed(folder, made):
         for old in folder.glob("*.png"):
             _remove(old)
+        (folder / UNDER_WAY).unlink(missing_ok=True)
         write_text(folder / KEY, _written(made))
         return
     own = {(w.prompt, w.seed): w for w in wanted}
@@ -63,7 +64,7 @@ def _written(made: Mapping[str, Any]) -> str:
 
 def _is_claimed(folder: Path, made: Mapping[str, Any]) -> bool:
     path = folder / KEY
-    return path.is_file() and path.read_text(encoding="utf-8") == _written(made)
+    return path.is_file() and read_text(path) == _written(made)
 
 
 def what_goes(folders: Mapping[Path, Mapping[str, Any]], redraw: bool) -> str:

@@ -16,10 +16,12 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from caplora.captions import leads_out
 from caplora.sampling.a1111 import read_written, written
-from caplora.study import BASELINE, Sampling, replacing, write_text
+from caplora.study import BASELINE, DiskError, Sampling, disk_errors_name, read_text, replacing, write_text
 
 TABLE, KEY = "metadata.csv", "settings.json"
+UNDER_WAY = ".drawing.json"  # in the folder of a job's first arm: what is being drawn, with whom
 COLUMNS = ("file_name", "text", "seed", "split", "flag")
 SCALED = ("development", "unrelated")  # what an adapter draws at other scales: the test is not spent on a setting
 CAPTIONED = "@captions"  # after the name of an arm: its samples of captions, in a folder of their own
@@ -117,30 +119,35 @@ def save_picture(image: Image.Image, path: Path, words: str, said: dict[str, Any
 
 
 def said_of(path: Path) -> dict[str, Any]:
-    """What a picture says of itself; empty for one that is not there or is none of ours."""
+    """What a picture says of itself; empty for one that is not there or is none of ours; DiskError as `texts_in`."""
     try:
-        return json.loads(texts_in(path).get("caplora", "{}"))
-    except ValueError:
+        said = json.loads(texts_in(path).get("caplora", "{}"))
+    except (ValueError, RecursionError):
         return {}
+    return said if isinstance(said, dict) else {}
 
 
 def texts_in(path: Path) -> dict[str, str]:
-    """The texts in a picture by their keys; none for one that is not there or cannot be read."""
+    """The texts in a picture by their keys; none if there are none; DiskError if the disk does not give it."""
     try:
-        with Image.open(path) as image:
+        with disk_errors_name(path, "read"), Image.open(path) as image:
             return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
-    except (OSError, ValueError, SyntaxError):
+    except DiskError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
 
 
 def flag_of(path: Path) -> str:
-    """Why a picture of ours cannot be scored; empty if it can."""
-    return said_of(path)["flag"]
+    """Why a picture of ours cannot be scored; empty if it can. Raises ValueError for one that is none of ours."""
+    if not isinstance(flag := said_of(path).get("flag"), str):
+        raise ValueError(f"{path} does not say how it was drawn, as samples do: take it away, and 03 draws it again")
+    return flag
 
 
 def drawn_samples(folder: Path, wanted: Iterable[Wanted]) -> list[Sample]:
     """Those of the wanted that are in the folder, whether or not its table says so yet."""
-    there = [(w, folder / w.file_name) for w in wanted if (folder / w.file_name).is_file()]
+    there = [(w, _inside(folder, w.file_name)) for w in wanted if (folder / w.file_name).is_file()]
     return [Sample(folder.name, path, w.prompt, w.seed, w.split, flag_of(path)) for w, path in there]
 
 
@@ -155,18 +162,18 @@ def pictures_of(folder: Path, wanted: Iterable[Wanted]) -> dict[Wanted, Path]:
         named = {}
     places = {w: folder / w.file_name for w in wanted}
     found = {w: path if path.is_file() else named.get((w.prompt, w.seed), path) for w, path in places.items()}
-    return {w: path for w, path in found.items() if path.is_file()}
+    return {w: _inside(folder, path.name) for w, path in found.items() if path.is_file()}
 
 
 def asked_of(path: Path) -> str:
     """The prompt that a picture says it was drawn from, as caplora or A1111 wrote it; empty where it says none."""
-    return said_of(path).get("prompt") or read_written(texts_in(path).get("parameters", "")).prompt
+    return str(said_of(path).get("prompt") or "") or read_written(texts_in(path).get("parameters", "")).prompt
 
 
 def read_made(folder: Path) -> dict[str, Any]:
     """What the pictures of a folder were drawn with, as it was claimed; empty if it was not."""
     path = folder / KEY
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json.loads(read_text(path)) if path.is_file() else {}
 
 
 def lacking(folder: Path, wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -183,25 +190,35 @@ def write_table(folder: Path, wanted: Sequence[Wanted]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     path = folder / TABLE
-    if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
+    if not path.is_file() or read_text(path) != text.getvalue():
         write_text(path, text.getvalue())
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which."""
+    """The samples of one arm; a missing table or picture raises FileNotFoundError saying which.
+
+    Raises ValueError for a picture that lies elsewhere: what is drawn there is shown, scored and published.
+    """
     table = folder / TABLE
     if not table.is_file():
         raise FileNotFoundError(f"{table} does not exist: run 03_inference for this arm first")
-    with open(table, newline="", encoding="utf-8") as file:
+    with disk_errors_name(table, "read"), open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     samples = [
-        Sample(folder.name, folder / r["file_name"], r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
+        Sample(folder.name, _inside(folder, r["file_name"]), r["text"], int(r["seed"]), r["split"], r.get("flag", ""))
         for r in rows
     ]
     gone = [s.path for s in samples if not s.path.is_file()]
     if gone:
         raise FileNotFoundError(f"{gone[0]} is named in {table} and does not exist; run 03_inference again")
     return samples
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A picture of a folder; raises ValueError where its name or a link leads out."""
+    if leads_out(folder, name):
+        raise ValueError(f"{folder / name} leads out of {folder}: correct file_name in its {TABLE}, or remove the link")
+    return folder / name
 
 
 def refuse_flagged_baseline(samples: Sequence[Sample]) -> None:

@@ -1,9 +1,10 @@
 """Samples → scores: what CLIP, the identity encoder and the judge say of each sample, and of each arm as a whole.
 
-`embeddings` puts every picture through a model once; the models are `clip`, `identity`, `faces` and `judge`, and
-`pretrained` loads those of transformers. `sample_metrics` has the formulas for one sample, CLIPScore among them, and
-`scores` the tables that they make; `set_metrics` and `whole_arms` do the same for a whole arm (KID, CMMD, diversity).
-`replication` has samples of captions. `shuffled_prompts` is a control. `folder` scores any folder.
+`embeddings` puts every picture through a model once; the models are `clip` (`clip_weights` fetches it), `identity`,
+`faces` and `judge`, and `pretrained` loads those of transformers. `sample_metrics` has the formulas for one sample,
+CLIPScore among them, and `scores` the tables that they make; `set_metrics` and `whole_arms` do the same for a whole arm
+(KID, CMMD, diversity). `replication` has samples of captions. `shuffled_prompts` is a control. `folder` scores any
+folder.
 """
 
 from caplora.scoring.clip import ClipEmbeddings, clip_embeddings, load_clip

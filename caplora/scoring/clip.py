@@ -15,10 +15,9 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
+from caplora.scoring.clip_weights import HUB, LOCAL, on_disk, preprocessing, tag_of
 from caplora.scoring.embeddings import Embeddings, Encoder, batches, fingerprint_of, hash_of, shown_of
 from caplora.study import Clip, Scoring, Study
-
-FOLDERS = ("local-dir:", "hf-hub:")  # names that say where the weights are
 
 
 @runtime_checkable
@@ -42,12 +41,15 @@ class ClipEncoder:
     def __init__(self, name: str, pretrained: str | None, label: str, device: torch.device) -> None:
         import open_clip
 
-        check_weights(name, pretrained)
-        check_activation(name, pretrained)
+        check_weights(name, tag_of(pretrained))
+        check_activation(name, tag_of(pretrained))
         self.label, self.device = label, device
-        self.model, _, self.preprocess = open_clip.create_model_and_transforms(name, pretrained, device=device)
+        here, weights = on_disk(name, pretrained)
+        shown_as = preprocessing(name, tag_of(pretrained))
+        made = open_clip.create_model_and_transforms(here, weights, device=device, **shown_as)
+        self.model, _, self.preprocess = made
         self.model.float().eval()
-        self.tokenize = open_clip.get_tokenizer(name)
+        self.tokenize = open_clip.get_tokenizer(here)
         self.weights = hash_of(self.model)
         self.versions = f"open_clip {version('open_clip_torch')}, torch {torch.__version__}"
         shown = open_clip.get_model_preprocess_cfg(self.model)
@@ -98,7 +100,7 @@ class ClipEmbeddings(Embeddings):
 
 def check_weights(name: str, pretrained: str | None) -> None:
     """Raise ValueError where open_clip would build a model with random weights, or does not know it."""
-    if name.startswith(FOLDERS) or (pretrained and Path(pretrained).is_file()):
+    if name.startswith((LOCAL, HUB)) or (pretrained and Path(pretrained).is_file()):
         return
     import open_clip
 

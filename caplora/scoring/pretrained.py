@@ -14,6 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from caplora.jobs import no_secret_told
 from caplora.scoring.embeddings import fingerprint_of, hash_of, shown_of
 from caplora.study import Model, Study
 
@@ -48,7 +49,8 @@ class Pretrained:
     def loading(self) -> Iterator[None]:
         """Within it, what cannot be loaded is said with the setting that names the model."""
         try:
-            yield
+            with no_secret_told():
+                yield
         except (OSError, ValueError) as error:
             raise OSError(f"{self.setting}: {self.path!r} cannot be loaded: {error}") from error
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from caplora.statistics.effects import Row
 from caplora.statistics.intervals import flip_test, interval, sign_flips
-from caplora.study import counted, number, p_value, signed, write_text
+from caplora.study import counted, disk_errors_name, number, p_value, signed, write_text
 
 CONTROLS = {
     "scale 0": "An adapter used at scale 0 must draw exactly the baseline’s pictures",
@@ -139,4 +139,5 @@ def read_controls(path: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
     numbers = ("value", "reference", "difference", "low", "high", "p")
-    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})
+    with disk_errors_name(path, "read"):
+        return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers})

@@ -1,8 +1,7 @@
 """Scores → paired effects: all arms draw the same prompts from the same noise, so they are compared pair by pair.
 
 The prompt is the unit. Samples of one prompt resemble each other, so they are averaged before anything is tested
-(Miller, arXiv 2411.00640). A cell that is missing or not finite is an error, never averaged away. This file knows
-the table of scores and nothing of pictures or models.
+(Miller, arXiv 2411.00640). A cell that is missing or not finite is an error, never averaged away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from caplora.statistics.intervals import (
     relative_interval,
     sign_flips,
 )
-from caplora.study import BASELINE
+from caplora.study import BASELINE, disk_errors_name
 
 COLUMNS = ("variant", "prompt", "seed", "split", "metric", "model", "value")
 CELL = ["variant", "prompt", "seed"]
@@ -84,7 +83,8 @@ def read_scores(path: Path, variants: Sequence[str] = (), whole: bool = True) ->
     if not path.is_file():
         raise ScoreError(f"{path} does not exist: score the samples first (notebook 04)")
     own = None if whole else {*COLUMNS}.__contains__
-    scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
+    with disk_errors_name(path, "read"):
+        scores = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]}, usecols=own)
     if not set(COLUMNS) <= set(scores):
         raise ScoreError(f"{path} must have the columns {', '.join(COLUMNS)}, got {list(scores)}")
     return scores[scores["variant"].isin([BASELINE, *variants])] if variants else scores

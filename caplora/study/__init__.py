@@ -7,7 +7,19 @@ recipes are trained again. `files` writes files that are whole or not there. `na
 values are written in figures and sentences.
 """
 
-from caplora.study.files import BusyError, file_hash, only_writer, replacing, synced, write_text
+from caplora.study.files import (
+    BusyError,
+    DiskError,
+    disk_errors_name,
+    drop_dead_parts,
+    file_hash,
+    only_writer,
+    read_text,
+    refuse_full_disk,
+    replacing,
+    synced,
+    write_text,
+)
 from caplora.study.image_settings import CAPTION_FILES, SIDECARS, Curation, Images, Limit
 from caplora.study.moved import current_model, moved_notice
 from caplora.study.names import CAPTIONS, METRICS, Metric, metric_of, towards
@@ -32,9 +44,10 @@ from caplora.study.variants import (
 
 __all__ = [
     "BASELINE", "CAPTIONS", "CAPTION_FILES", "METRICS", "PROJECT", "SIDECARS", "TARGETS", "BusyError", "Captioning",
-    "Clip", "Curation", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study", "StudyError",
-    "Training", "Variant", "asked_with_captions", "candidates", "counted", "current_model", "drawn_images", "file_hash",
+    "Clip", "Curation", "DiskError", "Images", "Limit", "Metric", "Model", "Prior", "Sampling", "Scoring", "Study",
+    "StudyError", "Training", "Variant", "asked_with_captions", "candidates", "counted", "current_model",
+    "disk_errors_name", "drawn_images", "drop_dead_parts", "file_hash",
     "image_arms", "may_be_retrained", "metric_of", "moved_notice", "new_study", "number", "only_writer", "p_number",
-    "p_value", "percent", "read_aside", "read_study", "read_variants", "recipes_again", "replacing", "signed", "synced",
-    "towards", "validated", "why_once", "write_text",
+    "p_value", "percent", "read_aside", "read_study", "read_text", "read_variants", "recipes_again", "refuse_full_disk",
+    "replacing",    "signed", "synced", "towards", "validated", "why_once", "write_text",
 ]  # fmt: skip

@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Any
 
-from caplora.study.reading import PROJECT, StudyError, read_yaml
+from caplora.study.reading import PROJECT, StudyError, absolute, read_yaml
 
 OWN = ("name", "question", "publishing")  # of one study, never taken over; the default question is true of every one
 OF_ITS_FILES = ("accept", "refuse", "photographs", "provenance")  # of `images`: what a study says of its own pictures
@@ -17,7 +17,13 @@ def study_file(study: str | Path, folder: Path) -> Path:
 
     Raises StudyError if it is not there, naming the studies that are, or the one in a folder.
     """
-    path = folder / Path(study).expanduser()
+    try:
+        return _found(study, absolute(study, folder))
+    except OSError as error:  # a name longer than a disk takes
+        raise StudyError(f"there is no study {str(study)[:80]!r} …: {error.strerror}") from error
+
+
+def _found(study: str | Path, path: Path) -> Path:
     if path.is_dir() and not (PROJECT / "params" / "studies" / f"{study}.yaml").is_file():
         inside = sorted(path.glob("*.yaml"))
         way_out = f"name the study in it, {Path(study) / inside[0].name}" if inside else "name a study, or its file"

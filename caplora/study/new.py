@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from caplora.study.files import write_text
 from caplora.study.inheritance import study_file
 from caplora.study.reading import PROJECT, StudyError, validated
 from caplora.study.study import Study, read_study
@@ -30,7 +31,7 @@ def new_study(name: str, images: Path, like: str, folder: Path = PROJECT / "para
         like = str(study_file(like, Path.cwd()))
     own = {"name": name, "images": {"folder": str(images)}}
     validated(Study, model.model_dump(mode="json") | own, f"{name}, like {like}")
-    path.write_text(_opening(name, images, like, model), encoding="utf-8")
+    write_text(path, _opening(name, images, like, model))
     return path
 
 

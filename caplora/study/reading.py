@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -14,6 +14,7 @@ from caplora.study.settings import Part
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+LARGEST = 100_000  # values in a file of parameters
 P = TypeVar("P", bound=Part)
 
 
@@ -24,12 +25,35 @@ class StudyError(ValueError):
 class _Loader(yaml.SafeLoader):
     """YAML as people write numbers (`1e-4` is one), in which a key that stands twice is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.YAMLError(f"{str(node.value)[:80]!r} is tagged as keys and values, and is none{node.start_mark}")
+        seen = set()
+        for key in (self.construct_object(key, deep=True) for key, _ in node.value):
+            if isinstance(key, Hashable):  # what is none is an error of its own
+                if key in seen:
+                    raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+                seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """What a node holds; PyYAML's own constructors fail in many ways where a tag does not fit (`!!bool x`)."""
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
+            raise yaml.YAMLError(f"{str(node.value)[:80]!r} is no {node.tag}{node.start_mark}") from error
+
+
+def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a node holds once its anchors are written out; `known` has those of nodes met before."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 0  # where it holds itself
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [part for pair in node.value for part in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(_size(part, known) for part in inner)
+    return known[id(node)]
 
 
 _Loader.add_implicit_resolver(
@@ -40,12 +64,34 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; errors name the file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = _content(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a day that is none
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise StudyError(f"{path} must hold keys and values, got {type(content).__name__}")
     return content
+
+
+def _content(text: str) -> Any:
+    """What YAML holds; YAMLError where a few anchors that hold anchors would fill the memory."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if (size := _size(node, {})) > LARGEST:
+            raise yaml.YAMLError(f"with its anchors written out it holds {size:,} values, and {LARGEST:,} are the most")
+        return loader.construct_document(node) if node else None
+    finally:
+        loader.dispose()
+
+
+def absolute(path: str | Path, folder: Path) -> Path:
+    """A path as a file writes it: `~` is home, relative starts at `folder`; StudyError where there is no such home."""
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError as error:
+        raise StudyError(
+            f"{str(path)!r} begins with the home of somebody who has none here: write the whole path"
+        ) from error
 
 
 def validated(kind: type[P], content: Any, where: str) -> P:

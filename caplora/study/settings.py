@@ -63,9 +63,9 @@ class Clip(Part):
     """An open_clip model: a name it knows with `pretrained`, or `local-dir:` and a folder."""
 
     name: Text
-    """A name that open_clip knows, or `local-dir:` and a folder."""
+    """A name that open_clip knows, `local-dir:` and a folder, or `hf-hub:owner/name@commit`."""
     pretrained: str | None = None
-    """The weights of that name."""
+    """The weights of that name: a file, or what open_clip calls them, with the commit of the hub behind an @."""
     prefix: str | None = None
     """What goes before each text for this model; None: what its folder says of itself, else `scoring.prefix`."""
 

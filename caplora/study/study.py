@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from caplora.study.image_settings import Images
 from caplora.study.inheritance import lineage, study_file
 from caplora.study.moved import current_model, moved_notice
-from caplora.study.reading import PROJECT, StudyError, validated
+from caplora.study.reading import PROJECT, StudyError, absolute, validated
 from caplora.study.sampling_settings import Sampling
 from caplora.study.settings import Captioning, Claims, Clip, Model, Part, Publishing, Scoring, Text
 from caplora.study.training_settings import Training
@@ -41,7 +41,10 @@ class Study(Part):
 
     def path(self, path: str) -> Path:
         """A path as the study file writes it, made absolute: `~` is home, relative starts at the project folder."""
-        return self._root / Path(path).expanduser()
+        try:
+            return absolute(path, self._root)
+        except StudyError as error:
+            raise StudyError(f"study {self.name}: {error}") from error
 
     def model_path(self, model: Model) -> str:
         """What `from_pretrained` takes: the folder if there is one, else the hub id.
@@ -176,7 +179,8 @@ def read_study(study: str | Path, **turned: dict[str, Any]) -> Study:
     for other, says in others:
         _named_as_its_file(validated(Study, says, str(other)), other)
     for part, values in turned.items():
-        content[part] = content.get(part, {}) | {key: value for key, value in values.items() if value is not None}
+        if isinstance(own := content.get(part, {}), dict):  # else it is no such part, which is said below
+            content[part] = own | {key: value for key, value in values.items() if value is not None}
     read = _named_as_its_file(validated(Study, content, str(path)), path)
     fewer = turned.get("training", {})
     if read.training.unreached and (fewer.get("keep") or not fewer.get("steps")):  # fewer steps for once reach fewer

@@ -27,7 +27,7 @@ TARGETS = {  # the projections of the UNet's attention that LoRA changes; SD 1.5
 def _expression(targets: str) -> str:
     try:
         re.compile(targets)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{targets!r} is none of {', '.join(TARGETS)} and no regular expression: {error}") from error
     return targets
 

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from caplora.study import file_hash, synced
+from caplora.study import disk_errors_name, file_hash, read_text, synced
 
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 
@@ -51,28 +51,31 @@ class Checkpoints:
 
     def manifest(self, step: int) -> dict[str, Any]:
         """What the checkpoint of a step says of itself."""
-        return json.loads((self.path(step) / MANIFEST).read_text(encoding="utf-8"))
+        return json.loads(read_text(self.path(step) / MANIFEST))
 
     def read(self, step: int) -> dict[str, Tensor]:
         """The state of a step."""
-        return load_file(self.path(step) / STATE)
+        with disk_errors_name(self.path(step), "read"):
+            return load_file(self.path(step) / STATE)
 
     def write(self, step: int, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Keep the state of a step, and facts about it in its manifest: all of it or nothing."""
         part = self.folder / f".step_{step:06d}.part"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            save_file(state, part / STATE)
-            synced(part / STATE)
-            manifest = {"step": step, "sha256": file_hash(part / STATE), **facts}
-            (part / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            synced(part / MANIFEST)
-            self.remove(step)
-            part.rename(self.path(step))
-            synced(self.folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with disk_errors_name(self.path(step)):
+            try:
+                part.mkdir(parents=True)
+                save_file(state, part / STATE)
+                synced(part / STATE)
+                manifest = {"step": step, "sha256": file_hash(part / STATE), **facts}
+                text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+                (part / MANIFEST).write_text(text, encoding="utf-8")
+                synced(part / MANIFEST)
+                self.remove(step)
+                part.rename(self.path(step))
+                synced(self.folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
 
     def remove(self, step: int) -> None:
         """Remove the checkpoint of a step; killed half way it is not whole, and does not count."""

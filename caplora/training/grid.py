@@ -9,7 +9,7 @@ from typing import Any
 
 from caplora.lora import Pack, fresh_adapter, refuse_rank, target_layers
 from caplora.models import Pipeline, base_hashes, noise_of, parts_of, precision_of
-from caplora.study import Study, Training, Variant, only_writer, write_text
+from caplora.study import Study, Training, Variant, only_writer, read_text, write_text
 from caplora.training.checkpoints import ChangedError, Checkpoints, differences, set_aside
 from caplora.training.inputs import Inputs
 
@@ -105,7 +105,7 @@ def changes(grid: Grid, variant: Variant) -> str:
     path = grid.study.adapter(variant) / TRAINING
     if not path.is_file() or not grid.checkpoints(variant).steps():
         return ""
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = json.loads(read_text(path))
     for key in CADENCE & before["training"].keys():  # versions before 0.6.0 kept gradient_checkpointing there
         del before["training"][key]
     lines = differences(before, grid.identity(variant)) + not_kept(grid, variant)
@@ -130,7 +130,7 @@ def refuse_half_way(grid: Grid, variant: Variant) -> None:
     """Raise ChangedError where a training of the variant stopped half way."""
     folder, place = grid.study.adapter(variant), grid.checkpoints(variant)
     last = place.manifest(place.steps()[-1])
-    total = json.loads((folder / TRAINING).read_text(encoding="utf-8"))["training"]["steps"]
+    total = json.loads(read_text(folder / TRAINING))["training"]["steps"]
     if last["step"] < total and last["stopped"] is None:
         raise ChangedError(
             f"{folder} holds {variant.name} at step {last['step']} of {total}, and now it is asked for differently:"

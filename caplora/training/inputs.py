@@ -17,7 +17,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from caplora.images import near_duplicates, pixels_hash
 from caplora.models import Pipeline, encode_tokens, text_encoders, text_tokens, weights_hash
-from caplora.study import Training, drawn_images, replacing
+from caplora.study import Training, disk_errors_name, drawn_images, replacing
 
 CLASS = "class/"  # before the names of the prior's images
 
@@ -136,7 +136,7 @@ class Encoders:
         """
         sources, moments, texts, device = {}, [], [], self.pipeline.vae.device
         for name, caption in captions:
-            with Image.open(folder / name) as image:
+            with disk_errors_name(folder / name, "read"), Image.open(folder / name) as image:
                 sources[name] = {"caption": caption, "pixels": pixels_hash(image)}
                 moments.append(self.moments(image))
             texts.append(self.text(caption))

@@ -16,7 +16,7 @@ from caplora.training.checkpoints import ChangedError, last_common
 from caplora.training.grid import Grid, changes
 from caplora.training.loop import SMALLER, Run, Step, train
 from caplora.training.records import read_records, write_adapter, write_kept
-from caplora.training.room import refuse_full_disk
+from caplora.training.room import refuse_no_room
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def train_grid(
     settings = settings or grid.study.training
     first = Accelerator(cpu=grid.pipeline.device.type == "cpu").is_main_process
     if first and packs:
-        refuse_full_disk(grid, [variant for variants in packs for variant in variants])
+        refuse_no_room(grid, [variant for variants in packs for variant in variants])
     for variants in packs:
         with ExitStack() as held:
             for variant in variants if first else ():

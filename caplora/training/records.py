@@ -8,7 +8,7 @@ from typing import Any
 
 from caplora.lora import DIFFUSERS, Adapter, kohya_metadata, tag_frequency, weights_file, write_weights
 from caplora.models import family_of
-from caplora.study import Study, Variant, file_hash, write_text
+from caplora.study import Study, Variant, file_hash, read_text, write_text
 from caplora.training.checkpoints import Checkpoints
 from caplora.training.grid import TRAINING, Grid, kept_steps
 from caplora.training.history import History
@@ -33,6 +33,8 @@ def write_adapter(grid: Grid, adapter: Adapter, place: Checkpoints) -> dict[str,
     study, variant, now = grid.study, adapter.variant, grid.identity(adapter.variant)
     folder, kohya, last = study.adapter(variant), weights_file(study, variant), variant.step or place.steps()[-1]
     history = History.of(place.read(last)["losses"], place.manifest(last))
+    if not variant.step:  # a killed process may not have come to it
+        place.keep_only([last, *grid.settings(variant).kept_steps, *filter(None, [history.best()])])
     count = variant.images or len(grid.inputs)
     captions = [source["caption"] for source in list(now["images"].values())[:count]]
     family = family_of(grid.pipeline)
@@ -82,7 +84,7 @@ def _write_curve(path: Path, points: Iterable[tuple[int, float]]) -> None:
 def trained_captions(study: Study, variant: Variant) -> dict[str, str]:
     """File name → caption of the images that a variant was trained on, as its folder says; none where it does not."""
     path = study.adapter(variant.model_copy(update={"step": None})) / TRAINING
-    images = json.loads(path.read_text(encoding="utf-8"))["images"] if path.is_file() else {}
+    images = json.loads(read_text(path))["images"] if path.is_file() else {}
     return {name: source["caption"] for name, source in images.items() if not name.startswith(CLASS)}
 
 
@@ -97,11 +99,11 @@ def same_recipe(study: Study, one: Variant, other: Variant) -> bool:
     for path in (study.adapter(v) / TRAINING for v in (one, other)):
         if not path.is_file():
             return True
-        made = json.loads(path.read_text(encoding="utf-8"))
+        made = json.loads(read_text(path))
         said.append(made | {"training": made["training"] | {"seed": None}})
     return said[0] == said[1]
 
 
 def read_records(study: Study, variants: Sequence[Variant]) -> list[dict[str, Any]]:
     """The `settings.json` of each variant."""
-    return [json.loads((study.adapter(v) / "settings.json").read_text(encoding="utf-8")) for v in variants]
+    return [json.loads(read_text(study.adapter(v) / "settings.json")) for v in variants]

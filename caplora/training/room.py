@@ -1,12 +1,10 @@
 """Whether the disk has room for what a training will write: a full disk is told before the first step."""
 
-import errno
-import shutil
 from collections.abc import Sequence
 
 from caplora.lora import target_layers
 from caplora.models import parts_of
-from caplora.study import Variant, counted
+from caplora.study import Variant, counted, refuse_full_disk
 from caplora.training.grid import Grid, kept_steps
 from caplora.training.states import VECTORS
 
@@ -32,15 +30,11 @@ def bytes_to_come(grid: Grid, variant: Variant) -> int:
     return max(0, bytes_of(grid, variant) - there)
 
 
-def refuse_full_disk(grid: Grid, variants: Sequence[Variant]) -> None:
-    """Raise OSError (ENOSPC) where the variants' checkpoints and adapters will not fit on the disk."""
-    folder = grid.study.adapter(variants[0]).parent
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())  # it may be made only now
-    needed, free = sum(bytes_to_come(grid, variant) for variant in variants), shutil.disk_usage(there).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"training {counted(len(variants), 'variant')} takes {needed / 2**20:,.1f} MB of the disk and"
-            f" {free / 2**20:,.1f} MB are free in {folder}: make room, train fewer variants or lower ranks, or"
-            " keep fewer steps (training.keep, training.keep_every)",
-        )
+def refuse_no_room(grid: Grid, variants: Sequence[Variant]) -> None:
+    """Raise DiskError (ENOSPC) where the variants' checkpoints and adapters will not fit on the disk."""
+    refuse_full_disk(
+        grid.study.adapter(variants[0]).parent,
+        sum(bytes_to_come(grid, variant) for variant in variants),
+        f"training {counted(len(variants), 'variant')}",
+        "train fewer variants or lower ranks, or keep fewer steps (training.keep, training.keep_every)",
+    )

@@ -75,9 +75,10 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The whole pictures in a folder."""
+    """The whole pictures in a folder; caplora makes no links, so one is somebody else's."""
     with suppress(OSError), os.scandir(folder) as entries:
-        return [Path(e.path) for e in entries if e.name.endswith(".png") and not e.name.startswith(".")]
+        found = [e for e in entries if e.name.endswith(".png") and not e.name.startswith(".")]
+        return [Path(e.path) for e in found if not e.is_symlink()]
     return []
 
 

@@ -1,16 +1,18 @@
 """A view → what a terminal shows, by rich."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work
+from caplora.jobs import DONE, FAILED, KILLED, RUNNING, Work, harmless
 from caplora.watching.drawn import curves_of, half_blocks, sparkline
 from caplora.watching.view import SHOWN, STATES, WAITING, Job, View, left_of
 
@@ -23,13 +25,24 @@ CURVES = 6  # of a pack, at most
 COLUMNS = 18  # of a picture
 
 
+class Harmless:
+    """What rich makes of something, whose texts give the terminal no orders: only rich's own colours are left."""
+
+    def __init__(self, made: RenderableType) -> None:
+        self.made = made
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.made, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
 def rendered(view: View, width: int = 100, pictures: bool = True, jobs: int = SHOWN) -> RenderableType:
     """What a terminal of so many columns shows, of at most so many jobs.
 
     With `pictures`, the newest are drawn and not only named.
     """
     if view.empty:
-        return Text(view.to_start())
+        return Harmless(Text(view.to_start()))
     parts: list[RenderableType] = [Text.assemble((f"{view.study} ", "bold"), view.said())]
     if view.jobs:
         parts += [_bar(view, width), _counts(view), Text(), _jobs(view, width, jobs)]
@@ -38,7 +51,7 @@ def rendered(view: View, width: int = 100, pictures: bool = True, jobs: int = SH
     parts += [_losses(name, work, width) for name, work in view.training]
     if view.pictures:
         parts += [Text("\nNewest pictures", "bold"), *_pictures(view, width, pictures)]
-    return Group(*parts, Text(f"\n{view.run}: {view.made_said()}", FAINT))
+    return Harmless(Group(*parts, Text(f"\n{view.run}: {view.made_said()}", FAINT)))
 
 
 def fitting(view: View, console: Console) -> RenderableType:

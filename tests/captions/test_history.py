@@ -150,6 +150,17 @@ def test_a_ledger_that_is_gone_is_not_begun_anew_by_accident(folder: Path) -> No
         restore_ledger(folder)
 
 
+@pytest.mark.fault(18)
+def test_a_process_killed_between_the_first_change_and_the_first_ledger_begins_no_riddle(folder: Path) -> None:
+    (folder / LEDGER).unlink()
+    rows = {name: Row(name, f"caption of {name}") for name in NAMES}
+    Ledger(folder).change(rows, "the images of the study", MACHINE)
+    before = (folder / HISTORY).read_bytes(), (folder / LEDGER).read_bytes()
+    (folder / LEDGER).unlink()
+    assert Ledger(folder).rows == rows
+    assert ((folder / HISTORY).read_bytes(), (folder / LEDGER).read_bytes()) == before
+
+
 def test_who_has_no_name_has_a_number(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found: 54321")

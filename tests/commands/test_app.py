@@ -247,7 +247,7 @@ def test_help_names_no_command_that_is_not_there(command: str, helped: Helped) -
 def test_example_of_a_command_can_be_pasted(command: str, helped: Helped) -> None:
     said = helped(command).split("\n╭")[0]
     examples = re.findall(rf"^ {PROGRAM} ({command} (?:[^\n]*\\\s*\n)*[^\n]*)$", said, re.M)
-    assert len(examples) == (2 if command == "train" else 1)  # train has two ways of use
+    assert len(examples) == (2 if command in ("train", "verify") else 1)  # these have two ways of use
     for example in examples:
         assert parsed(shlex.split(re.sub(r"\\\s*\n", " ", example)))[0] == command
 

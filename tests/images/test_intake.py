@@ -1,10 +1,13 @@
 """intake.py, decoding.py: what is done to a picture, which files are refused and why, and that none is lost."""
 
 import csv
+import errno
 import gc
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 import unicodedata
 import zlib
 from pathlib import Path
@@ -18,21 +21,15 @@ from PIL import Image, ImageCms, ImageFilter
 from pydantic import ValidationError
 
 from caplora.images.cropping import frame, square
-from caplora.images.decoding import as_srgb
+from caplora.images.decoding import as_srgb, upright
 from caplora.images.faces import Box
-from caplora.images.intake import (
-    Accepted,
-    ImagesError,
-    Refused,
-    Stored,
-    import_images,
-    scan,
-    write_refused,
-)
+from caplora.images.intake import Accepted, ImagesError, Refused, Stored, import_images, scan
 from caplora.images.pixels import write_image
 from caplora.images.sheets import contact_sheet
-from caplora.images.table import OF_A_FACE, image_table
+from caplora.images.table import OF_A_FACE, image_table, write_refused
+from caplora.study.files import DiskError
 from caplora.study.image_settings import Curation, Images, Limit
+from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
 from tests.detector import red_square_detector
 
@@ -346,6 +343,23 @@ def test_a_person_overrules_every_limit_by_name_in_either_form(tmp_path: Path) -
     assert found["good.png"] == "refused in the study (images.refuse)"
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("failing", ["open", "read"])
+def test_a_picture_that_the_disk_does_not_give_is_an_error_and_is_not_refused(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may well be a good one: without it the splits of all others would be drawn anew."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (300, 300)).save(path)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr({"open": "PIL.Image.open", "read": "PIL.ImageFile.ImageFile.load"}[failing], broken)
+    with pytest.raises(DiskError, match=r"a\.png could not be read: Input/output error\. See that the disk"):
+        upright(path, SETTINGS)
+
+
 def test_no_name_makes_a_damaged_file_a_picture(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_header(100, 100))
     found = scanned(tmp_path, SETTINGS.model_copy(update={"accept": ("a.png",)}))
@@ -418,6 +432,22 @@ def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png_header(2_000, 2_000))
     assert scanned(tmp_path)["a.png"] == "truncated: the file ends before its picture does"  # only then is it decoded
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
+def test_the_largest_picture_takes_little_more_memory_than_its_pixels(mode: str, tmp_path: Path) -> None:
+    """100 million pixels may take 1.4 GB: 14 bytes for each, of which Pillow itself takes 4."""
+    Image.new(mode, (5000, 5000)).save(tmp_path / "a.png", compress_level=1)
+    code = (
+        "import sys; from pathlib import Path; from caplora.images.intake import scan;"
+        "from caplora.study import Images; from tests.fuzzing.oracle import held; before = held();"
+        "[item] = scan(Path(sys.argv[1]), Images(folder='x')); print(type(item).__name__, held() - before)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    kind, grown = ran.stdout.split()
+    assert kind == "Accepted" and int(grown) < 14 * 5000 * 5000
 
 
 def test_size_limits_are_the_settings(tmp_path: Path) -> None:

@@ -134,6 +134,19 @@ def test_weights_that_cannot_be_used_name_the_layer(tensors: dict, said: str, tm
     assert str(tmp_path / "theirs.safetensors") in str(refused.value)
 
 
+def test_a_kernel_larger_than_any_is_refused_before_it_is_multiplied_out(tmp_path: Path) -> None:
+    """Of 3 MB this one would make 3 TB."""
+    stem, path = "lora_unet_down_blocks_0_resnets_0_conv1.lora_", tmp_path / "theirs.safetensors"
+    small = {
+        "down": torch.ones(1, 400_000, 1, 1),
+        "mid": torch.ones(1, 1, 4, 400_000 // 4),
+        "up": torch.ones(4, 1, 1, 1),
+    }
+    save_file({f"{stem}{role}.weight": value for role, value in small.items()}, path)
+    with pytest.raises(ValueError, match=r"theirs\.safetensors: layer unet.*conv1 has a kernel of 100000: 3 is"):
+        read_adapter(path)
+
+
 def test_an_alpha_and_metadata_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     said = {"lora_adapter_metadata": json.dumps({"unet.r": 2, "unet.lora_alpha": 8})}
     state = {k: v.clone() for k, v in with_alpha(torch.tensor(2.0)).items()}

@@ -21,8 +21,11 @@ from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
 from caplora.study.variants import read_variants
 from tests.publishing.stand_in import TOKEN, local_hub
+from tests.security.browser import browser, needs_chromium
+from tests.security.planted import DEVICE, ENVIRONMENT, PLACE, SECRETS, exif, found_in
 
 CARD = ("bc036a74", "d0c45d33", "32b1cbd9", "card-write", "card-push")  # of notebook 05: its parameters to its question
+PAYLOAD = "<img src=x onerror=window.ran=1>"
 VARIANTS = [{"rank": 4, "alpha": 8}, {"rank": 4, "alpha": 8, "captions": "shuffled"}]
 
 
@@ -39,6 +42,8 @@ def messy_folder(folder: Path) -> set[str]:
     clear.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 128).astype(np.uint8), (128, 1))))
     clear.save(folder / "six.png")
     turned = portraits[6].getexif()
+    for tag, value in exif().items():
+        turned[tag] = value
     turned[0x0112] = 6  # EXIF orientation: to be turned a quarter right
     portraits[6].rotate(90).save(folder / "초상화.jpg", exif=turned)
     portraits[7].save(folder / "eight.png")
@@ -59,7 +64,9 @@ def small_study(folder: Path) -> Path:
     for suite in ("edits", "unrelated"):
         content["sampling"][suite] = content["sampling"][suite][:2]
     content["sampling"]["development"] = content["sampling"]["development"][:2]
-    content["sampling"]["test"] = content["sampling"]["test"][:3]
+    content["sampling"]["test"] = [f"{content['sampling']['test'][0]} {PAYLOAD}", *content["sampling"]["test"][1:3]]
+    content["question"] = f"Is it safe? {PAYLOAD}"
+    content["captioning"]["subject"] += f" {PAYLOAD}"
     for part in (*content["scoring"]["clips"], content["scoring"]["identity"], content["scoring"]["judge"]):
         key = "name" if "name" in part else "path"
         part[key] = part[key].replace("caplora/mini", str(PROJECT / "caplora/mini"))
@@ -73,7 +80,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, set[str]]:
     """The study after all five notebooks, run from a folder that is not the project's; the names that went in."""
     folder = tmp_path_factory.mktemp("home")
     names, path = messy_folder(folder / "faces"), small_study(folder)
-    with chdir(folder):
+    with chdir(folder), pytest.MonkeyPatch.context() as planted:
+        for name, value in ENVIRONMENT.items():
+            planted.setenv(name, value)
         for notebook in ("01_data_captioning", "02_train_lora", "03_inference", "04_clipscore", "05_analysis"):
             parameters = {"study": str(path)} | ({} if notebook.startswith("01") else {"variants": VARIANTS})
             run_notebook(notebook, parameters)
@@ -232,6 +241,27 @@ def test_card_of_the_chosen_adapter_is_written_and_sent_nowhere(ran: tuple[Study
     assert "# small_r4_a8" in page and "r4_a8 " in page and {DIFFUSERS, "small_r4_a8.safetensors"} <= {*files}
     kept = {path.read_bytes() for path in study.dataset.glob("*.png")}
     assert not any(path.read_bytes() in kept for path in folder.rglob("*.png")) and not {*names} & {*files}
+
+
+def test_nothing_written_holds_a_secret_or_where_and_by_what_a_photograph_was_taken(
+    ran: tuple[Study, set[str]],
+) -> None:
+    study, _ = ran
+    written = [p for p in study.path("").rglob("*") if p.is_file() and p.parent != study.images_folder]
+    assert {".ipynb", ".png", ".safetensors", ".csv", ".json", ".html", ".md", ".svg"} <= {p.suffix for p in written}
+    assert found_in(written, [*SECRETS, DEVICE, PLACE]) == {}
+
+
+@needs_chromium
+def test_what_the_notebooks_show_runs_no_script_and_asks_for_nothing(ran: tuple[Study, set[str]]) -> None:
+    study, _ = ran
+    notebooks = [nbformat.read(path, as_version=4) for path in sorted(study.path("").glob("0*.ipynb"))]
+    outputs = [o.data for n in notebooks for c in n.cells for o in c.get("outputs", []) if "data" in o]
+    shown = [str(data[kind]) for data in outputs for kind in ("text/html", "image/svg+xml") if kind in data]
+    assert len(notebooks) == 5 and len(shown) > 5 and any("window.ran" in html for html in shown)
+    with browser() as opened:
+        opened.show("".join(shown))
+        assert opened.ran() is None and opened.asked == []
 
 
 def test_a_notebook_without_anybody_to_ask_sends_nothing_and_says_so(

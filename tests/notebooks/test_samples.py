@@ -1,8 +1,12 @@
 """samples.py, and what 04 and 05 make of it: development first, then what the choice leaves to draw."""
 
+import errno
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,11 +17,13 @@ from caplora.models.base import parts_of
 from caplora.models.devices import device_of
 from caplora.notebooks.samples import Samples
 from caplora.notebooks.tables import Tables
+from caplora.sampling import finishing
 from caplora.sampling.arms import at_scales, claim, write_tables
 from caplora.sampling.jobs import plan_jobs, sample
 from caplora.sampling.samples import said_of, save_sample
 from caplora.scoring.clip import load_clip
 from caplora.scoring.scores import clip_table, scorable_samples, write_scores
+from caplora.study.files import DiskError
 from caplora.study.study import Study
 from caplora.study.variants import BASELINE, Variant
 from tests.tiny import tiny_clip, tiny_pipeline, trained_like
@@ -224,6 +230,60 @@ def test_killed_run_draws_the_rest(opened: Opened) -> None:
         path.unlink()
     assert ran(opened()) > 0
     assert {p for p, when in times(opened()).items() if before.get(p) != when} == set(lost)
+
+
+def pictures(samples: Samples) -> dict[str, bytes]:
+    """Every picture's bytes, by arm and name."""
+    folder = samples.study.samples(BASELINE).parent
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/*.png")}
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("written", [3, 20, 30])
+def test_run_that_ends_while_a_batch_is_written_goes_on_to_the_same_bytes(
+    written: int, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another batch the last bits of a picture are others, so the batch is drawn again as it was."""
+    ran(opened())
+    whole = pictures(opened())
+    shutil.rmtree(tmp_path / "runs" / "tiny" / "samples")
+    left = iter(range(written))
+
+    def full(*given: Any) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_sample(*given)
+
+    monkeypatch.setattr(finishing, "save_sample", full)
+    with pytest.raises(OSError, match="No space"):
+        ran(opened())
+    monkeypatch.undo()
+    assert len(pictures(opened())) == written
+    ran(opened())
+    assert pictures(opened()) == whole
+    assert list(tmp_path.rglob(".drawing.json")) == []
+
+
+@pytest.mark.fault(17)
+def test_a_disk_too_small_for_the_pictures_is_refused_before_the_first(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = opened(1)
+    count = sum(len(job.arms) * len(job.wanted) for job in samples.development_jobs)
+    free = count * (3 * 32 * 32 + 4096)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free - 1))
+    with pytest.raises(
+        DiskError, match=rf"drawing {count} pictures takes .* are free in .*samples: make room, ask for"
+    ):
+        next(samples.draw_development())
+    assert pictures(samples) == {}
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    next(samples.draw_development())
+    largest, later = max(map(len, pictures(samples).values())), samples.jobs
+    left = sum(len(job.arms) * len(job.wanted) for job in later)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=left * largest // 2))
+    with pytest.raises(DiskError, match=f"drawing {left} pictures"):
+        next(sample(samples.pipeline, later, samples.study.sampling))
 
 
 def test_changed_choice_draws_the_new_scales_alone_and_leaves_the_old(opened: Opened) -> None:

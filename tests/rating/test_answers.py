@@ -163,3 +163,20 @@ def test_lines_that_are_no_answers_are_passed_over(study: Study) -> None:
         file.write(json.dumps({"rater": "Mina", "plan": seat.plan, "order": 0}) + "\n")
     assert len(read_answers(study)) == 1 and len(standing(read_lines(seat.path))) == 3
     assert sit(study).done == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"answer": "both"}, {"question": ""}, {"seconds": "soon"}, {"seconds": float("nan")}, {"order": "0"},
+        {"rater": {}}, {"seed": None}, {"left": 3}, {"prompt": "\ud800"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_that_nobody_can_have_given_is_passed_over(wrong: dict[str, object], study: Study) -> None:
+    seat = sit(study)
+    seat.answer(0, "left", 1.0)
+    [line] = read_lines(seat.path)
+    later = json.dumps(line | {"question": "person"} | wrong)
+    seat.path.write_text(f"{json.dumps(line)}\n{later}\n", encoding="utf-8")
+    assert len(read_answers(study)) == 1 and sit(study).done == 1

@@ -176,3 +176,15 @@ def test_answers_about_other_pictures_are_refused_and_so_is_a_file_without_any(s
     with pytest.raises(RatingError, match="there are no answers in"):
         people.said(str(tmp_path / "nowhere.jsonl"))
     assert read_answers(study).empty
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"answer": "both"}, {"seconds": "soon"}, {"seconds": 10**400}, {"rater": " "}], ids=str
+)
+def test_a_line_that_nobody_can_have_answered_is_refused_by_the_name_of_its_file(
+    wrong: dict[str, object], study: Study, tmp_path: Path
+) -> None:
+    people = People(study)
+    with pytest.raises(RatingError, match=r"kim\.jsonl: (an answer is|a rater needs)"):
+        people.said(str(sent(tmp_path / "kim.jsonl", line_of(people, **wrong))))
+    assert len(read_answers(study)) == 0

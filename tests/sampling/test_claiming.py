@@ -1,5 +1,6 @@
 """claiming.py: what is drawn stays whatever becomes of the suites, and nothing is removed unasked and unsaid."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from caplora.sampling.claiming import claim_folder, differences, what_goes
 from caplora.sampling.samples import Wanted, lacking, said_of, save_sample, wanted_samples, write_table
+from caplora.study.files import DiskError
 from caplora.study.sampling_settings import Sampling
 
 SETTINGS = Sampling(
@@ -154,3 +156,21 @@ def test_what_differs_is_named_with_both_values() -> None:
     other = MADE | {"base": {"unet": "ef" * 32}, "noise": "of prompt and seed"}
     assert differences(MADE, other) == "unet: cdcdcdcdcdcd → efefefefefef, noise: nothing → of prompt an"
     assert differences(MADE, MADE | {"adapter": None}) == "" and "nobody recorded" in differences({}, MADE)
+
+
+@pytest.mark.fault(17)
+def test_a_picture_that_the_disk_does_not_give_is_an_error_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may well be a good one: to take it for none of ours would remove it."""
+    wanted = claimed(tmp_path, SETTINGS)
+    before = sorted(tmp_path.iterdir())
+
+    def broken(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Image, "open", broken)
+    for work in (lambda: claim_folder(tmp_path, wanted, MADE), lambda: write_table(tmp_path, wanted)):
+        with pytest.raises(DiskError, match=r"\.png could not be read: Input/output error\. See that the disk"):
+            work()
+    assert sorted(tmp_path.iterdir()) == before

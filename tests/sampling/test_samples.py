@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from caplora.sampling.samples import (
     Sample,
     Wanted,
+    flag_of,
     flagged_sentence,
     pictures_of,
     read_samples,
@@ -42,6 +44,15 @@ def drawn(folder: Path, wanted: Wanted, flag: str = "") -> Path:
 def parameters_of(path: Path) -> str:
     with Image.open(path) as image:
         return str(image.info["parameters"])
+
+
+@pytest.mark.parametrize("said", ["3", "[]", "{}", '{"flag": 1}', "[" * 5000])
+def test_a_picture_that_does_not_say_how_it_was_drawn_is_named(said: str, tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_itxt("caplora", said)
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png", pnginfo=info)
+    with pytest.raises(ValueError, match=r"a\.png does not say how it was drawn"):
+        flag_of(tmp_path / "a.png")
 
 
 def test_every_prompt_meets_every_seed_once() -> None:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sinfo": "slurm-client"}
 PLACES = ("/usr/sbin", "/usr/local/sbin")  # of daemons, which the path of a shell may lack
@@ -171,6 +172,19 @@ def cluster(folder: Path, cpus: int = 2, nodes: int = 1, gpus: int = 0) -> Itera
         stack.callback(made.stop)
         made.start()
         yield made
+
+
+def started(folder: Path, cpus: int, gpus: int = 0) -> Iterator[Cluster]:
+    """What a fixture yields: a cluster, or the tests are skipped with the reason why its daemons do not come up."""
+    made = Cluster(folder.resolve(), cpus, 1, gpus)
+    try:
+        try:
+            made.start()
+        except RuntimeError as trouble:
+            pytest.skip(f"Slurm cannot start here: {trouble}")
+        yield made
+    finally:
+        made.stop()
 
 
 def missing() -> str:

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from caplora.study import Study
-from tests.slurm.cluster import Cluster, cluster
+from tests.slurm.cluster import Cluster, started
 from tests.slurm.tiny_study import begin, finish, write_study
 
 
 @pytest.fixture(scope="session")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("nodes"), cpus=6) as made:
-        yield made
+    yield from started(tmp_path_factory.mktemp("nodes"), cpus=6)
 
 
 @pytest.fixture(scope="session")

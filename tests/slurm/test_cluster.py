@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import Cluster, cluster, missing
+from tests.slurm.cluster import Cluster, cluster, missing, started
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -43,8 +43,7 @@ rule alone:
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("slurm"), cpus=2, gpus=2) as made:
-        yield made
+    yield from started(tmp_path_factory.mktemp("slurm"), cpus=2, gpus=2)
 
 
 def begin(slurm: Cluster, folder: Path, snakefile: str) -> subprocess.Popen[str]:

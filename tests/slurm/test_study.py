@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from caplora.study import Study
 from tests.slurm.cluster import Cluster, missing
-from tests.slurm.tiny_study import adapters, begin, finish, trainings, wait_until
+from tests.slurm.tiny_study import STEPS, adapters, begin, finish, first_pack, trainings, wait_until
 
 pytestmark = pytest.mark.slurm
 
@@ -22,6 +23,19 @@ def test_a_study_through_slurm_has_the_same_adapters_and_scores(
     assert study.scores.read_text() == alone.scores.read_text()
     assert study.report.is_file()
     assert "Nothing to be done" in finish(begin(tmp_path, nodes, "--dry-run"), tmp_path)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_a_training_of_two_processes_through_slurm_loses_what_one_does(
+    nodes: Cluster, alone: Study, study: Study, tmp_path: Path
+) -> None:
+    asked = "processes=2", "gpu=0"
+    finish(begin(tmp_path, nodes, first_pack(study), config=asked), tmp_path)
+    [record] = trainings(study)
+    assert record.state == "done" and "in 2 processes" in Path(record.notebook).read_text(encoding="utf-8")
+    for variant in record.variants:
+        one, two = (pd.read_csv(s.run / "adapters" / variant / "losses.csv").loss for s in (alone, study))
+        assert len(two) == STEPS and one.tolist() == pytest.approx(two.tolist(), rel=1e-4)
 
 
 def test_a_second_snakemake_at_the_same_study_is_told_and_changes_nothing(study: Study, tmp_path: Path) -> None:

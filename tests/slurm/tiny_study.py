@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,17 +70,19 @@ def study_in(folder: Path) -> Study:
     return read_study(str(folder / "params" / "studies" / "tiny.yaml"))
 
 
-def begin(folder: Path, slurm: Cluster | None = None, *words: str, log: str = "said.log") -> subprocess.Popen[str]:
+def begin(
+    folder: Path, slurm: Cluster | None = None, *words: str, config: Sequence[str] = (), log: str = "said.log"
+) -> subprocess.Popen[str]:
     """A Snakemake that makes the study: on this machine's two cores, or through the profile on a cluster without GPUs.
 
-    What it says goes to `log`.
+    `words` and `config` are added to its call and to its `--config`; what it says goes to `log`.
     """
     place = ["--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder)]
     here = ["--cores", "2", "--rerun-incomplete", "--scheduler", "greedy"]
     if slurm:
         here = ["--profile", str(PROJECT / "params" / "profiles" / "slurm"), *WITHOUT_GPUS, *QUICK]
     given = ["--config", f"study={folder}/params/studies/tiny.yaml", f"variants={folder}/variants.yaml"]
-    command = [sys.executable, "-m", "snakemake", *words, *place, *here, *given, "pack=2", "threads=1"]
+    command = [sys.executable, "-m", "snakemake", *words, *place, *here, *given, "pack=2", "threads=1", *config]
     with open(folder / log, "w", encoding="utf-8") as said:
         env = (slurm.env if slurm else os.environ) | {"PYTHONPATH": str(PROJECT)}
         return subprocess.Popen(command, env=env, cwd=folder, text=True, stdout=said, stderr=subprocess.STDOUT)

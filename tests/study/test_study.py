@@ -136,6 +136,11 @@ def test_what_would_fail_hours_later_fails_at_once(write: Write, part: dict[str,
         read_study(write(**part))
 
 
+def test_a_part_that_is_none_is_named_where_flags_would_change_it(write: Write) -> None:
+    with pytest.raises(StudyError, match=r"training: .*, got \[1\]"):
+        read_study(write(training=[1]), training={"steps": 3})
+
+
 def test_a_study_is_named_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caplora.study.study.PROJECT", tmp_path)
     monkeypatch.setattr("caplora.study.inheritance.PROJECT", tmp_path)

@@ -340,16 +340,14 @@ def test_folder_claimed_for_another_training_meanwhile_is_left_to_it(tmp_path: P
         list(train_grid(mine, [VARIANTS]))
 
 
-@pytest.mark.fault(18, 20, 23)
-def test_killed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    """SIGKILL at thirty random moments, of steps and of checkpoints being written."""
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.killing", str(tmp_path), "30"]
-    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=True)
-    killed, _, trainings = map(int, done.stdout.split())
-    assert killed == 30
-    expected = files_of(grid_in(tmp_path / "whole"))
-    assert all(files_of(grid_in(tmp_path / f"cut{number}")) == expected for number in range(trainings))
+def test_a_checkpoint_that_a_killed_process_did_not_come_to_remove_goes_with_the_next_run(tmp_path: Path) -> None:
+    grid = grid_in(tmp_path)
+    run(grid)
+    place = grid.checkpoints(VARIANTS[0])
+    kept = place.steps()
+    place.write(5, place.read(6), place.manifest(6))
+    (place.path(4)).mkdir()
+    assert run(grid) == [] and sorted(p.name for p in place.folder.iterdir()) == [f"step_{s:06d}" for s in kept]
 
 
 @pytest.mark.fault(23)

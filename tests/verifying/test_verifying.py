@@ -1,5 +1,6 @@
 """A study is checked by its manifest: what differs is named, with what was expected, found and depends on it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,21 @@ import yaml
 from PIL import Image
 
 from caplora.commands.app import main
+from caplora.study.files import file_hash
+from caplora.study.reading import PROJECT
 from caplora.study.study import Study, read_study
 from caplora.study.variants import Variant
+from caplora.verifying import manifest as manifest_file
 from caplora.verifying.checking import differences, other_versions, verified
-from caplora.verifying.manifest import MADE_FROM, dependent, manifest_path, read_manifest, write_manifest
+from caplora.verifying.manifest import (
+    MADE_FROM,
+    dependent,
+    located,
+    manifest_path,
+    read_manifest,
+    recipes_of,
+    write_manifest,
+)
 
 VARIANT = Variant(rank=4, alpha=4)
 FILES = {
@@ -20,6 +32,7 @@ FILES = {
     "adapters": "runs/small/adapters/r4_a4/small_r4_a4.safetensors",
     "samples": "runs/small/samples/r4_a4/test_1a2b3c4d_0.png",
     "scores": "runs/small/scores.csv",
+    "tables": "figures/small/metrics.csv",
     "report": "runs/small/report.html",
 }
 
@@ -59,7 +72,8 @@ def root_of(study: Study) -> Path:
 def test_a_study_that_nobody_touched_is_as_it_was(study: Study) -> None:
     manifest = read_manifest(study)
     assert list(differences(study, manifest)) == [] and other_versions(manifest) == ""
-    assert "1 adapters" in verified(manifest) and manifest.variants == ("r4_a4",)
+    assert "1 adapters" in verified(study, manifest) and recipes_of(manifest) == [VARIANT]
+    assert file_hash(manifest_path(study)) in verified(study, manifest)
     assert any(path == "caplora/verifying/manifest.py" for path in manifest.files["code"])
     assert main(["verify", str(root_of(study) / "params/studies/small.yaml")]) == 0
 
@@ -74,8 +88,8 @@ def test_a_file_that_differs_is_named_with_what_depends_on_it(
     [found] = differences(study, read_manifest(study))
     assert (found.kind, found.what, bool(found.found)) == (kind, FILES[kind], not gone)
     assert set(found.depends) == {other for other, sources in MADE_FROM.items() if reaches(kind, sources)}
-    assert main(["verify", str(root_of(study) / "params/studies/small.yaml")]) == 2
-    said = capsys.readouterr().err
+    assert main(["verify", str(root_of(study) / "params/studies/small.yaml")]) == 1
+    said = capsys.readouterr().out
     assert FILES[kind] in said and found.expected in said and all(other in said for other in found.depends)
 
 
@@ -84,12 +98,44 @@ def reaches(kind: str, sources: tuple[str, ...]) -> bool:
     return kind in sources or any(reaches(kind, MADE_FROM[source]) for source in sources)
 
 
+@pytest.mark.parametrize("kind", ["images", "models", "adapters", "samples", "scores", "tables"])
+def test_a_file_that_was_not_there_is_named(study: Study, kind: str) -> None:
+    new = Path(FILES[kind]).with_stem("another")
+    (root_of(study) / new).write_bytes(b"new")
+    [found] = differences(study, read_manifest(study))
+    assert (found.kind, found.what, found.found) == (kind, new.as_posix(), "is new")
+
+
+def test_a_manifest_of_version_0_12_calls_nothing_new(study: Study) -> None:
+    content = json.loads(manifest_path(study).read_text(encoding="utf-8"))
+    del content["recipes"], content["machine"], content["files"]["tables"], content["settings"]["question"]
+    manifest_path(study).write_text(json.dumps(content), encoding="utf-8")
+    assert list(differences(study, read_manifest(study))) == []
+
+
+def test_the_project_has_no_file_in_place_of_one_that_a_study_lacks(
+    study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project = tmp_path / "another"
+    for path in (*FILES.values(), "caplora/verifying/manifest.py"):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        there = root_of(study) / path
+        (project / path).write_bytes((there if there.is_file() else PROJECT / path).read_bytes())
+    monkeypatch.setattr(manifest_file, "PROJECT", project)
+    assert located(study, "code", "caplora/verifying/manifest.py") == project / "caplora/verifying/manifest.py"
+    for kind in ("images", "captions", "adapters", "samples", "scores", "tables", "report"):
+        assert located(study, kind, FILES[kind]) == root_of(study) / FILES[kind]
+        (root_of(study) / FILES[kind]).unlink()
+        assert located(study, kind, FILES[kind]) is None
+
+
 @pytest.mark.parametrize(
     ("parts", "depends"),
     [
-        ({"training": {"steps": 7}}, ("adapters", "samples", "scores", "report")),
-        ({"scoring": {"batch_size": 3}}, ("scores", "report")),
-        ({"claims": {"margin": {"clip_score": 0.1}}}, ("report",)),
+        ({"training": {"steps": 7}}, ("adapters", "samples", "scores", "tables", "report")),
+        ({"scoring": {"batch_size": 3}}, ("scores", "tables", "report")),
+        ({"claims": {"margin": {"clip_score": 0.1}}}, ("tables", "report")),
+        ({"question": "Is it ink?"}, ("report",)),
     ],
 )
 def test_a_setting_that_differs_is_named_with_what_reads_it(
@@ -102,7 +148,8 @@ def test_a_setting_that_differs_is_named_with_what_reads_it(
 
 def test_what_depends_on_what_has_no_circles() -> None:
     assert all(kind not in dependent(kind) for kind in MADE_FROM)
-    assert dependent("report") == [] and dependent("images") == ["captions", "adapters", "samples", "scores", "report"]
+    assert dependent("report") == []
+    assert dependent("images") == ["captions", "adapters", "samples", "scores", "tables", "report"]
 
 
 def test_other_versions_are_said_and_break_nothing(study: Study) -> None:
