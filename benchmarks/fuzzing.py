@@ -142,7 +142,9 @@ def _run(name: str, cases: int, seconds: int, seed: int) -> dict:
         if not (folder / "tally.json").is_file():
             sys.stderr.write(words[-3000:])
             raise SystemExit(f"{name}: the process ended with {ran.returncode}")
-        said = json.loads((folder / "tally.json").read_text(encoding="utf-8")) | {"deaths": int(ran.returncode not in (0, STOPPED))}
+        said = json.loads((folder / "tally.json").read_text(encoding="utf-8")) | {
+            "deaths": int(ran.returncode not in (0, STOPPED))
+        }
         for lethal in folder.glob("crash-*"):
             sys.stderr.write(f"{name} died with {ran.returncode} of {lethal.name}\n{words[-3000:]}\n")
             shutil.copy(lethal, PROJECT / f"died-{name}-{lethal.name[6:18]}")
