@@ -27,6 +27,7 @@ RESULTS = PROJECT / "benchmarks" / "results" / "fuzzing.json"
 CORPUS = PROJECT / "tests" / "fuzzing" / "corpus"
 OWN_MUTATIONS = 0.65  # the share of mutations that are the parser's; the others are libFuzzer's
 EVERY = 200  # cases after which the tally is written
+STOPPED = 72  # what libFuzzer ends with where it is interrupted
 COVERED = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
@@ -114,7 +115,7 @@ def row_of(name: str, cases: int, seconds: int) -> dict[str, object]:
         spent = sum(row["seconds"] for row in rows)
         if seconds and spent > seconds - 5:
             break
-        rows.append(_run(name, left, int(seconds - spent) if seconds else 0, len(rows) + 1))
+        rows.append(_run(name, left, max(1, int(seconds - spent)) if seconds else 0, len(rows) + 1))
     summed = ("cases", "accepted", "refused", "faults", "seconds", "deaths")
     most = ("slowest_case_seconds", "peak_memory_mb", "edges", "features", "inputs_kept")
     kinds = {place: said for row in rows for place, said in row["kinds_of_faults"].items()}
@@ -141,7 +142,9 @@ def _run(name: str, cases: int, seconds: int, seed: int) -> dict:
         if not (folder / "tally.json").is_file():
             sys.stderr.write(words[-3000:])
             raise SystemExit(f"{name}: the process ended with {ran.returncode}")
-        said = json.loads((folder / "tally.json").read_text(encoding="utf-8")) | {"deaths": int(ran.returncode != 0)}
+        said = json.loads((folder / "tally.json").read_text(encoding="utf-8")) | {
+            "deaths": int(ran.returncode not in (0, STOPPED))
+        }
         for lethal in folder.glob("crash-*"):
             sys.stderr.write(f"{name} died with {ran.returncode} of {lethal.name}\n{words[-3000:]}\n")
             shutil.copy(lethal, PROJECT / f"died-{name}-{lethal.name[6:18]}")

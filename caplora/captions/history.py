@@ -67,6 +67,8 @@ def _change(fields: Any) -> Change:
 
 def _pair(before: Cells | None, after: Cells | None) -> tuple[Cells | None, Cells | None]:
     """The cells of a row before and after; raises ValueError for what no row has."""
+    if not all(cells is None or isinstance(cells, dict) for cells in (before, after)):
+        raise ValueError(f"cells are an object or null, got {before!r} and {after!r}")
     for key, cell in [*(before or {}).items(), *(after or {}).items()]:
         if key not in COLUMNS or not isinstance(cell, str):
             raise ValueError(f"a row has no cell {key!r} that is {cell!r}")

@@ -51,4 +51,8 @@ def read_opinions(study: Study, scores: pd.DataFrame) -> Opinions:
 def _pictures(study: Study, arm: str) -> set[str]:
     """What the pictures of an arm are called; none of one that is no more."""
     folder = study.samples(arm)
-    return {picture_id(sample) for sample in read_samples(folder)} if (folder / TABLE).is_file() else set()
+    try:
+        there = (folder / TABLE).is_file()
+    except OSError:  # no arm has a name longer than a disk takes
+        return set()
+    return {picture_id(sample) for sample in read_samples(folder)} if there else set()

@@ -65,7 +65,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; errors name the file."""
     try:
         content = _content(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a day that is none
+    except (OSError, ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
+        # ValueError: a day that is none; OverflowError: a character beyond Unicode
         raise StudyError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise StudyError(f"{path} must hold keys and values, got {type(content).__name__}")
