@@ -172,9 +172,11 @@ def main() -> int:
     asked = about.parse_args()
     if asked.folder:
         fuzz(asked.parsers[0], asked.folder, asked.cases, asked.seconds, asked.seed)
+    from caplora import __version__
     from tests.fuzzing.parsers import PARSERS
 
-    versions = {name: version(name) for name in ("atheris", "caplora", "torch", "pillow", "safetensors", "PyYAML")}
+    versions = {name: version(name) for name in ("atheris", "torch", "pillow", "safetensors", "PyYAML")}
+    versions |= {"caplora": __version__}
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"parsers": {}}
     for name in asked.parsers or PARSERS:
         row = row_of(name, asked.cases, asked.seconds) | {"commit": commit()}

@@ -31,8 +31,8 @@ def _memory(axes: Axes, rows: list[dict[str, Any]]) -> None:
     axes.plot(counts, [row["beyond_mb"] for row in rows], "o-", color=RANKS[4], label="most memory beyond models")
     for row in rows:
         place = (row["images"], row["beyond_mb"])
-        axes.annotate(f"{row['beyond_mb']:.0f}", place, (0, 6), textcoords="offset points", ha="center", fontsize=8)
-    axes.set(title="Memory", xlabel="images", ylabel="MB", xscale="log", yscale="log", ylim=(10, 60_000))
+        axes.annotate(f"{row['beyond_mb']:.0f}", place, (0, -14), textcoords="offset points", ha="center", fontsize=8)
+    axes.set(title="Memory, MB", xlabel="images", xscale="log", yscale="log", ylim=(10, 60_000))
     _plain(axes, (100, 1000, 10_000), (10, 100, 1000, 10_000))
     axes.legend(loc="upper left", fontsize=7.5)
 
