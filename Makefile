@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VARIANTS ?= grid
 LIKE ?= sd15
-WORKERS ?= 2
+WORKERS ?= 3  # of two cores: browsers and kernels keep tests waiting
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed

@@ -176,9 +176,17 @@ def checked(row: Row, where: str) -> Row:
 
 def leads_out(folder: Path, name: str) -> bool:
     """Whether a file name is absolute or leads out of `folder` by `..`, a drive or a link."""
-    if not PATHLIKE.search(name) and not (folder / name).is_symlink():
+    if not PATHLIKE.search(name) and not _is_link(folder / name):
         return False  # most names are such, and to resolve thousands of them takes seconds
     path = PureWindowsPath(name)  # knows both slashes, drives and shares
     if "\0" in name or path.root or path.is_absolute() or ".." in path.parts:
         return True
     return not (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a link lies there; no file has a name that is longer than a disk takes."""
+    try:
+        return path.is_symlink()
+    except OSError:
+        return False

@@ -79,6 +79,8 @@ class _Watch:
 
     def _written(self, event: str, path: Any) -> None:
         real = os.path.realpath(os.fsdecode(path))
+        if "__pycache__" in real:
+            return  # byte code of what is imported only now
         if real not in (os.devnull, self.allowed) and not real.startswith(f"{self.allowed}{os.sep}"):
             self.seen.append(f"{event} outside of the folder: {real!r}")
 
