@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VARIANTS ?= grid
 LIKE ?= sd15
-WORKERS ?= 3  # of two cores: browsers and kernels keep tests waiting
+# Of two cores: tests wait for browsers and kernels that start.
+WORKERS ?= 3
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
