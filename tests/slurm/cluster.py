@@ -175,12 +175,13 @@ def cluster(folder: Path, cpus: int = 2, nodes: int = 1, gpus: int = 0) -> Itera
 
 
 def started(folder: Path, cpus: int, gpus: int = 0) -> Iterator[Cluster]:
-    """What a fixture yields: a cluster, or the tests are skipped with the reason why its daemons do not come up."""
+    """What a fixture yields: a cluster; the tests are skipped, with the reason, where it does not come up or run a job."""
     made = Cluster(folder.resolve(), cpus, 1, gpus)
     try:
         try:
             made.start()
-        except RuntimeError as trouble:
+            made.run("srun", "true")
+        except (RuntimeError, subprocess.SubprocessError) as trouble:
             pytest.skip(f"Slurm cannot start here: {trouble}")
         yield made
     finally:
