@@ -175,7 +175,7 @@ def cluster(folder: Path, cpus: int = 2, nodes: int = 1, gpus: int = 0) -> Itera
 
 
 def started(folder: Path, cpus: int, gpus: int = 0) -> Iterator[Cluster]:
-    """What a fixture yields: a cluster; the tests are skipped, with the reason, where it does not come up or run a job."""
+    """What a fixture yields: a cluster; tests are skipped, with the reason, where it does not come up or run a job."""
     made = Cluster(folder.resolve(), cpus, 1, gpus)
     try:
         try:
