@@ -75,7 +75,7 @@ PARSERS = {
         ways.captions("csv"), lambda: seeds.captions()["csv"], table_mutated(CELLS), *LEDGER, ready=ways.study_in
     ),
     "history_jsonl": Parser(ways.history, seeds.histories, lines_mutated(CHANGES), *LEDGER, ready=ways.study_in),
-    "study_yaml": Parser(ways.study, seeds.studies, yaml_mutated(seeds.tags()), (StudyError,), ("x.yaml", "study x")),
+    "study_yaml": Parser(ways.study, seeds.studies, yaml_mutated(seeds.tags()), (StudyError,), ("x.yaml", "study ")),
     "variants_yaml": Parser(ways.variants, seeds.variants, yaml_mutated(seeds.tags()), (StudyError,), ("v.yaml",)),
     "adapters": Parser(ways.adapter, seeds.adapters, adapter_mutated(KEYS, STATED), (ValueError,), ("adapter",), 16384),
     "adapter_config": Parser(
