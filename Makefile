@@ -23,7 +23,7 @@ MISSPELT := $(filter-out $(SETTINGS),$(foreach name,$(.VARIABLES),$(if $(findstr
 $(if $(MISSPELT),$(error there is no setting $(MISSPELT): make takes $(SETTINGS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ablation images seeds steps study mini lab test slurm faults fuzz lint repository zip colab lock unlock clean
+.PHONY: help demo ablation images seeds steps study mini lab test rest faults fuzz lint repository zip colab lock unlock clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 16
@@ -82,11 +82,11 @@ mini: $(INSTALLED)  ## train the miniature models anew (hours on two cores; a se
 lab: $(INSTALLED)  ## JupyterLab with the notebooks
 	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
-test: lint  ## the checks of lint and every test
+test: lint  ## the checks of lint and every test that takes seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-slurm: $(INSTALLED)  ## a tiny study through a real Slurm, which the tests start and end; they are skipped where it cannot start
-	$(BIN)/python -m pytest --slurm tests/slurm
+rest: $(INSTALLED)  ## what test leaves out: stages killed, the script for a card, the miniature models made, a study through a real Slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --long --slurm -m "long or slurm"
 
 faults: $(INSTALLED)  ## what can go wrong, tried: the tests that inject a fault, and the table of them in benchmarks/faults.md
 	$(BIN)/python -m tests.faults

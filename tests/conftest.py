@@ -16,6 +16,7 @@ MARKERS = {
     "network": "downloads models",
     "loaders": "reads our files in InvokeAI and LyCORIS",
     "slurm": "starts a Slurm on this machine",
+    "long": "takes a minute",
     "slow": "takes many minutes and gigabytes",
 }
 LONGEST = (

@@ -103,7 +103,7 @@ def ran(tests: Iterable[str]) -> dict[str, Counter[str]]:
     """Run tests, on two processes; test → how often it passed, failed and was skipped."""
     os.environ["OMP_NUM_THREADS"] = "1"
     results = Results()
-    options = ["-m", "fault", "-q", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
+    options = ["-m", "fault", "--long", "-q", "-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
     pytest.main([*options, *sorted({test.split("::")[0] for test in tests})], plugins=[results])
     return results.of
 

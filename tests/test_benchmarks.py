@@ -37,12 +37,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("gpu")
 
 
+@pytest.mark.long
 def test_every_section_is_measured(session: dict[str, Any]) -> None:
     sections = {row["section"].split()[0] for row in session["rows"]}
     assert sections == {"machine", "forecast", "a", "b", "c", "compiled", "compared", "d", "e", "f"}
     assert [row for row in session["rows"] if "error" in row or "skipped" in row] == []
 
 
+@pytest.mark.long
 def test_every_ratio_is_finite_and_within_its_spread(session: dict[str, Any]) -> None:
     ratios = [r for row in session["rows"] for r in row.get("ratios", {}).values()]
     assert len(ratios) > 20
@@ -50,11 +52,13 @@ def test_every_ratio_is_finite_and_within_its_spread(session: dict[str, Any]) ->
     assert all(low <= median <= high for median, low, high in (r for r in ratios if len(r) == 3))
 
 
+@pytest.mark.long
 def test_a_training_goes_on_to_the_same_losses(session: dict[str, Any]) -> None:
     [row] = [row for row in session["rows"] if row["section"] == "e"]
     assert row["figures"]["resumed: largest relative difference of a loss"] == 0  # on a CPU
 
 
+@pytest.mark.long
 def test_the_tables_show_every_row(session: dict[str, Any]) -> None:
     assert all(row["row"] in session["markdown"] for row in session["rows"])
     assert session["markdown"] in session["said"]

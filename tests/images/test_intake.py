@@ -434,7 +434,20 @@ def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
+def test_a_whole_picture_of_400_megapixels_is_refused_and_a_strip_of_it_is_taken(tmp_path: Path) -> None:
+    """One bit a pixel, all of them black: 50 MB that are packed into 50 kB."""
+    for name, height in (("bomb.png", 20_000), ("strip.png", 200)):
+        packed = zlib.compress(bytes(1 + 20_000 // 8) * height)
+        chunks = (b"IHDR" + struct.pack(">IIBBBBB", 20_000, height, 1, 0, 0, 0, 0), b"IDAT" + packed, b"IEND")
+        whole = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(whole))
+    assert (tmp_path / "bomb.png").stat().st_size < 100_000
+    found = scanned(tmp_path)
+    assert str(found["bomb.png"]).startswith("too large: 20000 × 20000 pixels")
+    assert isinstance(found["strip.png"], Accepted)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
 def test_the_largest_picture_takes_little_more_memory_than_its_pixels(mode: str, tmp_path: Path) -> None:
     """100 million pixels may take 1.4 GB: 14 bytes for each, of which Pillow itself takes 4."""
     Image.new(mode, (5000, 5000)).save(tmp_path / "a.png", compress_level=1)

@@ -18,6 +18,7 @@ from tests.kills.driver import AT_RANDOM
 from tests.kills.layer import COMPILER, Fault, preloaded
 
 Cases = list[dict[str, Any]]
+pytestmark = pytest.mark.long
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="the layer of faults is compiled here: install a C compiler")
 KILLS = [
     ["captioning", "KILL_TORN", 1], ["studio", "KILL_TORN", 2], ["training", "KILL_TORN", 2],

@@ -63,6 +63,7 @@ def test_no_two_places_have_the_same_waves() -> None:
     assert torch.pdist(places).min() > 0.5
 
 
+@pytest.mark.long
 def test_notebook_00_makes_every_model_from_nothing(tmp_path: Path) -> None:
     little = {
         f"{name}_steps": 2 for name in ("vae", "decoder", "diffusion", "judge", "blip", "clip", "teacher", "identity")
