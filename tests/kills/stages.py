@@ -17,7 +17,7 @@ from tests.kills import people
 from tests.kills.people import Say
 from tests.kills.tiny_study import NAME, VARIANTS
 
-PASSING = (".part", "/.tmp", ".lock", ".writer.json", "/cache/work/")  # in names of files that belong to a process
+PASSING = (".part", "/.tmp", ".lock", ".writer.json", "cache/work/")  # in names of files that belong to a process
 FOLDERS = ("datasets", "runs", "figures")
 TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 Contents = dict[str, object]
